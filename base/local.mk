@@ -1,0 +1,9 @@
+noinst_LIBRARIES += libbase.a
+libbase_a_SOURCES =
+libbase_a_SOURCES += %D%/status.c %D%/status.h
+libbase_a_SOURCES += %D%/mem.c %D%/mem.h
+libbase_a_SOURCES += %D%/buf.c %D%/buf.h
+libbase_a_SOURCES += %D%/units.c %D%/units.h
+libbase_a_SOURCES += %D%/curve.c %D%/curve.h
+libbase_a_SOURCES += %D%/outfile.c %D%/outfile.h
+libbase_a_SOURCES += %D%/nearest.c %D%/nearest.h

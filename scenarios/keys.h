@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The key table: one row for every scenario key. The YAML reader, --set, the
+ * printer, defaults, ranges, `moecast keys` and the man page's table all
+ * come from it. Adding a key is adding a row (and the field in scenario.h).
+ *
+ * GPU files (scenarios/data/gpus) have the table gpu_keys, with the same row
+ * type, relative to struct gpu; cluster files and the `cluster:` section use
+ * the rows under "cluster."; model files and `model:` those under "model.".
+ */
+#ifndef SCENARIOS_KEYS_H
+#define SCENARIOS_KEYS_H
+
+#include "base/units.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct scenario;
+struct buf;
+
+enum key_type {
+	KEY_INT,	/* int */
+	KEY_UINT64,	/* uint64_t */
+	KEY_REAL,	/* double, with a unit */
+	KEY_BOOL,	/* bool */
+	KEY_ENUM,	/* int-sized enum; names[] */
+	KEY_TEXT,	/* char[NAME_MAX_LEN] or char *; see `size` */
+	KEY_KNOB_INT,	/* struct knob_int: number, list or auto */
+	KEY_KNOB_REAL,	/* struct knob_real */
+	KEY_MASK,	/* unsigned: name, list of names, or auto/all */
+};
+
+struct key_row {
+	const char *name;	/* "cluster.nic.bandwidth" */
+	enum key_type type;
+	enum unit_kind unit;
+	size_t offset;		/* in struct scenario (or struct gpu) */
+	size_t size;		/* KEY_TEXT: of the array; 0: char * */
+	double min, max;	/* inclusive, SI */
+	const char *def;	/* default as text; NULL: must be given;
+				   "": comes from a data file or is derived,
+				   as the help says */
+	const char *const *names;	/* KEY_ENUM, KEY_MASK: NULL-ended */
+	const char *help;	/* one line, no full stop */
+};
+
+extern const struct key_row scenario_keys[];
+extern const size_t n_scenario_keys;
+extern const struct key_row gpu_keys[];
+extern const size_t n_gpu_keys;
+
+/* Row by full name, or NULL. */
+const struct key_row *key_find(const char *name);
+
+/* "number 1..1048576", "auto, a number or a list", ...: what is allowed. */
+void key_allowed(const struct key_row *k, struct buf *out);
+
+#endif

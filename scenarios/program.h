@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The program: what every rank does in one layer, forward and backward.
+ *
+ * A small DAG of ops on three lanes, the same for every rank (SPMD); both
+ * executors (simulator, GPU runner) run it. Derived from a plan by
+ * program_lower(), never written by hand.
+ *
+ * Semantics: ops of one lane run one at a time in the order of the array; an
+ * op starts when the op before it on its lane and all its dependencies are
+ * done; an op is done when the slowest rank is done. Dependencies point
+ * backwards (dep < own index), so the array is a topological order.
+ *
+ * Sizes are shares: chunk i of n carries 1/n of the exchange and of the
+ * expert work. Absolute sizes come from the routing (sim/route.h).
+ */
+#ifndef SCENARIOS_PROGRAM_H
+#define SCENARIOS_PROGRAM_H
+
+#include "base/status.h"
+#include "scenarios/plan.h"
+
+enum op_kind {
+	OP_GATE,	/* gate product, softmax, top-k, sort */
+	OP_PERMUTE,	/* tokens into expert order */
+	OP_DISPATCH,	/* all-to-all to the experts, one step of it */
+	OP_ALLGATHER,	/* over the ESP group */
+	OP_EXPERT,	/* expert FFN */
+	OP_REDUCESCATTER,	/* over the ESP group */
+	OP_COMBINE,	/* all-to-all back, one step of it */
+	OP_UNPERMUTE,	/* weighted sum of a token's k results */
+	OP_SHARED,	/* shared experts */
+	OP_UNPERMUTE_BWD,
+	OP_COMBINE_BWD,	/* exchange of output gradients, as OP_DISPATCH */
+	OP_EXPERT_BWD_DATA,	/* input gradients */
+	OP_EXPERT_BWD_WEIGHT,	/* weight gradients */
+	OP_DISPATCH_BWD,	/* exchange of input gradients, as OP_COMBINE */
+	OP_PERMUTE_BWD,
+	OP_GATE_BWD,
+	OP_SHARED_BWD,
+	OP_ALLREDUCE_GATE,	/* gradients of what all ranks replicate */
+	OP_ALLREDUCE_EXPERT,	/* of experts with replicas */
+	OP_KIND_N,
+};
+
+#define OP_DEPS_MAX 10
+
+struct op {
+	enum op_kind kind;
+	enum lane lane;
+	int chunk, n_chunks;	/* share is 1/n_chunks */
+	int step;		/* all-to-all ops: row of the step table */
+	int backward;		/* 0 forward, 1 backward */
+	int n_deps;
+	int dep[OP_DEPS_MAX];	/* indices, each < own */
+};
+
+struct program {
+	struct plan plan;
+	int n_ops, n_forward;	/* ops [0, n_forward) are the forward pass */
+	struct op *op;		/* owned */
+	size_t cap;
+};
+
+/*
+ * Lowers the plan for this model on this cluster. Forward: gate, permute,
+ * then per chunk dispatch, [all-gather], expert, [reduce-scatter], combine,
+ * dispatch-first order (all D before all C on a lane, Tutel), then
+ * unpermute. Backward: the mirror image with data and weight gradients and
+ * the all-reduces. The forward pass ends before the backward one begins.
+ * `inter` lanes fall back to INTRA when an EP group stays inside a node.
+ */
+enum status program_lower(const struct plan *p, const struct cluster *c,
+			  const struct model *m, struct program *out);
+void program_release(struct program *p);
+
+/* Asserts the invariants above; for tests and MOECAST_CHECK=1. */
+void program_check(const struct program *p);
+
+const char *op_kind_name(enum op_kind k);	/* "dispatch", ... */
+const char *op_kind_breakdown(enum op_kind k);	/* "alltoall", "expert", ... */
+
+#endif

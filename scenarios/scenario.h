@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The scenario: everything the user says, as plain values in SI units.
+ *
+ * One struct per section of the YAML file (see keys.h for the table that
+ * names every field, its unit, range, default and help). scenario_load()
+ * reads the file, the shipped data files that it names (gpu, cluster, model)
+ * and --set overrides, fills in defaults and checks what can be checked
+ * without simulating: after it has returned ST_OK every field is valid, in
+ * range, and consistent (scenario_check()).
+ *
+ * Where a key may be a list or `auto`, the struct holds a `struct knob_*`:
+ * the candidates that the planner may choose from.
+ */
+#ifndef SCENARIOS_SCENARIO_H
+#define SCENARIOS_SCENARIO_H
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "scenarios/technique.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define KNOB_MAX 32	/* values of one list */
+#define NAME_MAX_LEN 128	/* bytes of a name or a path's last part */
+
+/* Candidates for an integer knob. */
+struct knob_int {
+	bool is_auto;	/* the planner makes the list; n is then 0 */
+	int n;
+	int v[KNOB_MAX];
+};
+
+struct knob_real {
+	bool is_auto;
+	int n;
+	double v[KNOB_MAX];
+};
+
+enum dtype { DT_FP32, DT_TF32, DT_FP16, DT_BF16, DT_FP8, DT_N };
+
+/* Cost constants of one tier (inside a node, between nodes). See coll.h. */
+struct comm_tier {
+	double efficiency;	/* share of the nominal link rate that large
+				   messages reach with the simple protocol */
+	double launch_s;	/* fixed cost of a collective that uses it */
+	double message_s;	/* per message that one rank sends */
+	double ramp;		/* s per sqrt(byte) of the busiest rank */
+	double ll_launch_s;	/* the same two with the low-latency */
+	double ll_efficiency;	/*   protocol (no ramp) */
+};
+
+/* One GPU type: data sheet values and named efficiencies. gpus/<name>.yaml */
+struct gpu {
+	char name[NAME_MAX_LEN];
+	double flops[DT_N];	/* dense peak, FLOP/s; 0: not supported */
+	double hbm_bytes;
+	double hbm_Bps;
+	int sms;		/* SMs, or cores */
+	double nvlink_Bps;	/* per GPU and direction; 0: none */
+	double gemm_efficiency;	/* of peak, large products */
+	double hbm_efficiency;	/* of hbm_Bps, streaming kernels */
+	int tile_m, tile_n;	/* output tile of one SM's product kernel */
+	double kernel_s;	/* launch of one kernel, seen by the stream */
+	int comm_sms;		/* SMs that a collective holds */
+	struct comm_tier intra, inter;
+	char provenance[512];	/* of the data sheet numbers */
+};
+
+enum intra_kind {
+	INTRA_NVSWITCH,
+	INTRA_NVLINK_PAIRS,	/* GPUs 2i and 2i+1 are joined; others: PCIe */
+	INTRA_NVLINK_MESH,	/* every pair joined by bandwidth/(G-1) */
+	INTRA_PCIE,
+};
+
+enum fabric_kind {
+	FABRIC_NONBLOCKING,
+	FABRIC_RAIL,
+	FABRIC_LEAF_SPINE,
+	FABRIC_FAT_TREE,
+	FABRIC_RACK,
+};
+
+struct cluster {
+	char name[NAME_MAX_LEN];
+	int nodes, gpus_per_node;
+	struct gpu gpu;
+	struct {
+		enum intra_kind kind;
+		double bandwidth_Bps;	/* per GPU and direction */
+		double latency_s;
+		/* nvlink-pairs and pcie: the PCIe tree */
+		double pcie_Bps;	/* GPU to its switch, per direction */
+		int gpus_per_switch;	/* share one switch uplink */
+		int switches_per_socket;
+		double socket_Bps;	/* between sockets, per direction */
+	} intra;
+	struct {
+		int per_gpu;	/* exactly one of the two is not 0 */
+		int per_node;
+		double bandwidth_Bps;	/* of one NIC, per direction */
+		double latency_s;
+	} nic;
+	struct {
+		enum fabric_kind kind;
+		double oversubscription;	/* leaf (or rail leaf) uplinks */
+		int nodes_per_leaf;	/* leaf-spine, fat-tree */
+		int leaves_per_pod;	/* fat-tree */
+		double core_oversubscription;	/* fat-tree: pod uplinks */
+		int gpus_per_rack;	/* rack: one NVLink domain */
+	} fabric;
+	bool pxn;
+	char provenance[512];
+};
+
+/* A model's MoE layers. hidden etc. in elements; see hf_config.h. */
+struct model {
+	char name[NAME_MAX_LEN];
+	int hidden;
+	int layers, moe_layers;
+	int experts, experts_per_token;
+	int expert_ffn;		/* inner size of one routed expert */
+	int shared_experts;	/* always active, beside the routed ones */
+	int shared_ffn;		/* inner size of all shared experts together */
+	int dense_ffn;		/* inner size of the non-MoE layers; 0: none */
+	bool gated;		/* three products (SwiGLU) instead of two */
+	double params_total, params_active;	/* whole model */
+	double params_other;	/* all but the routed experts */
+	/* the workload */
+	int sequence, batch_per_gpu;
+	enum dtype dtype;
+	char provenance[512];
+};
+
+/*
+ * Degrees. The world of nodes * gpus_per_node ranks is
+ * pp x dp x ep x esp, esp fastest: rank = ((p*dp + d)*ep + e)*esp + s.
+ * An ESP group is esp neighbours, an EP group is ranks esp apart, dp is the
+ * number of replicas of the expert set. tp shards attention inside
+ * ep*esp*dp and divides the tokens per rank. Experts lie on EP indices in
+ * order, experts/ep each; where ep is a multiple of experts, each expert has
+ * ep/experts replicas on neighbouring EP indices.
+ */
+struct layout {
+	int ep, esp, tp, dp, pp;
+};
+
+enum routing_kind {
+	ROUTING_UNIFORM,
+	ROUTING_ZIPF,
+	ROUTING_DIRICHLET,
+	ROUTING_POWER_LAW,
+	ROUTING_LOG_NORMAL,
+	ROUTING_HOT_EXPERT,
+	ROUTING_HOT_RANK,
+	ROUTING_COUNTS,
+	ROUTING_TRACE,
+};
+
+struct routing_spec {
+	enum routing_kind kind;
+	double skew;	/* zipf, power-law: exponent; dirichlet: 1/alpha;
+			   log-normal: sigma; hot-*: share of the hot one */
+	uint64_t seed;
+	char *file;	/* counts, trace; NULL otherwise */
+	int layer;	/* counts: layer_slot; trace: layer; -1: all */
+	char *domain;	/* counts: which domain; NULL: all */
+};
+
+struct constraints {
+	double max_drop;	/* fraction of routed copies that may drop */
+	double memory_bytes;	/* per GPU; 0: what the GPU has */
+};
+
+struct search_space {
+	unsigned alltoall_mask;	/* bit 1 << enum a2a_alg; auto: all */
+	struct knob_int degree;
+	struct knob_real capacity;	/* 0 in the list: dropless */
+	unsigned technique_mask;
+	int finalists;		/* re-evaluated in the flow model */
+	double flow_tolerance;	/* completions merged in the flow model,
+				   as a fraction of a collective's time */
+};
+
+struct comm_spec {
+	int window;	/* concurrent peers per rank; 0: all at once */
+	double ll_bytes;	/* messages up to this size may use the
+				   low-latency protocol */
+};
+
+struct training {	/* what the memory estimate assumes */
+	bool recompute;	/* keep only layer inputs */
+	int zero;	/* 0: replicated optimizer; 1: sharded over dp */
+};
+
+struct scenario {
+	char *path;	/* file it came from; owned by the arena */
+	struct cluster cluster;
+	struct model model;
+	struct {
+		struct knob_int ep, esp, tp, dp, pp;
+	} layout;
+	struct routing_spec routing;
+	struct constraints constraints;
+	struct search_space search;
+	struct comm_spec comm;
+	struct training training;
+	struct arena arena;
+};
+
+struct scenario_set {	/* one --set KEY=VALUE */
+	const char *text;
+};
+
+/*
+ * Loads the file, applies sets in order, fills defaults, checks. On error
+ * the scenario is released and the message says file:line:column and key
+ * (for --set: "--set 'cluster.nodes=0'").
+ */
+enum status scenario_load(struct scenario *s, const char *path,
+			  const struct scenario_set *sets, int n_sets);
+void scenario_release(struct scenario *s);
+
+/* Canonical YAML that scenario_load() reads back to the same values. */
+struct buf;
+void scenario_print(const struct scenario *s, struct buf *out);
+
+/* Cross-field rules; scenario_load() has called it. */
+enum status scenario_check(const struct scenario *s);
+
+static inline int cluster_gpus(const struct cluster *c)
+{
+	return c->nodes * c->gpus_per_node;
+}
+
+/* Bytes of one element. */
+int dtype_bytes(enum dtype t);
+const char *dtype_name(enum dtype t);
+
+/* Tokens that one rank brings to the layer: sequence*batch/tp, rounded up. */
+int layout_tokens(const struct layout *l, const struct model *m);
+
+/* Every product of degrees, divisibility, sizes; message names the keys. */
+enum status layout_check(const struct layout *l, const struct cluster *c,
+			 const struct model *m);
+
+/*
+ * All layouts that the scenario's lists allow (auto: divisors), each passing
+ * layout_check(); free() *out_p. ST_INPUT when there is none: the message of
+ * the first that failed.
+ */
+enum status layout_enumerate(const struct scenario *s, struct layout **out_p,
+			     int *n_p);
+
+#endif

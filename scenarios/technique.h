@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The named choices: all-to-all algorithms, techniques, and the steps that
+ * an all-to-all algorithm is made of. Tables, one row each; everything that
+ * lists, parses or documents them walks the table.
+ */
+#ifndef SCENARIOS_TECHNIQUE_H
+#define SCENARIOS_TECHNIQUE_H
+
+/* The lanes of a GPU: ops on one lane run in program order, one at a time. */
+enum lane { LANE_COMPUTE, LANE_INTRA, LANE_INTER, LANE_N };
+
+enum a2a_alg {
+	A2A_FLAT,	/* grouped send/recv to every peer (NCCL, DeepSpeed) */
+	A2A_LEADER,	/* gather to one GPU per node (HetuMoE) */
+	A2A_2D,		/* intra-node, then same local rank (Tutel 2DH) */
+	A2A_LANES,	/* intra and inter side by side (ScheMoE Pipe-A2A) */
+	A2A_DEDUP,	/* one copy per destination node, fan-out (DeepEP) */
+	A2A_PAIRWISE,	/* shift exchanges, one peer at a time (FasterMoE) */
+	A2A_N,
+};
+
+/*
+ * One step of an algorithm. Steps of one all-to-all run in order, except
+ * that a step with `beside` set starts together with the one before it.
+ */
+struct a2a_step {
+	const char *name;	/* "gather", "inter", ... */
+	enum lane lane;		/* of the exchange (flat: INTER when the
+				   group spans nodes, else INTRA) */
+	int beside;
+};
+
+#define A2A_STEPS_MAX 4
+
+struct a2a_row {
+	const char *name;	/* in scenarios, plans, JSON */
+	const char *help;
+	int n_steps;
+	struct a2a_step dispatch[A2A_STEPS_MAX];	/* combine: reversed */
+};
+
+extern const struct a2a_row a2a_table[A2A_N];
+
+/* Index, or -1. */
+int a2a_find(const char *name);
+
+enum technique_id { TECH_BASELINE, TECH_N };
+
+struct technique_row {
+	const char *name;
+	const char *help;
+};
+
+extern const struct technique_row technique_table[TECH_N];
+int technique_find(const char *name);
+
+const char *lane_name(enum lane l);	/* "compute", "intra", "inter" */
+
+#endif

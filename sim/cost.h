@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What an op costs: seconds of every op of a program for one workload.
+ *
+ * cost_new() prepares everything that does not depend on the pipeline degree
+ * (collectives' steps, rows per rank); cost_op() is then cheap. Compute ops
+ * are roofline estimates from the GPU file (doc/model.md, section "Layer
+ * cost"): products with tile and wave quantisation and a weight-reading
+ * bound, streaming kernels by bytes over HBM. An op's time is that of the
+ * slowest rank.
+ */
+#ifndef SIM_COST_H
+#define SIM_COST_H
+
+#include "scenarios/program.h"
+#include "sim/coll.h"
+#include "sim/route.h"
+
+struct cost;
+
+struct cost_spec {
+	const struct net *net;		/* NET_EFFECTIVE */
+	const struct model *model;
+	const struct workload *workload;
+	struct layout layout;
+	enum a2a_alg alltoall;
+	struct comm_spec comm;
+	double tolerance;	/* see struct coll_spec */
+	bool bound_only;
+	bool keep_flows;	/* needed by the flow model */
+};
+
+/* The spec's pointers are borrowed until cost_free(). */
+enum status cost_new(const struct cost_spec *spec, struct cost **out_p);
+void cost_free(struct cost *c);
+
+/* Seconds of one op (its chunk's share) on the slowest rank. */
+double cost_op(const struct cost *c, const struct op *op);
+
+/* Bytes of HBM traffic of a compute op on one rank (flow model). */
+double cost_op_hbm_bytes(const struct cost *c, const struct op *op);
+
+/* The step behind a communication op; NULL for compute ops. */
+const struct coll_step *cost_op_step(const struct cost *c,
+				     const struct op *op);
+
+/* One product m x n x k, `batch` times, on one GPU. */
+double cost_gemm(const struct gpu *g, enum dtype t, double m, double n,
+		 double k, double batch);
+/* A kernel that moves `bytes` through HBM. */
+double cost_stream(const struct gpu *g, double bytes);
+
+/*
+ * Memory per GPU of the whole model under this plan (doc/model.md, section
+ * "Memory"): parameters, gradients, optimizer, activations, exchange buffers.
+ */
+struct memory_use {
+	double parameters, gradients, optimizer, activations, buffers, total;
+};
+void memory_estimate(const struct scenario *s, const struct plan *p,
+		     const struct workload *w, struct memory_use *out);
+
+#endif

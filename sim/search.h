@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The planner: which plan is fastest for a scenario, and why.
+ *
+ * Enumerates layouts x capacity x all-to-all algorithm x degree forward x
+ * degree backward, drops what breaks a constraint (max_drop, memory), skips
+ * what a lower bound shows cannot win, evaluates the rest in the lane model
+ * and the best few again in the flow model. Exact within the lane model: the
+ * best lane time equals brute force's (tests/unit/test_search.c).
+ */
+#ifndef SIM_SEARCH_H
+#define SIM_SEARCH_H
+
+#include "sim/exec.h"
+
+struct candidate {
+	struct plan plan;
+	double lane_s;		/* lane model; the bound when pruned */
+	double flow_s;		/* flow model; 0 when not evaluated there */
+	double drop_fraction;
+	double padding_fraction;
+	struct memory_use memory;
+	const char *why_not;	/* NULL: feasible; else static text */
+};
+
+struct baseline {
+	char system[32];	/* "sequential", "degree-2", ... */
+	struct plan plan;
+	double time_s, speedup;	/* of the best plan over it */
+};
+
+#define BASELINES_MAX (KNOB_MAX + 2)
+
+struct search_result {
+	struct candidate best;
+	double best_s;		/* = best.flow_s */
+	struct candidate *top;	/* best first, owned */
+	int n_top;
+	struct baseline baseline[BASELINES_MAX];
+	int n_baselines;
+	uint64_t evaluated, pruned, infeasible;
+	double bound_s;		/* what pruned the others: the incumbent */
+	double search_s;	/* wall clock */
+	struct program program;	/* of the best plan */
+	struct exec_result exec;	/* its run in the flow model */
+};
+
+struct search_options {
+	int top;		/* candidates to keep, >= 1 */
+	bool brute_force;	/* no pruning: for tests */
+	/* called now and then with work done and total; may be NULL */
+	void (*progress)(void *arg, double done, double total);
+	void *arg;
+};
+
+/*
+ * ST_INPUT when no plan meets the constraints: the message says which one
+ * stood in the way of the plan that came closest.
+ */
+enum status search_run(const struct scenario *s, const struct search_options *o,
+		       struct search_result *out);
+void search_release(struct search_result *r);
+
+/* One plan of a scenario, evaluated: what `simulate` does. */
+struct evaluation {
+	struct net net;
+	struct routing routing;
+	struct workload workload;
+	struct cost *cost;
+	struct program program;
+	struct exec_result exec;
+	struct memory_use memory;
+};
+
+enum status evaluate_plan(const struct scenario *s, const struct plan *p,
+			  enum exec_model model, struct evaluation *out);
+void evaluation_release(struct evaluation *e);
+
+#endif

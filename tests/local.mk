@@ -1,0 +1,18 @@
+TEST_EXTENSIONS = .sh
+TAP = env AM_TAP_AWK='$(AWK)' CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C \
+	srcdir='$(srcdir)' top_builddir='$(abs_top_builddir)' \
+	$(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_DRIVER = $(TAP)
+SH_LOG_DRIVER = $(TAP)
+SH_LOG_COMPILER = $(SHELL)
+UNIT_LIBS = libreports.a libsim.a libscenarios.a libbase.a \
+	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) $(CMOCKA_LIBS) -lm
+unit_tests =
+if HAVE_CMOCKA
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+# one block per unit test:
+# unit_tests += tests/unit/test_x
+# tests_unit_test_x_SOURCES = %D%/unit/test_x.c
+# tests_unit_test_x_LDADD = $(UNIT_LIBS)

@@ -43,3 +43,6 @@ tests_unit_test_outfile_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_nearest
 tests_unit_test_nearest_SOURCES = %D%/unit/test_nearest.c
 tests_unit_test_nearest_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_search
+tests_unit_test_search_SOURCES = %D%/unit/test_search.c
+tests_unit_test_search_LDADD = $(UNIT_LIBS)

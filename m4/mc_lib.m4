@@ -15,6 +15,7 @@ AC_DEFUN([MC_LIB], [
 		[AS_HELP_STRING([--with-$2=DIR|yes|no|guess],
 			[$3 ($7; Debian: $8)])],
 		[], [with_$2=guess])
+	AC_SUBST([with_$2])
 	have_$2=no
 	AS_CASE([$with_$2],
 		[no], [AS_IF([test "$7" = required],

@@ -27,6 +27,7 @@ EXTRA_DIST += $(shell_tests) %D%/test-lib.sh
 shell_tests += %D%/t0000-layers.sh
 shell_tests += %D%/t0001-dist.sh
 shell_tests += %D%/t0002-style.sh
+shell_tests += %D%/t1000-help.sh
 
 unit_tests += tests/unit/test_units
 tests_unit_test_units_SOURCES = %D%/unit/test_units.c

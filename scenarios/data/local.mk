@@ -12,7 +12,4 @@ dist_ready_DATA =
 data_files = $(dist_gpus_DATA) $(dist_clusters_DATA) $(dist_models_DATA) \
 	$(dist_ready_DATA)
 
-# dist_gpus_DATA += %D%/gpus/h100-sxm.yaml
-# dist_clusters_DATA += %D%/clusters/dgx-h100.yaml
-# dist_models_DATA += %D%/models/mixtral-8x7b.yaml
-# dist_ready_DATA += %D%/default.yaml
+dist_ready_DATA += %D%/default.yaml

@@ -27,6 +27,8 @@ EXTRA_DIST += $(shell_tests) %D%/test-lib.sh
 shell_tests += %D%/t0000-layers.sh
 shell_tests += %D%/t0001-dist.sh
 shell_tests += %D%/t0002-style.sh
+shell_tests += %D%/t0003-configure.sh
+shell_tests += %D%/t0004-quickstart.sh
 shell_tests += %D%/t1000-help.sh
 
 unit_tests += tests/unit/test_units

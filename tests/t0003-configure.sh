@@ -9,7 +9,7 @@ test ! -f "$srcdir/config.status" ||
 # As this build was configured, then what a test adds. -C: the compiler is
 # looked at once.
 unset CONFIG_SITE
-configured_with=$("$top_builddir/config.status" --config) || configured_with=
+configured_with=$("$top_builddir/config.status" --config 2>/dev/null)
 configure() {
 	(
 		added=$(printf "'%s' " "$@")
@@ -36,7 +36,9 @@ test_expect_success 'a required library cannot be left out' '
 
 test_expect_success 'a directory that is none' '
 	refused "nowhere" --with-yaml="$PWD/nowhere" &&
-	refused "empty/include" --with-jansson="$PWD/empty"
+	refused "empty/include" --with-jansson="$PWD/empty" &&
+	touch bare/include/jansson.h &&
+	refused "no libjansson" --with-jansson="$PWD/bare"
 '
 
 test_expect_success 'a directory without the program' '

@@ -19,3 +19,6 @@ endif
 unit_tests += tests/unit/test_hf_config
 tests_unit_test_hf_config_SOURCES = %D%/unit/test_hf_config.c
 tests_unit_test_hf_config_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_search
+tests_unit_test_search_SOURCES = %D%/unit/test_search.c
+tests_unit_test_search_LDADD = $(UNIT_LIBS)

@@ -5,8 +5,13 @@
  * come from it. Adding a key is adding a row (and the field in scenario.h).
  *
  * GPU files (scenarios/data/gpus) have the table gpu_keys, with the same row
- * type, relative to struct gpu; cluster files and the `cluster:` section use
+ * type, relative to struct gpu; a mapping under `cluster.gpu:` takes the same
+ * keys ("cluster.gpu.memory"). Cluster files and the `cluster:` section use
  * the rows under "cluster."; model files and `model:` those under "model.".
+ *
+ * Names are a path of mappings: "cluster.nic.bandwidth" is `bandwidth` in
+ * `nic` in `cluster`. No row's name is the section of another row, except
+ * that of a KEY_SOURCE (cluster.gpu).
  */
 #ifndef SCENARIOS_KEYS_H
 #define SCENARIOS_KEYS_H
@@ -29,6 +34,8 @@ enum key_type {
 	KEY_KNOB_INT,	/* struct knob_int: number, list or auto */
 	KEY_KNOB_REAL,	/* struct knob_real */
 	KEY_MASK,	/* unsigned: name, list of names, or auto/all */
+	KEY_SOURCE,	/* no field: a shipped name or a file that gives the
+			   other keys of its section; never printed */
 };
 
 struct key_row {
@@ -41,7 +48,8 @@ struct key_row {
 	const char *def;	/* default as text; NULL: must be given;
 				   "": comes from a data file or is derived,
 				   as the help says */
-	const char *const *names;	/* KEY_ENUM, KEY_MASK: NULL-ended */
+	const char *(*names)(int i);	/* KEY_ENUM, KEY_MASK: name of value
+				   (or bit) i; NULL after the last */
 	const char *help;	/* one line, no full stop */
 };
 
@@ -50,8 +58,13 @@ extern const size_t n_scenario_keys;
 extern const struct key_row gpu_keys[];
 extern const size_t n_gpu_keys;
 
+/* Bounds that several rows and checks share. */
+#define RANKS_MAX 1048576	/* nodes * gpus_per_node */
+#define ELEMENTS_MAX 16777216	/* sizes in elements, tokens of a sequence */
+
 /* Row by full name, or NULL. */
 const struct key_row *key_find(const char *name);
+const struct key_row *gpu_key_find(const char *name);
 
 /* "number 1..1048576", "auto, a number or a list", ...: what is allowed. */
 void key_allowed(const struct key_row *k, struct buf *out);

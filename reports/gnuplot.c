@@ -153,8 +153,8 @@ static void close_fd(int *fd)
 
 extern char **environ;
 
-/* Its standard output goes nowhere: the figure is written with `set output`. */
-static int spawn(const char *program, int in, int err, pid_t *pid_p)
+/* Its standard output is the figure: no file name enters the script. */
+static int spawn(const char *program, int in, int out, int err, pid_t *pid_p)
 {
 	char *argv[] = { xstrdup(program), xstrdup("-d"), xstrdup("-"), NULL };
 	posix_spawn_file_actions_t fa;
@@ -162,7 +162,7 @@ static int spawn(const char *program, int in, int err, pid_t *pid_p)
 
 	posix_spawn_file_actions_init(&fa);
 	posix_spawn_file_actions_adddup2(&fa, in, 0);
-	posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&fa, out, 1);
 	posix_spawn_file_actions_adddup2(&fa, err, 2);
 	e = posix_spawn(pid_p, program, &fa, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&fa);
@@ -171,7 +171,7 @@ static int spawn(const char *program, int in, int err, pid_t *pid_p)
 	return e;
 }
 
-static enum status child_start(struct child *c, const char *program)
+static enum status child_start(struct child *c, const char *program, int out)
 {
 	int in[2], err[2], e;
 
@@ -185,7 +185,7 @@ static enum status child_start(struct child *c, const char *program)
 	*c = (struct child){ .in = in[1], .err = err[0] };
 	c->deadline_s = now_s() + GNUPLOT_DEADLINE_S;
 	fcntl(c->in, F_SETFL, O_NONBLOCK);
-	e = spawn(program, in[0], err[1], &c->pid);
+	e = spawn(program, in[0], out, err[1], &c->pid);
 	close(in[0]);
 	close(err[1]);
 	if (!e)
@@ -282,7 +282,8 @@ static enum status child_judge(const struct child *c, const char *program,
 	return st;
 }
 
-static enum status run_script(const char *program, const struct buf *script)
+static enum status run_script(const char *program, const struct buf *script,
+			      int out)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
 	struct child c;
@@ -291,7 +292,7 @@ static enum status run_script(const char *program, const struct buf *script)
 	int rc;
 
 	sigaction(SIGPIPE, &ignore, &old);	/* gnuplot may die early */
-	st = child_start(&c, program);
+	st = child_start(&c, program, out);
 	if (!st) {
 		alive = child_talk(&c, script);
 		rc = child_finish(&c, alive);
@@ -303,7 +304,7 @@ static enum status run_script(const char *program, const struct buf *script)
 }
 
 static void put_terminal(struct buf *out, enum figure_format format,
-			 int width, int height, const char *path)
+			 int width, int height)
 {
 	if (format == FIGURE_SVG)
 		buf_addf(out, "set terminal svg size %d,%d noenhanced "
@@ -322,16 +323,14 @@ static void put_terminal(struct buf *out, enum figure_format format,
 			 width * PNG_SCALE, height * PNG_SCALE, FONT_SIZE,
 			 PNG_SCALE, PNG_SCALE, width * PNG_SCALE,
 			 height * PNG_SCALE, FONT_SIZE, PNG_SCALE, PNG_SCALE);
-	buf_puts(out, "set encoding utf8\nset output ");
-	gnuplot_string(out, path);
-	buf_puts(out, "\n");
+	buf_puts(out, "set encoding utf8\n");
 }
 
-static bool is_empty_file(const char *path)
+static bool is_empty(int fd)
 {
 	struct stat sb;
 
-	return stat(path, &sb) || !sb.st_size;
+	return fstat(fd, &sb) || (S_ISREG(sb.st_mode) && !sb.st_size);
 }
 
 enum status gnuplot_run(const struct buf *script, int width, int height,
@@ -351,11 +350,11 @@ enum status gnuplot_run(const struct buf *script, int width, int height,
 	st = outfile_open(&f, path);
 	if (st)
 		goto out_program;
-	put_terminal(&whole, format, width, height, f.temp);
+	put_terminal(&whole, format, width, height);
 	buf_puts(&whole, buf_str(script));
 	buf_puts(&whole, "\nunset output\n");
-	st = run_script(program, &whole);
-	if (!st && is_empty_file(f.temp))
+	st = run_script(program, &whole, fileno(f.stream));
+	if (!st && is_empty(fileno(f.stream)))
 		st = err_set(ST_FAIL, "'%s' wrote nothing to '%s'", program,
 			     path);
 	if (st)

@@ -17,6 +17,8 @@
 #define VERTICAL_PLOT_PT 230
 #define BAR_HALF 0.34		/* half a bar, in pitches */
 #define LABEL_MAX_PT 220
+#define TILTED_MAX_PT 115
+#define LEFT_PT 76	/* vertical: tics and the axis title */
 #define AXIS_PT 46		/* tics and the axis title */
 #define VALUE_GAP_PT 4
 #define HEADROOM 0.04
@@ -40,6 +42,7 @@ static void bars_measure(const struct chart_bars *c, struct bars_text *t)
 	for (i = 0; i < bars_shown(c); i++) {
 		snprintf(number, sizeof(number), "%.3g", c->bar[i].value);
 		t->label[i] = chart_cut(c->bar[i].label, FONT_BODY,
+					c->vertical ? TILTED_MAX_PT :
 					LABEL_MAX_PT);
 		t->value[i] = chart_cut(c->bar[i].value_text ?
 					c->bar[i].value_text : number,
@@ -86,7 +89,7 @@ static void bars_page(const struct chart_bars *c, const struct bars_text *t,
 	double head, plot;
 
 	p->width = PAGE_WIDTH;
-	p->left = c->vertical ? 64 : PAGE_EDGE + t->label_pt + 8;
+	p->left = c->vertical ? LEFT_PT : PAGE_EDGE + t->label_pt + 8;
 	if (c->vertical && p->left + n * SLOT_LEAST_PT > p->width)
 		p->width = (int)p->left + n * SLOT_LEAST_PT;
 	p->right = p->width - PAGE_EDGE;
@@ -184,7 +187,7 @@ void chart_bars_script(const struct chart_bars *c, struct buf *out,
 	buf_addf(out, "set %crange [0:", v);
 	gnuplot_number(out, bars_max(c) * (room + HEADROOM));
 	buf_addf(out, "]\nunset %ctics\n", k);
-	chart_axis_label(out, v, c->axis);
+	chart_axis_label(out, &p, v, c->axis);
 	for (i = 0; i < bars_shown(c); i++) {
 		put_bar(c, i, out);
 		put_texts(c, &t, &p, i, out);

@@ -15,8 +15,6 @@
 #define ROW_HALF 0.36	/* half a row's band, in pitches */
 #define AXIS_PT 44
 #define NAME_MAX_PT 160
-#define MARK_LINE_PT 15
-#define MARK_LEVELS 3
 #define BOX_PAD_PT 2
 #define BOX_LABELS_MAX 2000
 
@@ -92,52 +90,21 @@ static void put_legend(const struct chart_gantt *c, struct gantt_view *v,
 	}
 }
 
-/*
- * Marks' labels stand right of their lines, on the lowest level where they do
- * not touch the one before. Returns the number of levels.
- */
-static int put_marks(const struct chart_gantt *c, const struct gantt_view *v,
-		     struct buf *out)
+/* Returns the height of the marks' labels. */
+static double put_marks(const struct chart_gantt *c,
+			const struct gantt_view *v, struct buf *out)
 {
-	double end[MARK_LEVELS] = { 0 }, x;
-	struct chart_place at = { .font = FONT_SMALL, .rgb = RGB_SOFT };
-	int i, level, levels = 0;
-	char *text;
-
-	for (i = 0; i < c->n_marks; i++) {
-		x = v->page.left + c->mark[i].at_s * v->pt_per_s;
-		text = chart_cut(c->mark[i].label, FONT_SMALL, NAME_MAX_PT);
-		at.x = x + 2;
-		/* near the right edge: to the left of the line */
-		if (at.x + chart_text_pt(text, FONT_SMALL) > v->page.right)
-			at.x = v->page.right -
-			       chart_text_pt(text, FONT_SMALL);
-		for (level = 0; level < MARK_LEVELS - 1 &&
-		     end[level] > at.x; level++)
-			;
-		end[level] = at.x + chart_text_pt(text, FONT_SMALL);
-		at.y = v->page.top + MARK_LINE_PT * (level + 0.5);
-		levels = level + 1 > levels ? level + 1 : levels;
-		if (out)
-			chart_label(out, &v->page, &at, text);
-		free(text);
-	}
-	return levels;
-}
-
-static void put_mark_lines(const struct chart_gantt *c,
-			   const struct gantt_view *v, struct buf *out)
-{
+	struct chart_above above = { 0 };
 	int i;
 
 	for (i = 0; i < c->n_marks; i++) {
-		buf_puts(out, "set arrow from first ");
-		gnuplot_number(out, c->mark[i].at_s / v->unit_s);
-		buf_puts(out, ", graph 0 to first ");
-		gnuplot_number(out, c->mark[i].at_s / v->unit_s);
-		buf_addf(out, ", graph 1 nohead front lc rgb '#%06x' lw 1.2 "
-			 "dt 2\n", RGB_TEXT);
+		chart_above(out, &v->page, &above, v->page.left +
+			    c->mark[i].at_s * v->pt_per_s, c->mark[i].label);
+		if (out)
+			chart_mark_line(out, c->mark[i].at_s / v->unit_s,
+					"front");
 	}
+	return above.levels * MARK_LINE_PT;
 }
 
 static void view_init(const struct chart_gantt *c, struct gantt_view *v)
@@ -159,7 +126,7 @@ static void view_init(const struct chart_gantt *c, struct gantt_view *v)
 	p->bottom = AXIS_PT;
 	p->top = p->bottom + min_int(c->n_rows, CHART_ROWS_MAX) * ROW_PITCH_PT;
 	v->pt_per_s = (p->right - p->left) / v->end_s;
-	v->marks_pt = put_marks(c, v, NULL) * MARK_LINE_PT;
+	v->marks_pt = put_marks(c, v, NULL);
 	put_legend(c, v, NULL);
 	p->height = (int)ceil(p->top + v->marks_pt + v->legend_pt +
 			      chart_head_pt(&c->head, p->width));
@@ -278,7 +245,7 @@ void chart_gantt_script(const struct chart_gantt *c, struct buf *out,
 	forget_empty_kinds(c, &v);
 	chart_page_begin(out, &v.page, &c->head);
 	snprintf(axis, sizeof(axis), "time (%s)", v.unit);
-	chart_axis_label(out, 'x', axis);
+	chart_axis_label(out, &v.page, 'x', axis);
 	buf_puts(out, "unset ytics\nset border 1\nset xrange [0:");
 	gnuplot_number(out, v.end_s / v.unit_s);
 	buf_addf(out, "]\nset yrange [%d.5:-0.5]\n",
@@ -286,7 +253,6 @@ void chart_gantt_script(const struct chart_gantt *c, struct buf *out,
 	put_rows(c, &v, out);
 	put_legend(c, &v, out);
 	put_marks(c, &v, out);
-	put_mark_lines(c, &v, out);
 	for (k = 0; k < CHART_KINDS_MAX; k++) {
 		if (v.used[k])
 			put_boxes(c, &v, k, out);

@@ -12,6 +12,7 @@
 #define PLOT_PT 280
 #define LEFT_PT 76
 #define AXIS_PT 52
+#define LEGEND_GAP_PT 6
 #define LABEL_MAX_PT 260
 #define LINEAR_PAD 0.05	/* of the range, free at its ends */
 #define LOG_PAD 1.2	/* the same, a factor */
@@ -86,8 +87,7 @@ static void find_axes(const struct chart_lines *c, struct axis *x,
 	axis_finish(y);
 }
 
-static void put_axis(struct buf *out, char name, const struct axis *a,
-		     const char *label)
+static void put_axis(struct buf *out, char name, const struct axis *a)
 {
 	double most = fmax(fabs(a->lo), fabs(a->hi));
 	bool plain = most <= PLAIN_MOST &&
@@ -96,13 +96,12 @@ static void put_axis(struct buf *out, char name, const struct axis *a,
 	if (a->log)
 		buf_addf(out, "set logscale %c\n", name);
 	buf_addf(out, "set format %c '%s'\n", name,
-		 plain ? "%g" : "%.4s%c");
+		 plain ? "%g" : a->log ? "%.0s%c" : "%.1s%c");
 	buf_addf(out, "set %crange [", name);
 	gnuplot_number(out, a->lo);
 	buf_puts(out, ":");
 	gnuplot_number(out, a->hi);
 	buf_puts(out, "]\n");
-	chart_axis_label(out, name, label);
 }
 
 static void put_data(const struct chart_lines *c, int s, struct buf *out)
@@ -141,7 +140,7 @@ static void put_plot(const struct chart_lines *c, struct buf *out)
 	for (s = 0; s < n_shown(c); s++) {
 		if (!has_points(c, s))
 			continue;
-		buf_addf(out, "%s$series%d using 1:2 with %s pt %d ps 0.6 "
+		buf_addf(out, "%s$series%d using 1:2 with %s pt %d ps 0.8 "
 			 "lc rgb '#%06x'", sep, s, c->series[s].points_only ?
 			 "points" : "linespoints",
 			 point_types[s % N_POINT_TYPES], chart_ink(s));
@@ -166,13 +165,14 @@ static void put_sample(const struct chart_lines *c, int s,
 			 "'#%06x' lw 1.5 dt %d\n", x0, y, x1, y,
 			 chart_ink(s), s % DASH_TYPES + 1);
 	buf_addf(out, "set label '' at screen %.6f, screen %.6f point pt %d "
-		 "ps 0.6 lc rgb '#%06x' front\n", (x0 + x1) / 2, y,
+		 "ps 0.8 lc rgb '#%06x' front\n", (x0 + x1) / 2, y,
 		 point_types[s % N_POINT_TYPES], chart_ink(s));
 }
 
 /* Its height; also its commands when `out` is given. */
 static double put_legend(const struct chart_lines *c,
-			 const struct chart_page *p, struct buf *out)
+			 const struct chart_page *p, double marks_pt,
+			 struct buf *out)
 {
 	double x[CHART_SERIES_MAX], y, height;
 	char *text[CHART_SERIES_MAX];
@@ -186,7 +186,8 @@ static double put_legend(const struct chart_lines *c,
 		 chart_legend_flow((const char *const *)text, n_shown(c),
 				   p->left, p->right, x, line);
 	for (i = 0; i < n_shown(c); i++) {
-		y = p->top + 6 + height - (line[i] + 0.5) * LEGEND_LINE_PT;
+		y = p->top + LEGEND_GAP_PT + marks_pt + height -
+		    (line[i] + 0.5) * LEGEND_LINE_PT;
 		at.x = x[i] + LEGEND_SAMPLE_PT;
 		at.y = y;
 		if (out) {
@@ -195,33 +196,35 @@ static double put_legend(const struct chart_lines *c,
 		}
 		free(text[i]);
 	}
-	return height + 6;
+	return height + LEGEND_GAP_PT;
 }
 
-/* Marks stand inside the plot, along their lines. */
-static void put_marks(const struct chart_lines *c, const struct chart_page *p,
-		      const struct axis *x, struct buf *out)
+static double axis_fraction(const struct axis *a, double v)
 {
-	struct chart_place at = { .x_data = true, .y = p->bottom + 8,
-				  .dx_pt = 7, .font = FONT_SMALL,
-				  .rotate = 90, .rgb = RGB_SOFT };
-	char *text;
+	if (a->log)
+		return v > 0 ? log(v / a->lo) / log(a->hi / a->lo) : -1;
+	return (v - a->lo) / (a->hi - a->lo);
+}
+
+/* Labels above the plot; returns their height. */
+static double put_marks(const struct chart_lines *c,
+			const struct chart_page *p, const struct axis *x,
+			struct buf *out)
+{
+	struct chart_above above = { 0 };
+	double at;
 	int i;
 
 	for (i = 0; i < c->n_marks; i++) {
-		at.x = c->mark[i].at_s;
-		if (!(at.x >= x->lo && at.x <= x->hi))
+		at = axis_fraction(x, c->mark[i].at_s);
+		if (!(at >= 0 && at <= 1))
 			continue;
-		text = chart_cut(c->mark[i].label, FONT_SMALL, PLOT_PT - 16);
-		chart_label(out, p, &at, text);
-		free(text);
-		buf_puts(out, "set arrow from first ");
-		gnuplot_number(out, at.x);
-		buf_puts(out, ", graph 0 to first ");
-		gnuplot_number(out, at.x);
-		buf_addf(out, ", graph 1 nohead back lc rgb '#%06x' lw 1 "
-			 "dt 3\n", RGB_SOFT);
+		chart_above(out, p, &above, p->left + at * (p->right -
+			    p->left), c->mark[i].label);
+		if (out)
+			chart_mark_line(out, c->mark[i].at_s, "back");
 	}
+	return above.levels * MARK_LINE_PT;
 }
 
 void chart_lines_script(const struct chart_lines *c, struct buf *out,
@@ -232,15 +235,20 @@ void chart_lines_script(const struct chart_lines *c, struct buf *out,
 				.bottom = AXIS_PT,
 				.top = AXIS_PT + PLOT_PT };
 	struct axis x, y;
+	double marks_pt;
 	int s;
 
-	p.height = (int)ceil(p.top + put_legend(c, &p, NULL) +
-			     chart_head_pt(&c->head, p.width));
 	find_axes(c, &x, &y);
+	marks_pt = put_marks(c, &p, &x, NULL);
+	p.height = (int)ceil(p.top + marks_pt +
+			     put_legend(c, &p, marks_pt, NULL) +
+			     chart_head_pt(&c->head, p.width));
 	chart_page_begin(out, &p, &c->head);
-	put_axis(out, 'x', &x, c->x_axis);
-	put_axis(out, 'y', &y, c->y_axis);
-	put_legend(c, &p, out);
+	put_axis(out, 'x', &x);
+	put_axis(out, 'y', &y);
+	chart_axis_label(out, &p, 'x', c->x_axis);
+	chart_axis_label(out, &p, 'y', c->y_axis);
+	put_legend(c, &p, marks_pt, out);
 	put_marks(c, &p, &x, out);
 	for (s = 0; s < n_shown(c); s++) {
 		if (has_points(c, s))

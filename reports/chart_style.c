@@ -12,6 +12,9 @@
 #define CHAR_EM 0.60	/* mean width of DejaVu Sans, in font sizes */
 #define LINE_EM 1.45	/* line height */
 #define HEAD_GAP_PT 8
+#define AXIS_TITLE_PT 13	/* from the edge to its middle */
+#define ABOVE_MAX_PT 200
+#define BOLD_EM 1.15	/* how much wider bold letters are */
 
 static const unsigned fills[] = {
 	RGB_YELLOW, 0xbbbbbb, RGB_BLUE, RGB_ORANGE, RGB_VERMILLION, RGB_SKY,
@@ -73,7 +76,8 @@ static double line_pt(int font)
 static int head_lines(struct buf *out, const struct chart_page *p, double y,
 		      int font, const char *text, int width)
 {
-	size_t chars = (size_t)((width - 2 * PAGE_EDGE) / (CHAR_EM * font));
+	double em = font == FONT_TITLE ? CHAR_EM * BOLD_EM : CHAR_EM;
+	size_t chars = (size_t)((width - 2 * PAGE_EDGE) / (em * font));
 	struct chart_place at = { .x = PAGE_EDGE, .font = font,
 				  .bold = font == FONT_TITLE,
 				  .rgb = font == FONT_TITLE ? RGB_TEXT :
@@ -148,13 +152,16 @@ void chart_label(struct buf *out, const struct chart_page *p,
 	int font = at->font ? at->font : FONT_BODY;
 
 	buf_puts(out, "set label ");
-	gnuplot_string(out, text);
+	if (at->bold)
+		gnuplot_bold_string(out, text);
+	else
+		gnuplot_string(out, text);
 	buf_puts(out, " at ");
 	put_coordinate(out, at->x, at->x_data, p->width);
 	buf_puts(out, ", ");
 	put_coordinate(out, at->y, at->y_data, p->height);
-	buf_addf(out, " %s front noenhanced font '%s,%d' textcolor rgb "
-		 "'#%06x'", align[at->align], at->bold ? ":Bold" : "", font,
+	buf_addf(out, " %s front %s font ',%d' textcolor rgb '#%06x'",
+		 align[at->align], at->bold ? "enhanced" : "noenhanced", font,
 		 at->rgb);
 	if (at->rotate)
 		buf_addf(out, " rotate by %d", at->rotate);
@@ -164,11 +171,22 @@ void chart_label(struct buf *out, const struct chart_page *p,
 	buf_puts(out, "\n");
 }
 
-void chart_axis_label(struct buf *out, char axis, const char *text)
+void chart_axis_label(struct buf *out, const struct chart_page *p, char axis,
+		      const char *text)
 {
-	buf_addf(out, "set %clabel ", axis);
-	gnuplot_string(out, text);
-	buf_addf(out, " noenhanced font ',%d'\n", FONT_BODY);
+	struct chart_place at = { .x = (p->left + p->right) / 2,
+				  .y = AXIS_TITLE_PT, .align = CHART_CENTRE };
+	char *cut;
+
+	if (axis == 'y') {
+		at.x = AXIS_TITLE_PT;
+		at.y = (p->bottom + p->top) / 2;
+		at.rotate = 90;
+	}
+	cut = chart_cut(text, FONT_BODY, axis == 'y' ? p->top - p->bottom :
+			p->right - p->left);
+	chart_label(out, p, &at, cut);
+	free(cut);
 }
 
 void chart_swatch(struct buf *out, const struct chart_page *p, double x0,
@@ -199,6 +217,38 @@ int chart_legend_flow(const char *const *text, int n, double x0, double x1,
 		at += need;
 	}
 	return n ? lines + 1 : 0;
+}
+
+void chart_above(struct buf *out, const struct chart_page *p,
+		 struct chart_above *a, double x_pt, const char *text)
+{
+	struct chart_place at = { .x = x_pt + 2, .font = FONT_SMALL,
+				  .rgb = RGB_SOFT };
+	char *cut = chart_cut(text, FONT_SMALL, ABOVE_MAX_PT);
+	double width = chart_text_pt(cut, FONT_SMALL);
+	int level = 0;
+
+	if (at.x + width > p->right)	/* at the right edge: left of it */
+		at.x = p->right - width;
+	while (level < ABOVE_LEVELS - 1 && a->end[level] > at.x)
+		level++;
+	a->end[level] = at.x + width;
+	if (level >= a->levels)
+		a->levels = level + 1;
+	at.y = p->top + MARK_LINE_PT * (level + 0.5);
+	if (out)
+		chart_label(out, p, &at, cut);
+	free(cut);
+}
+
+void chart_mark_line(struct buf *out, double x, const char *layer)
+{
+	buf_puts(out, "set arrow from first ");
+	gnuplot_number(out, x);
+	buf_puts(out, ", graph 0 to first ");
+	gnuplot_number(out, x);
+	buf_addf(out, ", graph 1 nohead %s lc rgb '#%06x' lw 1 dt 2\n",
+		 layer, RGB_TEXT);
 }
 
 const char *chart_time_unit(double max_s, double *unit_s)

@@ -73,8 +73,9 @@ struct chart_place {
 void chart_label(struct buf *out, const struct chart_page *p,
 		 const struct chart_place *at, const char *text);
 
-/* "set xlabel ..." */
-void chart_axis_label(struct buf *out, char axis, const char *text);
+/* The title of the 'x' or 'y' axis, at the page's edge. */
+void chart_axis_label(struct buf *out, const struct chart_page *p, char axis,
+		      const char *text);
 
 /* A filled rectangle in points, with a thin dark edge. */
 void chart_swatch(struct buf *out, const struct chart_page *p, double x0,
@@ -88,6 +89,25 @@ void chart_swatch(struct buf *out, const struct chart_page *p, double x0,
 #define LEGEND_LINE_PT 17
 int chart_legend_flow(const char *const *text, int n, double x0, double x1,
 		      double *x, int *line);
+
+/*
+ * Labels of vertical lines, in up to three rows above the plot: each beside
+ * its line, on the lowest row where it does not touch another. Give them
+ * from left to right, starting with a zeroed struct; `out` may be NULL, to
+ * count the rows alone.
+ */
+#define MARK_LINE_PT 15
+#define ABOVE_LEVELS 3
+struct chart_above {
+	double end[ABOVE_LEVELS];
+	int levels;	/* rows in use */
+};
+
+void chart_above(struct buf *out, const struct chart_page *p,
+		 struct chart_above *a, double x_pt, const char *text);
+
+/* A dashed vertical line through the plot; layer: "front" or "back". */
+void chart_mark_line(struct buf *out, double x, const char *layer);
 
 /* "s", "ms", "µs" or "ns", and its value in seconds, for an axis to max_s. */
 const char *chart_time_unit(double max_s, double *unit_s);

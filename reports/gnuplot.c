@@ -28,6 +28,8 @@
 #define PNG_FONT "DejaVu Sans"
 #define FONT_SIZE 11
 #define PNG_SCALE 2	/* pixels per point: sharp in print and on screens */
+/* cairo and gd take font sizes at 96 dots per inch, SVG at 72 */
+#define PNG_FONT_SCALE (PNG_SCALE * 72.0 / 96)
 
 static const char *const suffixes[FIGURE_FORMAT_N] = { ".svg", ".png" };
 
@@ -103,17 +105,32 @@ enum status gnuplot_check(void)
 }
 
 /* In gnuplot, '' inside single quotes is one quote; nothing else is special. */
-void gnuplot_string(struct buf *out, const char *text)
+static void put_quoted(struct buf *out, const char *text, const char *escape)
 {
 	char *clean = text_clean(text);
 	const char *s;
 
 	clean[text_bytes(clean, STRING_MAX)] = '\0';
-	buf_puts(out, "'");
-	for (s = clean; *s; s++)
+	for (s = clean; *s; s++) {
+		if (strchr(escape, *s))
+			buf_puts(out, "\\");
 		buf_add(out, *s == '\'' ? "''" : s, *s == '\'' ? 2 : 1);
-	buf_puts(out, "'");
+	}
 	free(clean);
+}
+
+void gnuplot_string(struct buf *out, const char *text)
+{
+	buf_puts(out, "'");
+	put_quoted(out, text, "");
+	buf_puts(out, "'");
+}
+
+void gnuplot_bold_string(struct buf *out, const char *text)
+{
+	buf_puts(out, "'{/:Bold ");
+	put_quoted(out, text, "\\^_@&~{}");
+	buf_puts(out, "}'");
 }
 
 void gnuplot_number(struct buf *out, double value)
@@ -315,14 +332,15 @@ static void put_terminal(struct buf *out, enum figure_format format,
 		buf_addf(out, "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) "
 			 "set terminal pngcairo size %d,%d noenhanced "
 			 "font '" PNG_FONT ",%d' background '#ffffff' "
-			 "fontscale %d linewidth %d\n"
+			 "fontscale %g linewidth %d pointscale %d\n"
 			 "if (!strstrt(GPVAL_TERMINALS, 'pngcairo')) "
 			 "set terminal png size %d,%d noenhanced "
 			 "font '" PNG_FONT ",%d' background '#ffffff' "
-			 "fontscale %d linewidth %d truecolor\n",
+			 "fontscale %g linewidth %d truecolor\n",
 			 width * PNG_SCALE, height * PNG_SCALE, FONT_SIZE,
-			 PNG_SCALE, PNG_SCALE, width * PNG_SCALE,
-			 height * PNG_SCALE, FONT_SIZE, PNG_SCALE, PNG_SCALE);
+			 PNG_FONT_SCALE, PNG_SCALE, PNG_SCALE,
+			 width * PNG_SCALE, height * PNG_SCALE, FONT_SIZE,
+			 PNG_FONT_SCALE, PNG_SCALE);
 	buf_puts(out, "set encoding utf8\n");
 }
 

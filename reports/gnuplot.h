@@ -36,9 +36,12 @@ enum status gnuplot_run(const struct buf *script, int width, int height,
 /*
  * `text` as a gnuplot string, quotes included: one line, single quotes (no
  * escapes, no substitution), control characters as blanks. Enhanced text is
- * off everywhere, so that _ ^ { } @ & ~ show as they are.
+ * off except for bold labels, so that _ ^ { } @ & ~ show as they are.
  */
 void gnuplot_string(struct buf *out, const char *text);
+
+/* The same for an `enhanced` label, in bold: its marks are escaped. */
+void gnuplot_bold_string(struct buf *out, const char *text);
 
 /* A finite number, never with a decimal comma; NaN and infinite: 0. */
 void gnuplot_number(struct buf *out, double value);

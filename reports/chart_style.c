@@ -129,7 +129,7 @@ void chart_page_begin(struct buf *out, const struct chart_page *p,
 		 p->left / p->width, p->right / p->width,
 		 p->bottom / p->height, p->top / p->height);
 	buf_addf(out, "unset key\nset border 3 lc rgb '#%06x'\n"
-		 "set tics nomirror textcolor rgb '#%06x' font ',%d'\n"
+		 "set tics nomirror noenhanced textcolor rgb '#%06x' font ',%d'\n"
 		 "set grid lc rgb '#%06x' lt 1 lw 0.5 back\n", RGB_SOFT,
 		 RGB_TEXT, FONT_SMALL, RGB_GRID);
 	if (h->title)

@@ -324,17 +324,17 @@ static void put_terminal(struct buf *out, enum figure_format format,
 			 int width, int height)
 {
 	if (format == FIGURE_SVG)
-		buf_addf(out, "set terminal svg size %d,%d noenhanced "
+		buf_addf(out, "set terminal svg size %d,%d enhanced "
 			 "font '" SVG_FONT ",%d' background '#ffffff' "
 			 "linewidth 1 name 'figure'\n", width, height,
 			 FONT_SIZE);
 	else
 		buf_addf(out, "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) "
-			 "set terminal pngcairo size %d,%d noenhanced "
+			 "set terminal pngcairo size %d,%d enhanced "
 			 "font '" PNG_FONT ",%d' background '#ffffff' "
 			 "fontscale %g linewidth %d pointscale %d\n"
 			 "if (!strstrt(GPVAL_TERMINALS, 'pngcairo')) "
-			 "set terminal png size %d,%d noenhanced "
+			 "set terminal png size %d,%d enhanced "
 			 "font '" PNG_FONT ",%d' background '#ffffff' "
 			 "fontscale %g linewidth %d truecolor\n",
 			 width * PNG_SCALE, height * PNG_SCALE, FONT_SIZE,

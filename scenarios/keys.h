@@ -16,6 +16,8 @@
 #ifndef SCENARIOS_KEYS_H
 #define SCENARIOS_KEYS_H
 
+#include "base/mem.h"
+#include "base/status.h"
 #include "base/units.h"
 
 #include <stdbool.h>
@@ -23,6 +25,7 @@
 
 struct scenario;
 struct buf;
+struct doc_node;
 
 enum key_type {
 	KEY_INT,	/* int */
@@ -66,7 +69,24 @@ extern const size_t n_gpu_keys;
 const struct key_row *key_find(const char *name);
 const struct key_row *gpu_key_find(const char *name);
 
-/* "number 1..1048576", "auto, a number or a list", ...: what is allowed. */
+/* "a whole number in 1..1024", "one of a, b, c", ...: what is allowed. */
 void key_allowed(const struct key_row *k, struct buf *out);
+
+/*
+ * Reads `v` into the row's field of `base` (struct scenario, struct gpu);
+ * texts go to the arena. `name` is what the message calls the key, which is
+ * "WHERE: key 'NAME': 'TEXT' is not ALLOWED". Not for KEY_SOURCE.
+ */
+enum status key_set(const struct key_row *k, void *base, struct arena *a,
+		    const char *name, const struct doc_node *v);
+
+/* The field as YAML that key_set() reads back: "[1, 2]", "450GB/s". */
+void key_print(const struct key_row *k, const void *base, struct buf *out);
+
+/* A text as a YAML scalar, in quotes where they are needed. */
+void key_quote(const char *text, struct buf *out);
+
+/* "int", "real", ...: the column of `moecast keys`. */
+const char *key_type_name(enum key_type t);
 
 #endif

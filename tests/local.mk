@@ -16,3 +16,6 @@ endif
 # unit_tests += tests/unit/test_x
 # tests_unit_test_x_SOURCES = %D%/unit/test_x.c
 # tests_unit_test_x_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_search
+tests_unit_test_search_SOURCES = %D%/unit/test_search.c
+tests_unit_test_search_LDADD = $(UNIT_LIBS)

@@ -19,3 +19,9 @@ endif
 unit_tests += tests/unit/test_search
 tests_unit_test_search_SOURCES = %D%/unit/test_search.c
 tests_unit_test_search_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_plan
+tests_unit_test_plan_SOURCES = %D%/unit/test_plan.c
+tests_unit_test_plan_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_program
+tests_unit_test_program_SOURCES = %D%/unit/test_program.c
+tests_unit_test_program_LDADD = $(UNIT_LIBS)

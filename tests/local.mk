@@ -58,3 +58,8 @@ tests_unit_test_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_program
 tests_unit_test_program_SOURCES = %D%/unit/test_program.c
 tests_unit_test_program_LDADD = $(UNIT_LIBS)
+
+shell_tests += %D%/t120-model.sh
+unit_tests += tests/unit/test_data
+tests_unit_test_data_SOURCES = %D%/unit/test_data.c
+tests_unit_test_data_LDADD = $(UNIT_LIBS)

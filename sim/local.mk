@@ -9,3 +9,7 @@ libsim_a_SOURCES += %D%/cost.c %D%/cost.h
 libsim_a_SOURCES += %D%/exec.c %D%/exec.h
 libsim_a_SOURCES += %D%/search.c %D%/search.h
 libsim_a_SOURCES += %D%/search_list.c %D%/search_list.h
+libsim_a_SOURCES += %D%/route_gen.c %D%/route_file.c %D%/route_int.h
+libsim_a_SOURCES += %D%/csv.c %D%/csv.h
+libsim_a_SOURCES += %D%/workload.c %D%/world.c %D%/world.h
+libsim_a_SOURCES += %D%/capacity.c

@@ -19,3 +19,13 @@ endif
 unit_tests += tests/unit/test_search
 tests_unit_test_search_SOURCES = %D%/unit/test_search.c
 tests_unit_test_search_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/unit/route_help.h
+unit_tests += tests/unit/test_route
+tests_unit_test_route_SOURCES = %D%/unit/test_route.c
+tests_unit_test_route_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_capacity
+tests_unit_test_capacity_SOURCES = %D%/unit/test_capacity.c
+tests_unit_test_capacity_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_workload
+tests_unit_test_workload_SOURCES = %D%/unit/test_workload.c
+tests_unit_test_workload_LDADD = $(UNIT_LIBS)

@@ -29,3 +29,6 @@ tests_unit_test_capacity_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_workload
 tests_unit_test_workload_SOURCES = %D%/unit/test_workload.c
 tests_unit_test_workload_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_route_file
+tests_unit_test_route_file_SOURCES = %D%/unit/test_route_file.c
+tests_unit_test_route_file_LDADD = $(UNIT_LIBS)

@@ -1,7 +1,7 @@
 noinst_LIBRARIES += libsim.a
 libsim_a_SOURCES =
 libsim_a_SOURCES += %D%/evq.c %D%/evq.h
-libsim_a_SOURCES += %D%/net.c %D%/net.h
+libsim_a_SOURCES += %D%/net.c %D%/net_route.c %D%/net_show.c %D%/net.h
 libsim_a_SOURCES += %D%/fair.c %D%/fair.h
 libsim_a_SOURCES += %D%/coll.c %D%/coll.h
 libsim_a_SOURCES += %D%/route.c %D%/route.h

@@ -24,7 +24,22 @@
  *			destination's NIC down
  *
  * A NIC port is what a GPU has for its share: per_gpu > 0: per_gpu NICs
- * bundled into one port; per_node: NIC g * per_node / G, shared.
+ * bundled into one port; per_node: NIC g * per_node / G, shared (more NICs
+ * than GPUs: per_node / G bundled into one port). A rail is a port's index
+ * within its node. PXN is taken when source and destination are on different
+ * rails; the local GPU on the destination's rail is the one with the
+ * destination's local rank, and it is reached by the node's own kind of link.
+ *
+ * PCIe ports have pcie_Bps (0: intra.bandwidth); gpus_per_switch GPUs share
+ * a switch with one uplink of that rate (0: one switch, no uplinks);
+ * switches_per_socket switches share a socket (0: one socket). Sockets are
+ * joined pairwise, socket_Bps per direction.
+ *
+ * A fabric link takes its group's NIC ports / oversubscription; the last
+ * group may have fewer nodes and still has that capacity.
+ *
+ * Latency: inside a domain intra.latency; between nodes nic.latency; PXN
+ * adds intra.latency.
  *
  * Rates: NET_NOMINAL is the data sheet (`alltoall --ideal`); NET_EFFECTIVE
  * multiplies NVLink/PCIe links by gpu.intra.efficiency and NIC and fabric
@@ -50,7 +65,7 @@ enum link_class {
 	LINK_CLASS_N,
 };
 
-#define ROUTE_LINKS_MAX 10
+#define ROUTE_LINKS_MAX 12	/* pxn over PCIe (5), then a fat tree (6) */
 
 struct route {
 	int n;
@@ -64,9 +79,20 @@ struct net {
 	double *capacity_Bps;	/* [n_links] */
 	/* first link index and number of links of each class */
 	int first[LINK_CLASS_N], count[LINK_CLASS_N];
+	/* derived; all at least 1 */
+	int ports;		/* NIC ports of a node */
+	double port_Bps;	/* nominal, of one NIC port */
+	int domain;		/* ranks of an NVLink domain: G, or a rack's */
+	int leaf_nodes, leaves;	/* nodes under a leaf (a rack) and how many */
+	int pod_leaves, pods;
+	int switch_gpus, switches;	/* PCIe switches of a node */
+	int socket_switches, sockets;	/* sockets of a node */
 };
 
-/* Memory is O(ranks); mesh: O(ranks * G). Free with net_release(). */
+/*
+ * Memory is O(ranks); mesh: O(ranks * G). Free with net_release().
+ * ST_INPUT names the key when the cluster makes no network.
+ */
 enum status net_init(struct net *net, const struct cluster *c,
 		     enum net_rates rates);
 void net_release(struct net *net);

@@ -39,7 +39,11 @@ struct search_result {
 	struct baseline baseline[BASELINES_MAX];
 	int n_baselines;
 	uint64_t evaluated, pruned, infeasible;
-	double bound_s;		/* what pruned the others: the incumbent */
+	double bound_s;		/* lane time that a bound had to beat */
+	/* groups (layout, capacity, algorithm) that were left out, lowest
+	 * bound first: why_not says why; lane_s is the bound; owned */
+	struct candidate *rejected;
+	int n_rejected;
 	double search_s;	/* wall clock */
 	struct program program;	/* of the best plan */
 	struct exec_result exec;	/* its run in the flow model */
@@ -47,7 +51,10 @@ struct search_result {
 
 struct search_options {
 	int top;		/* candidates to keep, >= 1 */
+	int rejected;		/* left-out groups to keep, may be 0 */
 	bool brute_force;	/* no pruning: for tests */
+	bool lane_only;		/* no flow model: flow_s = lane_s; for tests
+				   and sweeps */
 	/* called now and then with work done and total; may be NULL */
 	void (*progress)(void *arg, double done, double total);
 	void *arg;

@@ -55,3 +55,6 @@ tests_unit_test_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_program
 tests_unit_test_program_SOURCES = %D%/unit/test_program.c
 tests_unit_test_program_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll
+tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c
+tests_unit_test_coll_LDADD = $(UNIT_LIBS)

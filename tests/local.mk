@@ -76,3 +76,6 @@ shell_tests += %D%/t120-model.sh
 unit_tests += tests/unit/test_data
 tests_unit_test_data_SOURCES = %D%/unit/test_data.c
 tests_unit_test_data_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll
+tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c
+tests_unit_test_coll_LDADD = $(UNIT_LIBS)

@@ -15,3 +15,4 @@ libsim_a_SOURCES += %D%/exec_lane.c %D%/exec_flow.c
 libsim_a_SOURCES += %D%/exec_share.c %D%/exec_share.h
 libsim_a_SOURCES += %D%/search.c %D%/search.h
 libsim_a_SOURCES += %D%/search_list.c %D%/search_list.h
+libsim_a_SOURCES += %D%/search_groups.c %D%/search_final.c %D%/search_priv.h

@@ -9,3 +9,4 @@ libsim_a_SOURCES += %D%/cost.c %D%/cost.h
 libsim_a_SOURCES += %D%/exec.c %D%/exec.h
 libsim_a_SOURCES += %D%/search.c %D%/search.h
 libsim_a_SOURCES += %D%/search_list.c %D%/search_list.h
+libsim_a_SOURCES += %D%/search_groups.c %D%/search_final.c %D%/search_priv.h

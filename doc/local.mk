@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Manual pages and documents: one line for each; tests/t0001-dist.sh notices
+# a missing one.
+#	dist_man_MANS += %D%/moecast.1
+#	EXTRA_DIST += %D%/model.md

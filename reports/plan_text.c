@@ -43,13 +43,9 @@ static void add_value(struct buf *out, double value, enum table_kind kind)
 static const char *enum_name(const char *key, int value)
 {
 	const struct key_row *row = key_find(key);
-	int i;
+	const char *name = row && row->names ? row->names(value) : NULL;
 
-	for (i = 0; row && row->names && row->names[i]; i++) {
-		if (i == value)
-			return row->names[i];
-	}
-	return "?";
+	return name ? name : "?";
 }
 
 static void add_routing(struct buf *out, const struct routing_spec *r)

@@ -1,7 +1,14 @@
 noinst_LIBRARIES += libscenarios.a
 libscenarios_a_SOURCES =
-libscenarios_a_SOURCES += %D%/scenario.h
+libscenarios_a_SOURCES += %D%/scenario.h %D%/scenario_load.c
+libscenarios_a_SOURCES += %D%/scenario_check.c %D%/scenario_print.c
+libscenarios_a_SOURCES += %D%/scenario_rules.c %D%/scenario_rules.h
+libscenarios_a_SOURCES += %D%/layout.c
+libscenarios_a_SOURCES += %D%/doc.c %D%/doc.h
+libscenarios_a_SOURCES += %D%/cluster_text.c %D%/cluster_text.h
+libscenarios_a_SOURCES += %D%/datadir.c %D%/datadir.h
 libscenarios_a_SOURCES += %D%/keys.c %D%/keys.h
+libscenarios_a_SOURCES += %D%/key_value.c %D%/key_text.c
 libscenarios_a_SOURCES += %D%/technique.c %D%/technique.h
 libscenarios_a_SOURCES += %D%/plan.c %D%/plan.h
 libscenarios_a_SOURCES += %D%/program.c %D%/program.h

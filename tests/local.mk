@@ -79,3 +79,14 @@ tests_unit_test_data_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll
 tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c
 tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_table
+tests_unit_test_table_SOURCES = %D%/unit/test_table.c
+tests_unit_test_table_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_trace
+tests_unit_test_trace_SOURCES = %D%/unit/test_trace.c
+tests_unit_test_trace_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_plan_text
+tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
+	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
+tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt

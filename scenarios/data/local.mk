@@ -39,3 +39,7 @@ dist_models_DATA += %D%/models/mixtral-8x7b.yaml
 dist_models_DATA += %D%/models/olmoe.yaml
 dist_models_DATA += %D%/models/qwen3-235b-a22b.yaml
 dist_models_DATA += %D%/models/qwen3-30b-a3b.yaml
+dist_ready_DATA += %D%/default.yaml
+dist_ready_DATA += %D%/deepseek-v3-h100.yaml
+dist_ready_DATA += %D%/mixtral-v100.yaml
+dist_ready_DATA += %D%/qwen3-hgx-h200.yaml

@@ -140,7 +140,7 @@ static enum status refuse_key(struct loader *ld, const char *name,
 
 	nearest_hint(word, names, n, hint, sizeof(hint));
 	other = key_elsewhere(word);
-	if (!*hint && other)
+	if (other)	/* the right word in the wrong section */
 		snprintf(hint, sizeof(hint), " (did you mean '%s'?)", other);
 	return err_set(ST_INPUT, "%s: unknown key '%.150s'%s",
 		       doc_key_where(ld->arena, node), shown(ld, name), hint);
@@ -178,6 +178,12 @@ static void drop_rival(struct loader *ld, const struct key_row *row, int by)
 	}
 }
 
+/* What relative paths in the node are relative to, or NULL. */
+static const char *file_of(const struct doc_node *node)
+{
+	return node->line ? node->source : NULL;
+}
+
 static enum status set_row(struct loader *ld, const struct key_row *row,
 			   const struct doc_node *node)
 {
@@ -193,6 +199,9 @@ static enum status set_row(struct loader *ld, const struct key_row *row,
 	st = key_set(row, ld->s, ld->arena, shown(ld, row->name), node);
 	if (st)
 		return st;
+	if (!strcmp(row->name, "routing.file"))
+		ld->s->routing.file = data_beside(ld->arena, node->text,
+						  file_of(node));
 	ld->s->where[row_index(row)] = doc_where(ld->arena, node);
 	ld->set_by[row_index(row)] = by;
 	drop_rival(ld, row, by);
@@ -312,8 +321,7 @@ static enum status find_file(struct loader *ld, enum data_kind kind,
 
 	if (node->kind != DOC_SCALAR)
 		return refuse(ld, node, "a name or a path was expected");
-	st = data_find(ld->arena, kind, node->text,
-		       node->line ? node->source : NULL, path_p);
+	st = data_find(ld->arena, kind, node->text, file_of(node), path_p);
 	return st ? err_prefix(st, "%s", doc_where(ld->arena, node)) : ST_OK;
 }
 

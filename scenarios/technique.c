@@ -40,7 +40,7 @@ const struct a2a_row a2a_table[A2A_N] = {
 		.help = "one copy per destination node, then fan-out (DeepEP)",
 		.n_steps = 2,
 		.dispatch = { { "inter", LANE_INTER, 0 },
-			      { "fanout", LANE_INTRA, 0 } },
+			      { "fanout", LANE_INTRA, 1 } },
 	},
 	[A2A_PAIRWISE] = {
 		.name = "pairwise",
@@ -56,6 +56,19 @@ const struct technique_row technique_table[TECH_N] = {
 		.help = "every routed token copy is sent as it is",
 	},
 };
+
+struct a2a_step a2a_step_at(enum a2a_alg alg, int reverse, int i)
+{
+	const struct a2a_row *row = &a2a_table[alg];
+	struct a2a_step step;
+
+	if (!reverse)
+		return row->dispatch[i];
+	step = row->dispatch[row->n_steps - 1 - i];
+	/* a pair runs side by side in both directions */
+	step.beside = i > 0 && row->dispatch[row->n_steps - i].beside;
+	return step;
+}
 
 int a2a_find(const char *name)
 {

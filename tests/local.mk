@@ -1,6 +1,7 @@
 TEST_EXTENSIONS = .sh
 TAP = env AM_TAP_AWK='$(AWK)' CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C \
-	srcdir='$(srcdir)' top_builddir='$(abs_top_builddir)' \
+	srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' \
+	MAKE='$(MAKE)' AWK='$(AWK)' \
 	$(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER = $(TAP)
 SH_LOG_DRIVER = $(TAP)
@@ -12,10 +13,80 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
+shell_tests =
+TESTS += $(shell_tests)
+EXTRA_DIST += $(shell_tests) %D%/test-lib.sh
+
 # one block per unit test:
 # unit_tests += tests/unit/test_x
 # tests_unit_test_x_SOURCES = %D%/unit/test_x.c
 # tests_unit_test_x_LDADD = $(UNIT_LIBS)
+# one line per shell test (tests/test-lib.sh says how they look):
+# shell_tests += %D%/t1234-topic.sh
+
+shell_tests += %D%/t0000-layers.sh
+shell_tests += %D%/t0001-dist.sh
+shell_tests += %D%/t0002-style.sh
+shell_tests += %D%/t0003-configure.sh
+shell_tests += %D%/t0004-quickstart.sh
+shell_tests += %D%/t1000-help.sh
+
+unit_tests += tests/unit/test_units
+tests_unit_test_units_SOURCES = %D%/unit/test_units.c
+tests_unit_test_units_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_curve
+tests_unit_test_curve_SOURCES = %D%/unit/test_curve.c
+tests_unit_test_curve_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_outfile
+tests_unit_test_outfile_SOURCES = %D%/unit/test_outfile.c
+tests_unit_test_outfile_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_nearest
+tests_unit_test_nearest_SOURCES = %D%/unit/test_nearest.c
+tests_unit_test_nearest_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_hf_config
+tests_unit_test_hf_config_SOURCES = %D%/unit/test_hf_config.c
+tests_unit_test_hf_config_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_search
 tests_unit_test_search_SOURCES = %D%/unit/test_search.c
 tests_unit_test_search_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/unit/route_help.h
+unit_tests += tests/unit/test_route
+tests_unit_test_route_SOURCES = %D%/unit/test_route.c
+tests_unit_test_route_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_capacity
+tests_unit_test_capacity_SOURCES = %D%/unit/test_capacity.c
+tests_unit_test_capacity_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_workload
+tests_unit_test_workload_SOURCES = %D%/unit/test_workload.c
+tests_unit_test_workload_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_route_file
+tests_unit_test_route_file_SOURCES = %D%/unit/test_route_file.c
+tests_unit_test_route_file_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_plan
+tests_unit_test_plan_SOURCES = %D%/unit/test_plan.c
+tests_unit_test_plan_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_program
+tests_unit_test_program_SOURCES = %D%/unit/test_program.c
+tests_unit_test_program_LDADD = $(UNIT_LIBS)
+
+shell_tests += %D%/t120-model.sh
+unit_tests += tests/unit/test_data
+tests_unit_test_data_SOURCES = %D%/unit/test_data.c
+tests_unit_test_data_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll
+tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c
+tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_table
+tests_unit_test_table_SOURCES = %D%/unit/test_table.c
+tests_unit_test_table_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_trace
+tests_unit_test_trace_SOURCES = %D%/unit/test_trace.c
+tests_unit_test_trace_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_plan_text
+tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
+	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
+tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a step of a collective puts on the links and on the GPUs' memory, at
+ * share 1. Made from the step's flows.
+ */
+#ifndef SIM_COST_LOAD_H
+#define SIM_COST_LOAD_H
+
+#include "sim/coll.h"
+
+struct step_load {
+	double *link_bytes;	/* [net->n_links], owned; NULL: not known */
+	double hbm_bytes;	/* read + written on the busiest rank */
+};
+
+/* A step without flows: hbm_bytes only, from its busiest rank. */
+void step_load_init(struct step_load *l, const struct coll_step *s,
+		    const struct net *net);
+void step_load_release(struct step_load *l);
+
+#endif

@@ -168,7 +168,10 @@ static int by_factor(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The scenario's list, or what is worth trying; dropless last. */
+/*
+ * The scenario's list, or what is worth trying. Dropless is always there, as
+ * the last row: what any factor is to be compared with.
+ */
 static void list_rows(const struct scenario *s, const struct routing *r,
 		      struct curve_table *t)
 {
@@ -372,7 +375,8 @@ static void print_why(const struct scenario *s, const struct curve_table *t,
 	table_value_text(s->constraints.max_drop, TABLE_PERCENT, percent,
 			 sizeof(percent));
 	if (c->dropless)
-		buf_puts(&why, "Dropless (exact counts, no padding)");
+		buf_addf(&why, "Dropless (exact counts, no padding; the "
+			 "fullest cell is at factor %.4g)", c->factor);
 	else
 		buf_addf(&why, "Capacity factor %.4g (%lld slots per source "
 			 "rank and expert)", c->factor, (long long)c->slots);
@@ -381,11 +385,13 @@ static void print_why(const struct scenario *s, const struct curve_table *t,
 		 "paying, is at %.4g.", percent, t->knee);
 	if (isfinite(t->bound))
 		buf_addf(&why, " LocMoE's lower bound is %.3g tokens per "
-			 "expert;", t->bound);
+			 "expert", t->bound);
 	else
-		buf_puts(&why, " LocMoE's lower bound is beyond any number;");
-	buf_addf(&why, " fewer than %lld slots are not offered.",
-		 (long long)t->floor_slots);
+		buf_puts(&why, " LocMoE's lower bound is beyond any number");
+	if (t->floor_slots > 1)
+		buf_addf(&why, ": fewer than %lld slots are not offered",
+			 (long long)t->floor_slots);
+	buf_puts(&why, ".");
 	text_wrap(out, "", why.s, TABLE_WIDTH);
 	buf_clear(&why);
 	plan_print(&c->plan, &why);

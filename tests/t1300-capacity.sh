@@ -4,11 +4,17 @@
 . "${srcdir:-.}/tests/test-lib.sh"
 
 cat >small.yaml <<'END'
-cluster: {nodes: 2, gpus_per_node: 4, gpu: h100-sxm}
+cluster:
+  nodes: 2
+  gpus_per_node: 4
+  gpu: h100-sxm
+  intra: {kind: nvswitch, bandwidth: 450GB/s, latency: 1us}
+  nic: {per_gpu: 1, bandwidth: 400Gb/s, latency: 3us}
+  fabric: {kind: rail}
 model: {config: olmoe, sequence: 1024, batch_per_gpu: 1}
 layout: {ep: 8, esp: 1, tp: 1, dp: 1, pp: 1}
 routing: {kind: zipf, skew: 0.5, seed: 7}
-constraints: {max_drop: 2%}
+constraints: {max_drop: 2%, memory: 1TB}
 search: {degree: [1, 2]}
 END
 
@@ -92,7 +98,7 @@ test_expect_success 'a list of factors is what is shown' '
 	test_grep "^ *1.5 " text
 '
 
-test_expect_success 'even routing needs no more than factor 1' '
+test_expect_success 'even routing takes factor 1 exactly' '
 	moecast capacity small.yaml --set routing.kind=uniform --json >out &&
 	test_grep "\"chosen\": 1.0" out
 '
@@ -106,7 +112,7 @@ test_expect_success 'wrong delta and skew are named' '
 	test_grep "routing.skew: .11. is out of range" err &&
 	test_expect_code 2 moecast capacity small.yaml \
 		--set routing.kind=hot-expert --set routing.skew=1.5 2>err &&
-	test_grep "allowed is 0..1" err
+	test_grep "0..1" err
 '
 
 test_expect_success 'a file of counts decides; its faults are named' '

@@ -16,3 +16,6 @@ endif
 # unit_tests += tests/unit/test_x
 # tests_unit_test_x_SOURCES = %D%/unit/test_x.c
 # tests_unit_test_x_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_fair
+tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
+tests_unit_test_fair_LDADD = $(UNIT_LIBS)

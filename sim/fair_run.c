@@ -99,3 +99,23 @@ double fair_run(const struct fair_problem *p, double *finish_s,
 	free(b);
 	return last;
 }
+
+/* Share of the tolerated error that one window may last. */
+#define WINDOW_SHARE 0.25
+
+double fair_merge_window(const struct fair_problem *p, double tolerance)
+{
+	double *busy = xcalloc(p->n_links + (size_t)1, sizeof(*busy));
+	double longest = 0;
+
+	for (int i = 0; i < p->n_flows; i++) {
+		for (int64_t k = p->start[i]; k < p->start[i + 1]; k++) {
+			int l = p->route[k];
+
+			busy[l] += p->bytes[i] / p->capacity[l];
+			longest = fmax(longest, busy[l]);
+		}
+	}
+	free(busy);
+	return tolerance * WINDOW_SHARE * longest;
+}

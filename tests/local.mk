@@ -58,3 +58,6 @@ tests_unit_test_program_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll
 tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c
 tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_fair
+tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
+tests_unit_test_fair_LDADD = $(UNIT_LIBS)

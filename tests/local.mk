@@ -68,3 +68,6 @@ tests_unit_test_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_program
 tests_unit_test_program_SOURCES = %D%/unit/test_program.c
 tests_unit_test_program_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_exec
+tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c
+tests_unit_test_exec_LDADD = $(UNIT_LIBS)

@@ -68,7 +68,7 @@ static void put_legend(const struct chart_gantt *c, struct gantt_view *v,
 {
 	double x[CHART_KINDS_MAX], y, top;
 	int kind[CHART_KINDS_MAX], line[CHART_KINDS_MAX], i, n, lines;
-	char *text[CHART_KINDS_MAX];
+	char *text[CHART_KINDS_MAX] = { 0 };
 	struct chart_place at = { .font = FONT_SMALL };
 
 	n = legend_entries(c, v, text, kind);

@@ -188,13 +188,25 @@ static int spawn(const char *program, int in, int out, int err, pid_t *pid_p)
 	return e;
 }
 
+/* Not inherited by the child, except where spawn() puts them. */
+static int make_pipe(int fd[2])
+{
+	int i;
+
+	if (pipe(fd))
+		return -1;
+	for (i = 0; i < 2; i++)
+		fcntl(fd[i], F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
 static enum status child_start(struct child *c, const char *program, int out)
 {
 	int in[2], err[2], e;
 
-	if (pipe2(in, O_CLOEXEC))
+	if (make_pipe(in))
 		return err_set(ST_FAIL, "cannot make a pipe: %m");
-	if (pipe2(err, O_CLOEXEC)) {
+	if (make_pipe(err)) {
 		close(in[0]);
 		close(in[1]);
 		return err_set(ST_FAIL, "cannot make a pipe: %m");

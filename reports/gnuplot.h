@@ -26,8 +26,9 @@ enum status figure_format_find(const char *path, enum figure_format *out);
 enum status gnuplot_check(void);
 
 /*
- * Runs `script` (after `set terminal`, which comes from here) for a figure of width x height points. ST_UNAVAILABLE: no gnuplot; ST_FAIL:
- * it failed, with its message; or it took longer than GNUPLOT_DEADLINE_S.
+ * Runs `script` (after `set terminal`, which comes from here) for a figure of
+ * width x height points. ST_UNAVAILABLE: no gnuplot; ST_FAIL: it failed, with
+ * its message; or it took longer than GNUPLOT_DEADLINE_S.
  */
 #define GNUPLOT_DEADLINE_S 30
 enum status gnuplot_run(const struct buf *script, int width, int height,

@@ -297,3 +297,29 @@ enum status key_set(const struct key_row *k, void *base, struct arena *a,
 	}
 	return refuse(&s, v, "");
 }
+
+size_t key_field_size(const struct key_row *k)
+{
+	switch (k->type) {
+	case KEY_INT:
+	case KEY_ENUM:
+		return sizeof(int);
+	case KEY_UINT64:
+		return sizeof(uint64_t);
+	case KEY_REAL:
+		return sizeof(double);
+	case KEY_BOOL:
+		return sizeof(bool);
+	case KEY_TEXT:
+		return k->size ? k->size : sizeof(char *);
+	case KEY_KNOB_INT:
+		return sizeof(struct knob_int);
+	case KEY_KNOB_REAL:
+		return sizeof(struct knob_real);
+	case KEY_MASK:
+		return sizeof(unsigned);
+	case KEY_SOURCE:
+		break;
+	}
+	return 0;
+}

@@ -299,6 +299,8 @@ const size_t n_scenario_keys = sizeof(scenario_keys) / sizeof(*scenario_keys);
 
 const struct key_row gpu_keys[] = {
 	TEXT("name", name, "", "name for reports (default: the file's)"),
+	TEXT("type", type, "", "shipped name or path that the values came "
+	     "from (set by the reader)"),
 	FLOPS("fp32", DT_FP32),
 	FLOPS("tf32", DT_TF32),
 	FLOPS("fp16", DT_FP16),

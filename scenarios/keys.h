@@ -86,6 +86,9 @@ void key_print(const struct key_row *k, const void *base, struct buf *out);
 /* A text as a YAML scalar, in quotes where they are needed. */
 void key_quote(const char *text, struct buf *out);
 
+/* Bytes of the field in its struct. */
+size_t key_field_size(const struct key_row *k);
+
 /* "int", "real", ...: the column of `moecast keys`. */
 const char *key_type_name(enum key_type t);
 

@@ -54,6 +54,8 @@ struct comm_tier {
 /* One GPU type: data sheet values and named efficiencies. gpus/<name>.yaml */
 struct gpu {
 	char name[NAME_MAX_LEN];
+	char type[NAME_MAX_LEN];	/* what cluster.gpu said: a shipped
+					   name or a path; "": inline */
 	double flops[DT_N];	/* dense peak, FLOP/s; 0: not supported */
 	double hbm_bytes;
 	double hbm_Bps;
@@ -208,6 +210,8 @@ struct scenario {
 	struct comm_spec comm;
 	struct training training;
 	struct arena arena;
+	/* where each key was set, or NULL: scenario_where(); in the arena */
+	const char **where;
 };
 
 struct scenario_set {	/* one --set KEY=VALUE */
@@ -215,9 +219,20 @@ struct scenario_set {	/* one --set KEY=VALUE */
 };
 
 /*
- * Loads the file, applies sets in order, fills defaults, checks. On error
- * the scenario is released and the message says file:line:column and key
- * (for --set: "--set 'cluster.nodes=0'").
+ * Loads the file (a path or a shipped name such as "default"), applies sets
+ * in order, fills defaults, checks. On error the scenario is released and
+ * the message says file:line:column and key (for --set: "--set
+ * 'cluster.nodes=0'").
+ *
+ * Beside the keys of the table it takes
+ *	cluster: NAME | FILE | "nodes=8 gpu=8 ..." (cluster_text.h)
+ *	cluster.gpu: NAME | FILE | {base: NAME | FILE, KEY: ...} (gpu_keys)
+ *	model: NAME | FILE, the same as model.config
+ * A key that is null is as if it were not there. Precedence, lowest first:
+ * defaults, the named data files, the scenario file, --set in order; a
+ * --set of the whole cluster by name or line replaces the file's section.
+ * Paths are relative to the file that names them, else to the working
+ * directory.
  */
 enum status scenario_load(struct scenario *s, const char *path,
 			  const struct scenario_set *sets, int n_sets);
@@ -229,6 +244,12 @@ void scenario_print(const struct scenario *s, struct buf *out);
 
 /* Cross-field rules; scenario_load() has called it. */
 enum status scenario_check(const struct scenario *s);
+
+/*
+ * Where a key was set, for messages: "file.yaml:3:9", "--set
+ * 'layout.ep=3'", "default" (also for a scenario that was not loaded).
+ */
+const char *scenario_where(const struct scenario *s, const char *key);
 
 static inline int cluster_gpus(const struct cluster *c)
 {

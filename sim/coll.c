@@ -101,22 +101,20 @@ static enum status check_size(const struct coll_build *b)
 		       COLL_FLOWS_MAX);
 }
 
-/* Steps in the direction's order; a pair side by side stays one. */
+/* Steps in the direction's order. */
 static void place_steps(struct coll_build *b, enum a2a_alg alg,
 			struct coll *out)
 {
-	const struct a2a_row *row = &a2a_table[alg];
-	int n = row->n_steps, i;
+	int n = a2a_table[alg].n_steps, i;
 
 	out->n_steps = n;
 	for (i = 0; i < n; i++) {
-		int from = b->reverse ? n - 1 - i : i;
-		int pair = b->reverse ? from + 1 : from;
+		struct a2a_step row = a2a_step_at(alg, b->reverse, i);
 		struct coll_step *s = &out->step[i];
 
-		s->lane = row->dispatch[from].lane;
-		s->beside = pair < n && row->dispatch[pair].beside;
-		solve_part(b, &b->part[from], s);
+		s->lane = row.lane;
+		s->beside = row.beside;
+		solve_part(b, &b->part[b->reverse ? n - 1 - i : i], s);
 		out->messages += s->messages;
 	}
 }

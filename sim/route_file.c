@@ -226,6 +226,7 @@ static void trace_comment(void *arg, const char *text)
 {
 	const char *at = strstr(text, " experts");
 	struct trace *t = arg;
+	long n;
 
 	if (!at || t->said) {
 		return;
@@ -233,7 +234,8 @@ static void trace_comment(void *arg, const char *text)
 	while (at > text && at[-1] >= '0' && at[-1] <= '9') {
 		at--;
 	}
-	t->said = atoi(at) > 0 && atoi(at) <= INDEX_MAX ? atoi(at) : 0;
+	n = strtol(at, NULL, 10);
+	t->said = n > 0 && n <= INDEX_MAX ? (int)n : 0;
 }
 
 /* Columns "e0", "e1", ... from column `at` on: how many. */

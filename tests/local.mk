@@ -27,6 +27,9 @@ EXTRA_DIST += $(shell_tests) %D%/test-lib.sh
 shell_tests += %D%/t0000-layers.sh
 shell_tests += %D%/t0001-dist.sh
 shell_tests += %D%/t0002-style.sh
+shell_tests += %D%/t0003-configure.sh
+shell_tests += %D%/t0004-quickstart.sh
+shell_tests += %D%/t1000-help.sh
 
 unit_tests += tests/unit/test_units
 tests_unit_test_units_SOURCES = %D%/unit/test_units.c
@@ -71,3 +74,22 @@ tests_unit_test_program_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_exec
 tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c
 tests_unit_test_exec_LDADD = $(UNIT_LIBS)
+
+shell_tests += %D%/t120-model.sh
+unit_tests += tests/unit/test_data
+tests_unit_test_data_SOURCES = %D%/unit/test_data.c
+tests_unit_test_data_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll
+tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c
+tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_table
+tests_unit_test_table_SOURCES = %D%/unit/test_table.c
+tests_unit_test_table_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_trace
+tests_unit_test_trace_SOURCES = %D%/unit/test_trace.c
+tests_unit_test_trace_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_plan_text
+tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
+	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
+tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "reports/chart_style.h"
+#include "reports/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,7 @@ static char *rate_text(const char *before, double rate_Bps, const char *after)
 			 after);
 }
 
+/* "NVSwitch, 450 GB/s per GPU", or the beginning of it that fits. */
 static void put_rate_box(struct view *v, double x0, double y0, double x1,
 			 double y1, unsigned fill, const char *name,
 			 double rate_Bps, const char *after)
@@ -104,6 +106,10 @@ static void put_rate_box(struct view *v, double x0, double y0, double x1,
 	char *text = rate_Bps > 0 ? rate_text(name, rate_Bps, after) :
 		     xstrdup(name);
 
+	if (rate_Bps > 0 && chart_text_pt(text, FONT_SMALL) > x1 - x0 - 4) {
+		free(text);
+		text = rate_text(name, rate_Bps, "");
+	}
 	put_box(v, x0, y0, x1, y1, fill, text);
 	free(text);
 }
@@ -280,12 +286,14 @@ static void put_node(struct view *v, int i)
 
 static void put_more(struct view *v)
 {
-	char text[64];
 	double x = v->node_x[v->n_nodes - 1] - NODE_GAP - MORE_PT / 2.0;
+	char number[TABLE_VALUE_MAX], text[TABLE_VALUE_MAX + 8];
 
 	if (v->c->nodes <= v->n_nodes)
 		return;
-	snprintf(text, sizeof(text), "%d more", v->c->nodes - v->n_nodes);
+	table_value_text(v->c->nodes - v->n_nodes, TABLE_COUNT, number,
+			 sizeof(number));
+	snprintf(text, sizeof(text), "%s more", number);
 	drawing_text(v->d, x, v->y_gpu + 18, FONT_TITLE, ". . .");
 	drawing_text(v->d, x, v->y_gpu, FONT_BODY, text);
 }
@@ -330,24 +338,24 @@ static double put_nonblocking(struct view *v)
 		       v->c->nic.bandwidth_Bps, " each way");
 }
 
-/* Rail r joins the GPUs of local rank r of all nodes. */
+/* Rail r joins the NICs r of all nodes. */
 static double put_rails(struct view *v)
 {
 	double y = v->top + 2 * ROW_GAP, left = fabric_left(v), x;
-	double pitch = (fabric_right(v) - left) / v->n_gpus;
+	int n = n_nics(v), i, k;
+	double pitch = (fabric_right(v) - left) / n;
 	char text[32];
-	int i, k;
 
-	for (k = 0; k < v->n_gpus; k++) {
+	for (k = 0; k < n; k++) {
 		x = left + (k + 0.5) * pitch;
 		for (i = 0; i < v->n_nodes; i++)
-			put_wire(v, nic_x(v, i, nic_of(v, k)),
-				 v->y_nic + ROW_NIC, x, y);
+			put_wire(v, nic_x(v, i, k), v->y_nic + ROW_NIC, x, y);
 		put_wire(v, x, y + ROW_TIER, x, y + ROW_TIER + ROW_GAP);
 	}
-	for (k = 0; k < v->n_gpus; k++) {
+	for (k = 0; k < n; k++) {
 		x = left + k * pitch;
-		snprintf(text, sizeof(text), "rail %d", v->gpu[k]);
+		snprintf(text, sizeof(text), "rail %d", n == v->n_gpus ?
+			 v->gpu[k] : k);
 		put_box(v, x + 4, y, x + pitch - 4, y + ROW_TIER, FILL_LEAF,
 			text);
 	}
@@ -360,10 +368,10 @@ static double put_rails(struct view *v)
  * wires up. Returns the upper edge.
  */
 static double put_groups(struct view *v, double y, int per, const char *name,
-			 unsigned fill)
+			 const char *after)
 {
 	double x0, x1;
-	char text[48];
+	char text[96];
 	int i, from = 0;
 
 	per = per > 0 ? per : 1;
@@ -373,11 +381,11 @@ static double put_groups(struct view *v, double y, int per, const char *name,
 			continue;
 		x0 = v->node_x[from];
 		x1 = v->node_x[i] + v->node_width;
-		snprintf(text, sizeof(text), "%s %d", name,
-			 v->node[from] / per);
+		snprintf(text, sizeof(text), "%s %d%s", name,
+			 v->node[from] / per, after);
 		put_wire(v, (x0 + x1) / 2, y + ROW_TIER, (x0 + x1) / 2,
 			 y + ROW_TIER + ROW_GAP);
-		put_box(v, x0, y, x1, y + ROW_TIER, fill, text);
+		put_box(v, x0, y, x1, y + ROW_TIER, FILL_LEAF, text);
 		from = i + 1;
 	}
 	return y + ROW_TIER;
@@ -391,17 +399,17 @@ static double put_leaves(struct view *v)
 
 	for (i = 0; i < v->n_nodes; i++)
 		put_uplinks(v, i, y);
-	y = put_groups(v, y, per, "leaf", FILL_LEAF);
+	y = put_groups(v, y, per, "leaf", "");
 	if (!pods)
 		return put_bar(v, y + ROW_GAP, "spine; every leaf reaches it "
 			       "with ", v->rates->leaf_Bps, " each way");
 	y = put_groups(v, y + ROW_GAP, per * v->c->fabric.leaves_per_pod,
-		       "pod", FILL_LEAF);
+		       "pod", "");
 	return put_bar(v, y + ROW_GAP, "core; every pod reaches it with ",
 		       v->rates->pod_Bps, " each way");
 }
 
-/* A rack is one NVLink domain: its bar is below the nodes. */
+/* A rack is one NVLink domain; its NICs go up to the scale-out network. */
 static double put_racks(struct view *v)
 {
 	double y = v->top + ROW_GAP;
@@ -409,7 +417,7 @@ static double put_racks(struct view *v)
 
 	for (i = 0; i < v->n_nodes; i++)
 		put_uplinks(v, i, y);
-	y = put_groups(v, y, per, "rack", FILL_LEAF);
+	y = put_groups(v, y, per, "rack", ": one NVLink domain");
 	return put_bar(v, y + ROW_GAP, "scale-out network; every rack "
 		       "reaches it with ", v->rates->leaf_Bps, " each way");
 }

@@ -15,6 +15,7 @@ AC_DEFUN([MC_LIB], [
 		[AS_HELP_STRING([--with-$2=DIR|yes|no|guess],
 			[$3 ($7; Debian: $8)])],
 		[], [with_$2=guess])
+	AC_SUBST([with_$2])
 	have_$2=no
 	AS_CASE([$with_$2],
 		[no], [AS_IF([test "$7" = required],
@@ -27,7 +28,7 @@ AC_DEFUN([MC_LIB], [
 		], [
 			AS_IF([test -d "$with_$2"], [],
 				[AC_MSG_ERROR([--with-$2: '$with_$2' is no directory])])
-			_MC_LIB_PREFIX([$1], [$2], [$3], [$6])
+			_MC_LIB_PREFIX([$1], [$2], [$3], [$6], [$4])
 			have_$2=yes
 		])
 	AS_IF([test "$have_$2" = yes], [_MC_LIB_LINKS([$1], [$2], [$4], [$5])])
@@ -51,18 +52,24 @@ AC_DEFUN([_MC_LIB_PREFIX], [
 		AS_IF([test -z "$mc_pc" && test -f "$mc_i/$3.pc"],
 			[mc_pc=$mc_i])
 	done
-	mc_libdir=$mc_dir/lib
-	AS_IF([test -d "$mc_dir/lib64" && test ! -d "$mc_dir/lib"],
-		[mc_libdir=$mc_dir/lib64])
+	mc_libdir=
+	set x $4
+	mc_lib=lib`AS_ECHO(["$[2]"]) | sed 's/^-l//'`
+	for mc_i in "$mc_dir"/lib "$mc_dir"/lib64 "$mc_dir"/lib/*-*; do
+		AS_IF([test -f "$mc_i/$mc_lib.so" || test -f "$mc_i/$mc_lib.a"],
+			[mc_libdir=$mc_i])
+	done
 	AS_IF([test -n "$mc_pc" && test -n "$PKG_CONFIG"], [
 		$1_CFLAGS=`PKG_CONFIG_PATH=$mc_pc:$PKG_CONFIG_PATH $PKG_CONFIG --cflags $3`
 		$1_LIBS=`PKG_CONFIG_PATH=$mc_pc:$PKG_CONFIG_PATH $PKG_CONFIG --libs $3`
 	], [
+		AS_IF([test -f "$mc_dir/include/$5"], [],
+			[AC_MSG_ERROR([--with-$2: there is no '$mc_dir/include/$5'])])
+		AS_IF([test -n "$mc_libdir"], [],
+			[AC_MSG_ERROR([--with-$2: there is no $mc_lib in '$mc_dir/lib'])])
 		# -isystem: warnings in other people's headers are not ours
 		$1_CFLAGS="-isystem $mc_dir/include"
 		$1_LIBS="-L$mc_libdir -Wl,-rpath,$mc_libdir $4"
-		AS_IF([test -d "$mc_dir/include"], [],
-			[AC_MSG_ERROR([--with-$2: there is no '$mc_dir/include'])])
 	])
 ])
 

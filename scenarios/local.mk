@@ -16,3 +16,4 @@ libscenarios_a_SOURCES += %D%/hf_config.c %D%/hf_config.h
 libscenarios_a_SOURCES += %D%/hf_keys.c %D%/hf_keys.h
 libscenarios_a_SOURCES += %D%/hf_layers.c %D%/hf_layers.h
 libscenarios_a_SOURCES += %D%/params.c %D%/params.h
+libscenarios_a_SOURCES += %D%/model_file.c %D%/model_file.h

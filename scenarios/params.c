@@ -80,3 +80,27 @@ void params_count(const struct arch *a, struct model *m)
 			   (double)m->moe_layers * m->experts_per_token *
 			   expert;
 }
+
+#define ATTENTION_PRODUCTS 4	/* of h x h */
+
+void params_estimate(struct model *m)
+{
+	double h = m->hidden, layers = m->layers;
+	double expert = params_ffn(m->hidden, m->expert_ffn, m->gated, false);
+	double routed = (double)m->moe_layers * m->experts * expert;
+	struct arch a = { .dense_gated = m->gated };
+
+	if (m->params_other == 0 && m->params_total > routed)
+		m->params_other = m->params_total - routed;
+	if (m->params_other == 0) {
+		m->params_other = layers * ATTENTION_PRODUCTS * h * h +
+			m->moe_layers * moe_layer_other(&a, m) +
+			(layers - m->moe_layers) *
+			params_ffn(m->hidden, m->dense_ffn, m->gated, false);
+	}
+	if (m->params_total == 0)
+		m->params_total = m->params_other + routed;
+	if (m->params_active == 0)
+		m->params_active = m->params_other +
+			(double)m->moe_layers * m->experts_per_token * expert;
+}

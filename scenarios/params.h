@@ -55,4 +55,10 @@ double params_attention(const struct arch *a, int hidden);
  * fields are set. */
 void params_count(const struct arch *a, struct model *m);
 
+/*
+ * The same when only struct model is known: fills those of the three counts
+ * that are still 0, without embeddings and norms, attention as 4*h*h.
+ */
+void params_estimate(struct model *m);
+
 #endif

@@ -40,7 +40,7 @@ const struct a2a_row a2a_table[A2A_N] = {
 		.help = "one copy per destination node, then fan-out (DeepEP)",
 		.n_steps = 2,
 		.dispatch = { { "inter", LANE_INTER, 0 },
-			      { "fanout", LANE_INTRA, 0 } },
+			      { "fanout", LANE_INTRA, 1 } },
 	},
 	[A2A_PAIRWISE] = {
 		.name = "pairwise",

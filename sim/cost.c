@@ -13,15 +13,19 @@
 /* Router gradients are summed in fp32 whatever the model's type. */
 #define ROUTER_GRADIENT_BYTES 4
 
+/* Larger exchanges keep no flows: their loads on links are then unknown, and
+ * the flow model shares only memory and SMs with them. */
+#define COST_FLOWS_MAX (1 << 20)
+
 enum cost_coll {
-	COLL_DISPATCH,
-	COLL_COMBINE,
-	COLL_ESP_GATHER,
-	COLL_ESP_SCATTER,
-	COLL_ROUTER,
-	COLL_SHARED,
-	COLL_COPIES,
-	COLL_DP,
+	COST_DISPATCH,
+	COST_COMBINE,
+	COST_ESP_GATHER,
+	COST_ESP_SCATTER,
+	COST_ROUTER,
+	COST_SHARED,
+	COST_COPIES,
+	COST_DP,
 	COST_COLL_N,
 };
 
@@ -75,10 +79,10 @@ static enum status make_esp(struct cost *c, const struct coll_spec *cs)
 	double bytes = busiest_rows(w) * w->token_bytes;
 	enum status st;
 
-	st = make_ring(c, cs, COLL_ESP_GATHER, COLL_ALLGATHER, esp, 1, bytes);
+	st = make_ring(c, cs, COST_ESP_GATHER, COLL_ALLGATHER, esp, 1, bytes);
 	if (st)
 		return st;
-	return make_ring(c, cs, COLL_ESP_SCATTER, COLL_REDUCESCATTER, esp, 1,
+	return make_ring(c, cs, COST_ESP_SCATTER, COLL_REDUCESCATTER, esp, 1,
 			 bytes);
 }
 
@@ -94,11 +98,11 @@ static enum status make_allreduces(struct cost *c, const struct coll_spec *cs)
 		int group, stride;
 		double bytes;
 	} row[] = {
-		{ COLL_ROUTER, all, 1, (double)m->hidden * m->experts *
+		{ COST_ROUTER, all, 1, (double)m->hidden * m->experts *
 		  ROUTER_GRADIENT_BYTES },
-		{ COLL_SHARED, all, 1, layer_shared_params(m) * b },
-		{ COLL_COPIES, layout_expert_copies(l, m), l->esp, experts },
-		{ COLL_DP, l->dp, l->ep * l->esp, experts },
+		{ COST_SHARED, all, 1, layer_shared_params(m) * b },
+		{ COST_COPIES, layout_expert_copies(l, m), l->esp, experts },
+		{ COST_DP, l->dp, l->ep * l->esp, experts },
 	};
 	enum status st = ST_OK;
 	size_t i;
@@ -109,6 +113,23 @@ static enum status make_allreduces(struct cost *c, const struct coll_spec *cs)
 	return st;
 }
 
+static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
+{
+	const struct cost_spec *s = &c->spec;
+	enum status st;
+
+	if (s->layout.ep == 1)
+		return ST_OK;
+	if ((double)s->net->n_ranks * s->layout.ep > COST_FLOWS_MAX)
+		cs.keep_flows = false;
+	st = coll_alltoall(&cs, s->alltoall, &s->workload->dispatch, false,
+			   &c->coll[COST_DISPATCH]);
+	if (st)
+		return st;
+	return coll_alltoall(&cs, s->alltoall, &s->workload->combine, true,
+			     &c->coll[COST_COMBINE]);
+}
+
 static enum status make_colls(struct cost *c)
 {
 	const struct cost_spec *s = &c->spec;
@@ -116,14 +137,8 @@ static enum status make_colls(struct cost *c)
 		.net = s->net, .comm = s->comm, .tolerance = s->tolerance,
 		.bound_only = s->bound_only, .keep_flows = s->keep_flows,
 	};
-	enum status st = ST_OK;
+	enum status st = make_alltoalls(c, cs);
 
-	if (s->layout.ep > 1)
-		st = coll_alltoall(&cs, s->alltoall, &s->workload->dispatch,
-				   false, &c->coll[COLL_DISPATCH]);
-	if (!st && s->layout.ep > 1)
-		st = coll_alltoall(&cs, s->alltoall, &s->workload->combine,
-				   true, &c->coll[COLL_COMBINE]);
 	if (!st)
 		st = make_esp(c, &cs);
 	if (!st)
@@ -252,19 +267,19 @@ static enum cost_coll op_coll(const struct op *op)
 	switch (op->kind) {
 	case OP_DISPATCH:
 	case OP_COMBINE_BWD:
-		return COLL_DISPATCH;
+		return COST_DISPATCH;
 	case OP_COMBINE:
 	case OP_DISPATCH_BWD:
-		return COLL_COMBINE;
+		return COST_COMBINE;
 	case OP_ALLGATHER:
-		return COLL_ESP_GATHER;
+		return COST_ESP_GATHER;
 	case OP_REDUCESCATTER:
-		return COLL_ESP_SCATTER;
+		return COST_ESP_SCATTER;
 	case OP_ALLREDUCE_GATE:
-		return op->step == ALLREDUCE_SHARED ? COLL_SHARED :
-			COLL_ROUTER;
+		return op->step == ALLREDUCE_SHARED ? COST_SHARED :
+			COST_ROUTER;
 	case OP_ALLREDUCE_EXPERT:
-		return op->step == ALLREDUCE_DP ? COLL_DP : COLL_COPIES;
+		return op->step == ALLREDUCE_DP ? COST_DP : COST_COPIES;
 	default:
 		return COST_COLL_N;
 	}
@@ -275,7 +290,7 @@ static int op_step(const struct op *op)
 {
 	enum cost_coll which = op_coll(op);
 
-	return which <= COLL_COMBINE ? op->step : 0;
+	return which <= COST_COMBINE ? op->step : 0;
 }
 
 const struct coll_step *cost_op_step(const struct cost *c,

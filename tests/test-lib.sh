@@ -4,8 +4,8 @@
 #	. "${srcdir:-.}/tests/test-lib.sh"
 #
 # and then stands in an empty scratch directory below the build tree, with
-# LC_ALL=C, no MOECAST_DATA, and moecast first on PATH. $srcdir and
-# $top_builddir are absolute. Under `make check` both come from the
+# LC_ALL=C, no MOECAST_DATA, and moecast first on PATH. $srcdir (also
+# $abs_srcdir) and $top_builddir are absolute. Under `make check` both come from the
 # environment; by hand:
 #
 #	top_builddir=build prove -e sh tests/t1*.sh
@@ -19,6 +19,7 @@ test_fatal() {
 }
 
 srcdir=$(cd "${srcdir:-.}" && pwd) || test_fatal "srcdir is wrong"
+abs_srcdir=$srcdir
 top_builddir=$(cd "${top_builddir:-.}" && pwd) ||
 	test_fatal "top_builddir is wrong"
 
@@ -31,7 +32,7 @@ TERM=dumb
 ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}exitcode=99
 LSAN_OPTIONS=${LSAN_OPTIONS:+$LSAN_OPTIONS:}exitcode=99
 UBSAN_OPTIONS=${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}exitcode=99
-export srcdir top_builddir PATH LC_ALL LANG TZ TERM
+export srcdir abs_srcdir top_builddir PATH LC_ALL LANG TZ TERM
 export ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS
 unset MOECAST_DATA COLUMNS CDPATH
 
@@ -60,10 +61,11 @@ test_report() {
 	echo "$1 $test_count - $2${3:+ # $3}"
 }
 
-# test_expect_success TITLE COMMANDS: they run in this shell, in the scratch
-# directory; variables that they set stay set.
+# test_expect_success TITLE COMMANDS: they run in a subshell, in the scratch
+# directory. Files stay for the next test, variables and cd do not.
 test_expect_success() {
-	if eval "$2" >"$test_scratch/.output" 2>&1 </dev/null; then
+	if (eval "$2") >"$test_scratch/.output" 2>&1 </dev/null
+	then
 		test_report ok "$1"
 	else
 		test_report "not ok" "$1"
@@ -71,7 +73,6 @@ test_expect_success() {
 		printf '%s\n' "$2" | sed 's/^/#! /'
 		sed 's/^/# /' "$test_scratch/.output"
 	fi
-	cd "$test_scratch" || exit 99
 }
 
 # test_skip TITLE WHY: one test that cannot run here.

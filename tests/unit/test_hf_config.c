@@ -443,23 +443,21 @@ static const struct {
 	{ "llama-4-scout", 109, 17 },
 };
 
+/* $MOECAST_SHARED is the folder "data" or the one above it. */
 static char *public_path(const char *file)
 {
-	static const char *const guess[] = { "../shared", "../../shared",
-					     "../../../shared" };
-	const char *env = getenv("MOECAST_SHARED");
+	const char *env = getenv("MOECAST_SHARED"), *src = getenv("srcdir");
 	char *path;
-	size_t i;
 
-	if (env)
-		return xasprintf("%s/data/models/%s.json", env, file);
-	for (i = 0; i < N_OF(guess); i++) {
-		path = xasprintf("%s/data/models/%s.json", guess[i], file);
-		if (!access(path, R_OK))
-			return path;
-		free(path);
+	if (!env) {
+		return xasprintf("%s/../shared/data/models/%s.json",
+				 src ? src : ".", file);
 	}
-	return xstrdup("");
+	path = xasprintf("%s/models/%s.json", env, file);
+	if (!access(path, R_OK))
+		return path;
+	free(path);
+	return xasprintf("%s/data/models/%s.json", env, file);
 }
 
 static void test_public_files(void **state)

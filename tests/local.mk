@@ -96,3 +96,14 @@ tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
 	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
 tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
+shell_tests += %D%/t1300-capacity.sh
+
+# `make bench` builds and runs these; one block each:
+bench_programs =
+EXTRA_PROGRAMS += $(bench_programs)
+bench: $(bench_programs)
+	@for p in $(bench_programs); do echo "== $$p"; ./$$p || exit; done
+.PHONY: bench
+bench_programs += tests/bench/bench_fair
+tests_bench_bench_fair_SOURCES = %D%/bench/bench_fair.c
+tests_bench_bench_fair_LDADD = $(UNIT_LIBS)

@@ -90,3 +90,12 @@ tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
 	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
 tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
+
+EXTRA_DIST += %D%/unit/scenario_help.h
+unit_tests += tests/unit/test_doc
+tests_unit_test_doc_SOURCES = %D%/unit/test_doc.c
+tests_unit_test_doc_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_keys
+tests_unit_test_keys_SOURCES = %D%/unit/test_keys.c
+tests_unit_test_keys_LDADD = $(UNIT_LIBS)

@@ -71,6 +71,9 @@ tests_unit_test_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_program
 tests_unit_test_program_SOURCES = %D%/unit/test_program.c
 tests_unit_test_program_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_exec
+tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c
+tests_unit_test_exec_LDADD = $(UNIT_LIBS)
 
 shell_tests += %D%/t120-model.sh
 unit_tests += tests/unit/test_data
@@ -79,6 +82,9 @@ tests_unit_test_data_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll
 tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c
 tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_fair
+tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
+tests_unit_test_fair_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_table
 tests_unit_test_table_SOURCES = %D%/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)
@@ -90,3 +96,6 @@ tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
 	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
 tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
+unit_tests += tests/unit/test_fair
+tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
+tests_unit_test_fair_LDADD = $(UNIT_LIBS)

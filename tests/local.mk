@@ -96,3 +96,7 @@ tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
 	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
 tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
+
+unit_tests += tests/unit/test_cost
+tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
+tests_unit_test_cost_LDADD = $(UNIT_LIBS)

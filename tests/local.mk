@@ -128,3 +128,7 @@ tests_unit_test_layout_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_cluster_text
 tests_unit_test_cluster_text_SOURCES = %D%/unit/test_cluster_text.c
 tests_unit_test_cluster_text_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_cost
+tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
+tests_unit_test_cost_LDADD = $(UNIT_LIBS)

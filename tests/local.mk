@@ -132,3 +132,15 @@ tests_unit_test_cluster_text_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
 tests_unit_test_cost_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_fair
+tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
+tests_unit_test_fair_LDADD = $(UNIT_LIBS)
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/draw_figures
+endif
+tests_unit_draw_figures_SOURCES = %D%/unit/draw_figures.c \
+	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
+tests_unit_draw_figures_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t150-topo.sh
+shell_tests += %D%/t151-figures.sh
+EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt

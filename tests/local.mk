@@ -4,6 +4,7 @@ TAP = env AM_TAP_AWK='$(AWK)' CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C \
 	MAKE='$(MAKE)' AWK='$(AWK)' \
 	$(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER = $(TAP)
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit-tap.sh
 SH_LOG_DRIVER = $(TAP)
 SH_LOG_COMPILER = $(SHELL)
 UNIT_LIBS = libreports.a libsim.a libscenarios.a libbase.a \
@@ -15,7 +16,7 @@ TESTS += $(unit_tests)
 endif
 shell_tests =
 TESTS += $(shell_tests)
-EXTRA_DIST += $(shell_tests) %D%/test-lib.sh
+EXTRA_DIST += $(shell_tests) %D%/test-lib.sh %D%/unit-tap.sh
 
 # one block per unit test:
 # unit_tests += tests/unit/test_x

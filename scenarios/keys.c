@@ -220,7 +220,7 @@ const struct key_row scenario_keys[] = {
 	POINTER("routing.file", routing.file, "",
 		"counts or trace file; must be given for these kinds"),
 	INT("routing.layer", routing.layer, -1, LAYERS_MAX, "-1",
-	    "layer of the file to use; -1: all (counts, trace)"),
+	    "layer of the file to use; -1: all (counts) or first (trace)"),
 	POINTER("routing.domain", routing.domain, "",
 		"text domain of the file to use (counts; default: all)"),
 

@@ -167,7 +167,7 @@ struct routing_spec {
 			   log-normal: sigma; hot-*: share of the hot one */
 	uint64_t seed;
 	char *file;	/* counts, trace; NULL otherwise */
-	int layer;	/* counts: layer_slot; trace: layer; -1: all */
+	int layer;	/* counts: layer_slot, -1: all; trace: -1: the first */
 	char *domain;	/* counts: which domain; NULL: all */
 };
 

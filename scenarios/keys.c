@@ -266,9 +266,9 @@ const struct key_row scenario_keys[] = {
 	TIER(intra, "inside a node"),
 	TIER(inter, "between nodes"),
 
-	BOOL("training.recompute", training.recompute, "false",
+	BOOL("training.recompute", training.recompute, "true",
 	     "keep only the inputs of layers for the backward pass"),
-	INT("training.zero", training.zero, 0, 1, "0",
+	INT("training.zero", training.zero, 0, 1, "1",
 	    "1: the optimizer's state is sharded over dp"),
 };
 

@@ -192,7 +192,11 @@ struct comm_spec {
 				   low-latency protocol */
 };
 
-struct training {	/* what the memory estimate assumes */
+/*
+ * What the memory estimate assumes; by default what a team does when memory
+ * is tight, so that only plans that cannot be are refused.
+ */
+struct training {
 	bool recompute;	/* keep only layer inputs */
 	int zero;	/* 0: replicated optimizer; 1: sharded over dp */
 };

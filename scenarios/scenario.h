@@ -209,6 +209,7 @@ struct scenario {
 	struct search_space search;
 	struct comm_spec comm;
 	struct training training;
+	bool cluster_only;	/* see scenario_load_cluster() */
 	struct arena arena;
 	/* where each key was set, or NULL: scenario_where(); in the arena */
 	const char **where;
@@ -236,6 +237,12 @@ struct scenario_set {	/* one --set KEY=VALUE */
  */
 enum status scenario_load(struct scenario *s, const char *path,
 			  const struct scenario_set *sets, int n_sets);
+/*
+ * The same for what looks at the cluster alone: keys of the other sections
+ * may be absent, and rules that join them are not checked.
+ */
+enum status scenario_load_cluster(struct scenario *s, const char *path,
+				  const struct scenario_set *sets, int n_sets);
 void scenario_release(struct scenario *s);
 
 /* Canonical YAML that scenario_load() reads back to the same values. */

@@ -166,6 +166,8 @@ enum status scenario_check(const struct scenario *s)
 	size_t i;
 
 	for (i = 0; i < sizeof(checks) / sizeof(*checks) && !st; i++) {
+		if (s->cluster_only && checks[i] == check_model)
+			break;
 		st = checks[i](s);
 	}
 	return st;

@@ -114,6 +114,8 @@ static enum status check_required(struct loader *ld)
 	for (i = 0; i < n_scenario_keys; i++) {
 		const struct key_row *row = &scenario_keys[i];
 
+		if (ld->s->cluster_only && !key_part_after(row->name, "cluster"))
+			continue;
 		if (!row->def && !ld->s->where[i])
 			return err_set(ST_INPUT, "%s: key '%s' is missing "
 				       "(%s)", ld->s->path, row->name,
@@ -245,16 +247,29 @@ static enum status load(struct scenario *s, const char *path,
 	return st ? st : load_layers(&ld);
 }
 
-enum status scenario_load(struct scenario *s, const char *path,
-			  const struct scenario_set *sets, int n_sets)
+static enum status load_or_release(struct scenario *s, const char *path,
+				   const struct scenario_set *sets,
+				   int n_sets)
 {
-	enum status st;
+	enum status st = load(s, path, sets, n_sets);
 
-	*s = (struct scenario){ 0 };
-	st = load(s, path, sets, n_sets);
 	if (st)
 		scenario_release(s);
 	return st;
+}
+
+enum status scenario_load(struct scenario *s, const char *path,
+			  const struct scenario_set *sets, int n_sets)
+{
+	*s = (struct scenario){ 0 };
+	return load_or_release(s, path, sets, n_sets);
+}
+
+enum status scenario_load_cluster(struct scenario *s, const char *path,
+				  const struct scenario_set *sets, int n_sets)
+{
+	*s = (struct scenario){ .cluster_only = true };
+	return load_or_release(s, path, sets, n_sets);
 }
 
 void scenario_release(struct scenario *s)

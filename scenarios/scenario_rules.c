@@ -185,7 +185,7 @@ enum status scenario_fill(struct scenario *s)
 
 	if (!st)
 		st = fill_nic(s);
-	if (!st)
+	if (!st && !s->cluster_only)
 		st = fill_model(s);
 	if (st)
 		return st;

@@ -40,6 +40,7 @@ static void solve_flows(struct coll_build *b, const struct coll_view *v,
 	coll_price(b->spec, p, &t, out);
 	out->flow_s = b->spec->bound_only ? t.bound_s :
 					    coll_makespan(b, v, p, &t);
+	out->merge_error_s = t.merge_error_s;
 }
 
 /* A pattern by node 0's flows; the others only if they are asked for. */
@@ -69,8 +70,8 @@ static void solve_part(struct coll_build *b, struct coll_part *p,
 	p->flow = NULL;
 }
 
-static void build_init(struct coll_build *b, const struct coll_spec *spec,
-		       const struct traffic *t, bool reverse)
+void coll_build_init(struct coll_build *b, const struct coll_spec *spec,
+		     const struct traffic *t, bool reverse)
 {
 	const struct cluster *c = &spec->net->cluster;
 
@@ -87,7 +88,7 @@ static void build_init(struct coll_build *b, const struct coll_spec *spec,
 }
 
 /* Flow by flow: at most one per pair of peers in any step. */
-static enum status check_size(const struct coll_build *b)
+enum status coll_check_size(const struct coll_build *b)
 {
 	double flows = (double)b->ranks * coll_peers(b);
 
@@ -127,8 +128,9 @@ enum status coll_alltoall(const struct coll_spec *spec, enum a2a_alg alg,
 	enum status st;
 
 	assert(t->n_ranks == spec->net->n_ranks);
-	build_init(&b, spec, t, reverse);
-	st = check_size(&b);
+	assert(t->bytes || t->n_ranks % (t->group * t->stride) == 0);
+	coll_build_init(&b, spec, t, reverse);
+	st = coll_check_size(&b);
 	if (st)
 		return st;
 	*out = (struct coll){ 0 };

@@ -43,7 +43,8 @@
  * Who sends how much to whom, over all ranks of the cluster. Dense
  * (bytes != NULL) or balanced (bytes == NULL): within each group of
  * `group` ranks apart by `stride` (rank r's group: same r % stride and same
- * r / (stride * group)), every rank sends `each` bytes to every other.
+ * r / (stride * group), which divides n_ranks), every rank sends `each` bytes
+ * to every other.
  * Diagonal cells are local copies: no link, HBM only.
  */
 struct traffic {
@@ -92,6 +93,7 @@ struct coll_step {
 	double ll_slowdown;	/* flow part times this under low latency */
 	double flow_s;		/* makespan of the flows at share 1 */
 	double bound_s;		/* busiest link alone: <= flow_s */
+	double merge_error_s;	/* most that merging can have added */
 	int busiest_link;	/* -1: no flow; else one that takes bound_s */
 	int messages;		/* most that one rank sends */
 	struct coll_flow *flow;	/* owned; NULL unless keep_flows */
@@ -141,6 +143,24 @@ enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 		      int group, int stride, double bytes, struct coll *out);
 
 void coll_release(struct coll *c);
+
+/*
+ * The same exchange with nothing but links and latencies: every pair's flow
+ * begins when its route's latency has passed, no launch, message cost,
+ * window or protocol; rates are those of spec->net (NET_NOMINAL for the data
+ * sheet's). With keep_flows `flow` has each pair's finish time.
+ */
+struct coll_ideal {
+	double makespan_s;
+	double bound_s;		/* busiest link alone, without latency */
+	double merge_error_s;
+	int busiest_link;	/* -1: no flow */
+	struct coll_flow *flow;	/* owned; NULL unless keep_flows */
+	size_t n_flows;		/* 0 unless keep_flows */
+};
+
+enum status coll_ideal(const struct coll_spec *spec, const struct traffic *t,
+		       struct coll_ideal *out);
 
 /* Seconds of one step when its sizes are multiplied by `share`. */
 double coll_step_time(const struct coll_step *s, double share);

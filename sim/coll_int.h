@@ -115,6 +115,7 @@ struct coll_tally {
 	double message_s;	/* of the rank where it is most */
 	double latency_s;	/* longest route */
 	double bound_s;		/* busiest link */
+	double merge_error_s;	/* set by coll_makespan() */
 	int busiest_link;
 };
 
@@ -129,9 +130,23 @@ void coll_tally_flows(const struct coll_build *b, const struct coll_view *v,
 size_t *coll_sort_by_shift(const struct coll_build *b, struct coll_part *p);
 size_t *coll_sort_by_source(const struct coll_build *b, struct coll_part *p);
 
+/* Rows of the traffic and of the network that go with them. */
+void coll_build_init(struct coll_build *b, const struct coll_spec *spec,
+		     const struct traffic *t, bool reverse);
+/* ST_INPUT when the flows are too many to be listed. */
+enum status coll_check_size(const struct coll_build *b);
+
+/*
+ * All flows [0, n) together; begin: after their routes' latencies, else at
+ * 0. finish_s is set, `after_s` added. Returns the makespan.
+ */
+double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
+		  bool begin, double after_s, double merge_s,
+		  double *error_p);
+
 /* Makespan of the flows (window, rounds, merging as the spec says); sets finish_s. */
 double coll_makespan(const struct coll_build *b, const struct coll_view *v,
-		     struct coll_part *p, const struct coll_tally *t);
+		     struct coll_part *p, struct coll_tally *t);
 
 /* Constants of the step from its tally; flow_s is left alone. */
 void coll_price(const struct coll_spec *spec, const struct coll_part *p,

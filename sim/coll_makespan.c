@@ -8,11 +8,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Flows [begin, begin + n) of the part as a problem for fair_run(). */
 struct problem {
 	int64_t *start;
 	int32_t *route;
-	double *bytes, *finish;
+	double *bytes, *finish, *begin;
 };
 
 static void problem_fill(const struct coll_view *v,
@@ -25,6 +24,7 @@ static void problem_fill(const struct coll_view *v,
 
 	*q = (struct problem){ xcalloc(n + 1, sizeof(*q->start)), NULL,
 			       xcalloc(n, sizeof(double)),
+			       xcalloc(n, sizeof(double)),
 			       xcalloc(n, sizeof(double)) };
 	for (i = 0; i < n; i++) {
 		coll_view_route(v, f[i].src, f[i].dst, &r);
@@ -34,6 +34,7 @@ static void problem_fill(const struct coll_view *v,
 			q->route[used++] = r.link[k];
 		q->start[i + 1] = (int64_t)used;
 		q->bytes[i] = f[i].bytes;
+		q->begin[i] = r.latency_s;
 	}
 }
 
@@ -43,10 +44,12 @@ static void problem_free(struct problem *q)
 	free(q->route);
 	free(q->bytes);
 	free(q->finish);
+	free(q->begin);
 }
 
-static double solve_at_once(const struct coll_view *v, struct coll_flow *f,
-			    size_t n, double begin_s, double merge_s)
+double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
+		  bool begin, double after_s, double merge_s,
+		  double *error_p)
 {
 	struct problem q;
 	double t;
@@ -56,28 +59,31 @@ static double solve_at_once(const struct coll_view *v, struct coll_flow *f,
 	t = fair_run(&(struct fair_problem){
 		.n_links = v->n_links, .capacity = v->capacity_Bps,
 		.n_flows = (int)n, .start = q.start, .route = q.route,
-		.bytes = q.bytes, .merge_s = merge_s }, q.finish, NULL);
+		.bytes = q.bytes, .begin_s = begin ? q.begin : NULL,
+		.merge_s = merge_s }, q.finish, error_p);
 	for (i = 0; i < n; i++)
-		f[i].finish_s = begin_s + q.finish[i];
+		f[i].finish_s = after_s + q.finish[i];
 	problem_free(&q);
 	return t;
 }
 
 static double solve_rounds(const struct coll_build *b,
 			   const struct coll_view *v, struct coll_part *p,
-			   double merge_s)
+			   double merge_s, double *error_p)
 {
 	size_t *begin = coll_sort_by_shift(b, p);
-	double t = 0;
+	double t = 0, error;
 	int d;
 
+	*error_p = 0;
 	for (d = 0; d < b->group; d++) {
 		size_t n = begin[d + 1] - begin[d];
 
-		if (n) {
-			t += solve_at_once(v, p->flow + begin[d], n, t,
-					   merge_s);
-		}
+		if (!n)
+			continue;
+		t += coll_solve(v, p->flow + begin[d], n, false, t, merge_s,
+				&error);
+		*error_p += error;
 	}
 	free(begin);
 	return t;
@@ -141,7 +147,7 @@ static double window_run(struct window *w)
 
 static double solve_window(const struct coll_build *b,
 			   const struct coll_view *v, struct coll_part *p,
-			   double merge_s)
+			   double merge_s, double *error_p)
 {
 	struct window w = { .v = v, .p = p };
 	double t;
@@ -160,6 +166,7 @@ static double solve_window(const struct coll_build *b,
 		}
 	}
 	t = window_run(&w);
+	*error_p = fair_merge_error(w.fair);
 	fair_free(w.fair);
 	free(w.flow);
 	free(w.next);
@@ -168,7 +175,7 @@ static double solve_window(const struct coll_build *b,
 }
 
 double coll_makespan(const struct coll_build *b, const struct coll_view *v,
-		     struct coll_part *p, const struct coll_tally *t)
+		     struct coll_part *p, struct coll_tally *t)
 {
 	const struct coll_spec *s = b->spec;
 	double merge_s = s->merge_s > 0 ? s->merge_s :
@@ -177,8 +184,9 @@ double coll_makespan(const struct coll_build *b, const struct coll_view *v,
 	if (!p->n_flows)
 		return 0;
 	if (p->rounds)
-		return solve_rounds(b, v, p, merge_s);
+		return solve_rounds(b, v, p, merge_s, &t->merge_error_s);
 	if (s->comm.window > 0)
-		return solve_window(b, v, p, merge_s);
-	return solve_at_once(v, p->flow, p->n_flows, 0, merge_s);
+		return solve_window(b, v, p, merge_s, &t->merge_error_s);
+	return coll_solve(v, p->flow, p->n_flows, false, 0, merge_s,
+			  &t->merge_error_s);
 }

@@ -83,6 +83,13 @@ struct fair_problem {
 	double merge_s;
 };
 
+/*
+ * A merge_s that keeps the makespan and, on average, the finish times of
+ * this problem within about `tolerance` (relative) of exact. A rule that
+ * was measured, not a bound; *error_p is one.
+ */
+double fair_merge_window(const struct fair_problem *p, double tolerance);
+
 double fair_run(const struct fair_problem *p, double *finish_s,
 		double *error_p);
 

@@ -71,6 +71,9 @@ tests_unit_test_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_program
 tests_unit_test_program_SOURCES = %D%/unit/test_program.c
 tests_unit_test_program_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_exec
+tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c
+tests_unit_test_exec_LDADD = $(UNIT_LIBS)
 
 shell_tests += %D%/t120-model.sh
 unit_tests += tests/unit/test_data
@@ -79,6 +82,9 @@ tests_unit_test_data_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll
 tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c
 tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_fair
+tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
+tests_unit_test_fair_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_table
 tests_unit_test_table_SOURCES = %D%/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)
@@ -90,6 +96,17 @@ tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
 	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
 tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
+shell_tests += %D%/t1300-capacity.sh
+
+# `make bench` builds and runs these; one block each:
+bench_programs =
+EXTRA_PROGRAMS += $(bench_programs)
+bench: $(bench_programs)
+	@for p in $(bench_programs); do echo "== $$p"; ./$$p || exit; done
+.PHONY: bench
+bench_programs += tests/bench/bench_fair
+tests_bench_bench_fair_SOURCES = %D%/bench/bench_fair.c
+tests_bench_bench_fair_LDADD = $(UNIT_LIBS)
 
 EXTRA_DIST += %D%/unit/scenario_help.h
 unit_tests += tests/unit/test_doc
@@ -117,3 +134,18 @@ TESTS += tests/fuzz/fuzz_scenario
 tests_fuzz_fuzz_scenario_SOURCES = %D%/fuzz/fuzz_scenario.c
 tests_fuzz_fuzz_scenario_LDADD = libscenarios.a libbase.a \
 	$(YAML_LIBS) $(JANSSON_LIBS) -lm
+unit_tests += tests/unit/test_cost
+tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
+tests_unit_test_cost_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_fair
+tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
+tests_unit_test_fair_LDADD = $(UNIT_LIBS)
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/draw_figures
+endif
+tests_unit_draw_figures_SOURCES = %D%/unit/draw_figures.c \
+	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
+tests_unit_draw_figures_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t150-topo.sh
+shell_tests += %D%/t151-figures.sh
+EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt

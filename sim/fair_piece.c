@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Pieces: parts of routes that flows share, and their lists of flows. */
+#include "sim/fair_int.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_START 64
+/* Routes looked at to decide where routes of that length are cut. */
+#define SPLIT_SAMPLE 4096
+
+static uint64_t hash_links(const int32_t *links, int n)
+{
+	uint64_t h = (uint64_t)n;	/* FNV-like, then mixed */
+
+	for (int i = 0; i < n; i++) {
+		h = (h ^ (uint32_t)links[i]) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 32;
+	}
+	return h;
+}
+
+static int piece_new(struct fair *f, const int32_t *links, int n)
+{
+	int p = (int)f->n_pieces++;
+	struct fair_piece *q;
+
+	f->pieces = array_grow(f->pieces, &f->cap_pieces, f->n_pieces,
+			       sizeof(*f->pieces));
+	f->val = array_grow(f->val, &f->cap_val, f->n_pieces,
+			    sizeof(*f->val));
+	f->val[p] = 0;
+	q = &f->pieces[p];
+	memset(q, 0, sizeof(*q));
+	q->owner = FAIR_NONE;
+	q->first_link = (int)f->n_piece_links;
+	q->n_links = n;
+	f->piece_links = array_grow(f->piece_links, &f->cap_piece_links,
+				    f->n_piece_links + n,
+				    sizeof(*f->piece_links));
+	for (int i = 0; i < n; i++) {
+		struct fair_link *l = &f->links[links[i]];
+
+		f->piece_links[f->n_piece_links++] = links[i];
+		l->pieces = array_grow(l->pieces, &l->cap_pieces,
+				       l->n_pieces + 1, sizeof(*l->pieces));
+		l->pieces[l->n_pieces++] = p;
+	}
+	return p;
+}
+
+static size_t hash_slot(const struct fair *f, const int32_t *links, int n)
+{
+	size_t i = hash_links(links, n) & (f->hash_size - 1);
+
+	while (f->hash[i] != FAIR_NONE) {
+		const struct fair_piece *p = &f->pieces[f->hash[i]];
+
+		if (p->n_links == n &&
+		    !memcmp(f->piece_links + p->first_link, links,
+			    n * sizeof(*links))) {
+			break;
+		}
+		i = (i + 1) & (f->hash_size - 1);
+	}
+	return i;
+}
+
+static void hash_grow(struct fair *f)
+{
+	int32_t *old = f->hash;
+	size_t n = f->hash_size;
+
+	f->hash_size = n ? 2 * n : HASH_START;
+	f->hash = xmalloc(f->hash_size * sizeof(*f->hash));
+	for (size_t i = 0; i < f->hash_size; i++) {
+		f->hash[i] = FAIR_NONE;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (old[i] != FAIR_NONE) {
+			const struct fair_piece *p = &f->pieces[old[i]];
+
+			f->hash[hash_slot(f, f->piece_links + p->first_link,
+					  p->n_links)] = old[i];
+		}
+	}
+	free(old);
+}
+
+int fair_piece_find(struct fair *f, const int32_t *links, int n)
+{
+	size_t i;
+
+	if (n == 0) {
+		return 0;
+	}
+	if (2 * f->hash_used >= f->hash_size) {
+		hash_grow(f);
+	}
+	i = hash_slot(f, links, n);
+	if (f->hash[i] == FAIR_NONE) {
+		f->hash[i] = piece_new(f, links, n);
+		f->hash_used++;
+	}
+	return f->hash[i];
+}
+
+/* A link for one flow's bound and the piece that is this link alone. */
+int fair_piece_private(struct fair *f, double bound, int *link_p)
+{
+	struct fair_link *l;
+	int32_t link;
+
+	if (f->n_free_links > 0) {
+		link = f->free_links[--f->n_free_links];
+		l = &f->links[link];
+	} else {
+		f->links = array_grow(f->links, &f->cap_links,
+				      f->n_links + 1, sizeof(*f->links));
+		link = (int32_t)f->n_links++;
+		l = &f->links[link];
+		memset(l, 0, sizeof(*l));
+		piece_new(f, &link, 1);
+		l = &f->links[link];
+		l->comp = l->pos = FAIR_NONE;
+	}
+	l->capacity = bound;
+	l->bytes = l->started = l->used = l->v = l->until = 0;
+	l->t = f->now;
+	*link_p = link;
+	return l->pieces[0];
+}
+
+void fair_piece_init(struct fair *f)
+{
+	piece_new(f, NULL, 0);	/* piece 0: no links, fills never */
+}
+
+void fair_piece_release(struct fair *f)
+{
+	for (size_t i = 0; i < f->n_pieces; i++) {
+		free(f->pieces[i].other);
+		free(f->pieces[i].flow);
+	}
+	free(f->pieces);
+	free(f->val);
+	free(f->piece_links);
+	free(f->hash);
+}
+
+static void piece_grow(struct fair_piece *p)
+{
+	p->cap = p->cap ? 2 * p->cap : 4;
+	p->other = xrealloc_array(p->other, p->cap, sizeof(*p->other));
+	p->flow = xrealloc_array(p->flow, p->cap, sizeof(*p->flow));
+}
+
+void fair_piece_add(struct fair *f, int flow)
+{
+	struct fair_flow *w = &f->flows[flow];
+
+	for (int s = 0; s < 2; s++) {
+		struct fair_piece *p = &f->pieces[w->piece[s]];
+
+		if (w->piece[s] == 0) {
+			continue;
+		}
+		if (p->n == p->cap) {
+			piece_grow(p);
+		}
+		w->at[s] = p->n;
+		p->other[p->n] = w->piece[!s];
+		p->flow[p->n++] = flow;
+	}
+}
+
+void fair_piece_drop(struct fair *f, int flow)
+{
+	struct fair_flow *w = &f->flows[flow];
+
+	for (int s = 0; s < 2; s++) {
+		struct fair_piece *p = &f->pieces[w->piece[s]];
+		struct fair_flow *last;
+
+		if (w->piece[s] == 0) {
+			continue;
+		}
+		p->n--;
+		p->other[w->at[s]] = p->other[p->n];
+		p->flow[w->at[s]] = p->flow[p->n];
+		last = &f->flows[p->flow[p->n]];
+		last->at[last->piece[0] != w->piece[s]] = w->at[s];
+	}
+}
+
+static int cmp_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static size_t distinct(uint64_t *v, size_t n)
+{
+	size_t k = n > 0;
+
+	qsort(v, n, sizeof(*v), cmp_u64);
+	for (size_t i = 1; i < n; i++) {
+		k += v[i] != v[i - 1];
+	}
+	return k;
+}
+
+/* Distinct pieces when pending routes of n links are cut after s links. */
+static size_t split_cost(const struct fair *f, int n, int s, uint64_t *v)
+{
+	size_t pending = f->n_flows - f->n_settled;
+	size_t step = pending / SPLIT_SAMPLE + 1, heads = 0, cost;
+
+	for (int tail = 0; tail < 2; tail++) {
+		size_t k = 0;
+
+		for (size_t i = 0; i < pending; i += step) {
+			const int32_t *l = f->pending_links +
+					   f->pending[i].first;
+
+			if (f->pending[i].n == n) {
+				v[k++] = tail ? hash_links(l + s, n - s) :
+					 hash_links(l, s);
+			}
+		}
+		cost = distinct(v, k);
+		heads = tail ? heads : cost;
+	}
+	return heads + cost;
+}
+
+/*
+ * Where routes of n links are cut: where the fewest different pieces come
+ * out, judged on the first such routes (a cut is never changed later).
+ */
+int fair_split(struct fair *f, int n)
+{
+	int max = (int)(sizeof(f->split) / sizeof(f->split[0]));
+	size_t best = SIZE_MAX;
+	uint64_t *v;
+
+	if (n < 2) {
+		return n;
+	}
+	if (n >= max) {
+		return n / 2;
+	}
+	if (f->split[n] || n == 2) {
+		return n == 2 ? 1 : f->split[n];
+	}
+	v = xmalloc((SPLIT_SAMPLE + 1) * sizeof(*v));
+	for (int s = 1; s < n; s++) {
+		size_t cost = split_cost(f, n, s, v);
+
+		if (cost < best) {
+			best = cost;
+			f->split[n] = s;
+		}
+	}
+	free(v);
+	return f->split[n];
+}

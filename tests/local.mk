@@ -129,6 +129,11 @@ unit_tests += tests/unit/test_cluster_text
 tests_unit_test_cluster_text_SOURCES = %D%/unit/test_cluster_text.c
 tests_unit_test_cluster_text_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/fuzz/fuzz_scenario
+TESTS += tests/fuzz/fuzz_scenario
+tests_fuzz_fuzz_scenario_SOURCES = %D%/fuzz/fuzz_scenario.c
+tests_fuzz_fuzz_scenario_LDADD = libscenarios.a libbase.a \
+	$(YAML_LIBS) $(JANSSON_LIBS) -lm
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
 tests_unit_test_cost_LDADD = $(UNIT_LIBS)

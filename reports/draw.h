@@ -27,7 +27,7 @@ struct shape {
 	double line_width;
 	int font_size;
 	enum shape_align align;
-	bool bold, vertical, dashed;
+	bool bold, dashed;
 	char *text;	/* owned */
 };
 
@@ -51,7 +51,13 @@ struct shape *drawing_line(struct drawing *d, double x0, double y0, double x1,
 struct shape *drawing_text(struct drawing *d, double x, double y, int size,
 			   const char *text);
 
+/* Rates that only the simulator's net knows; 0: not shown. */
+struct draw_rates {
+	double leaf_Bps, pod_Bps;	/* one leaf's, one pod's uplinks */
+};
+
 /* Fills an empty drawing with the cluster. */
-void draw_cluster(struct drawing *d, const struct cluster *c);
+void draw_cluster(struct drawing *d, const struct cluster *c,
+		  const struct draw_rates *r);
 
 #endif

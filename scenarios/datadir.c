@@ -73,10 +73,10 @@ static bool is_path(const char *name)
 	       ends_with(name, ".yml") || ends_with(name, ".json");
 }
 
-const char *data_beside(struct arena *a, const char *path, const char *beside)
+char *data_beside(struct arena *a, const char *path, const char *beside)
 {
 	const char *slash = beside ? strrchr(beside, '/') : NULL;
-	const char *near;
+	char *near;
 
 	if (*path == '/' || !slash)
 		return arena_strdup(a, path);

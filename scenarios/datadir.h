@@ -38,8 +38,7 @@ enum status data_find(struct arena *a, enum data_kind kind, const char *name,
 
 /* A file (of any kind) relative to `beside` or to the working directory;
  * the path as given when it is nowhere. */
-const char *data_beside(struct arena *a, const char *path,
-			const char *beside);
+char *data_beside(struct arena *a, const char *path, const char *beside);
 
 /* "a b c": the shipped names of a kind, sorted. */
 void data_names(enum data_kind kind, struct buf *out);

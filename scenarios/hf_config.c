@@ -17,7 +17,7 @@ enum gating { GATING_BY_ACT, GATING_YES, GATING_NO };
 
 enum family_flag {
 	FAM_QKV_BIAS = 1 << 0,
-	FAM_EXPERT_BIAS = 1 << 1,	/* and router bias */
+	FAM_EXPERT_BIAS = 1 << 1,
 	FAM_SHARED_GATE = 1 << 2,
 	FAM_ONE_SHARED = 1 << 3,	/* one shared expert in each MoE layer */
 	FAM_RESIDUAL = 1 << 4,	/* a dense network of inner size h beside */
@@ -25,6 +25,9 @@ enum family_flag {
 	FAM_NO_LOOKUP = 1 << 6,	/* "active" leaves out the input embedding */
 	FAM_POSITIONS = 1 << 7,	/* learned position embeddings */
 	FAM_TWO_STACKS = 1 << 8,	/* encoder and decoder */
+	FAM_ROUTER_BIAS = 1 << 9,	/* or a correction that balances */
+	FAM_QK_NORM = 1 << 10,	/* of queries and keys, one weight per element */
+	FAM_SINKS = 1 << 11,	/* one learned logit per head */
 };
 
 /* What a model_type implies and its file does not say. */
@@ -42,12 +45,13 @@ static const struct family families[] = {
 	{ "grok-1", 0, GATING_YES, 0, 0 },
 	{ "jamba", 0, GATING_YES, 0, 0 },
 	{ "qwen2_moe", FAM_QKV_BIAS | FAM_SHARED_GATE, GATING_YES, 0, 0 },
+	{ "qwen3_moe", FAM_QK_NORM, GATING_YES, 0, 0 },
 	{ "qwen3_next", FAM_SHARED_GATE, GATING_YES, 0, 0 },
 	{ "deepseek_v2", FAM_NO_LOOKUP, GATING_YES, 0, 0 },
-	{ "deepseek_v3", FAM_NO_LOOKUP, GATING_YES, 0, 0 },
-	{ "kimi_k2", FAM_NO_LOOKUP, GATING_YES, 0, 0 },
-	{ "gpt_oss", FAM_NO_LOOKUP | FAM_QKV_BIAS | FAM_EXPERT_BIAS,
-	  GATING_YES, 0, 0 },
+	{ "deepseek_v3", FAM_NO_LOOKUP | FAM_ROUTER_BIAS, GATING_YES, 0, 0 },
+	{ "kimi_k2", FAM_NO_LOOKUP | FAM_ROUTER_BIAS, GATING_YES, 0, 0 },
+	{ "gpt_oss", FAM_NO_LOOKUP | FAM_QKV_BIAS | FAM_EXPERT_BIAS |
+	  FAM_ROUTER_BIAS | FAM_SINKS, GATING_YES, 0, 0 },
 	{ "llama4", FAM_ONE_SHARED, GATING_YES, 0, 0 },
 	{ "llama4_text", FAM_ONE_SHARED, GATING_YES, 0, 0 },
 	{ "arctic", FAM_RESIDUAL, GATING_YES, 0, 0 },
@@ -318,7 +322,9 @@ static enum status read_arch(struct reader *r)
 	a->tied = has_flag(r, FAM_TIED);
 	a->lookup_inactive = has_flag(r, FAM_NO_LOOKUP);
 	a->expert_bias = has_flag(r, FAM_EXPERT_BIAS);
-	a->router_bias = a->expert_bias;
+	a->router_bias = has_flag(r, FAM_ROUTER_BIAS);
+	a->qk_norm = has_flag(r, FAM_QK_NORM);
+	a->sinks = has_flag(r, FAM_SINKS);
 	/* a decoder layer has self- and cross-attention */
 	a->attention_blocks = r->m.layers + r->decoder_layers;
 	if ((st = hf_need(&r->doc, HF_VOCAB, &a->vocab)) ||

@@ -255,6 +255,10 @@ enum status layout_enumerate(const struct scenario *s, struct layout **out_p,
 	choose(&s->layout.ep, gpus, &ls.ep);
 	choose(&s->layout.tp, s->cluster.gpus_per_node, &ls.tp);
 	st = add_all(&ls);
+	/* dp was what the others left: they are to blame */
+	if (ls.failed && s->layout.dp.is_auto &&
+	    !strcmp(ls.first.key, "layout.dp"))
+		ls.first.key = "layout.ep";
 	if (!st && !ls.n)
 		st = err_set(ST_INPUT, "%s: key '%s': %s",
 			     scenario_where(s, ls.first.key), ls.first.key,

@@ -29,11 +29,14 @@ double params_attention(const struct arch *a, int hidden)
 	double h = hidden;
 	double q = (double)a->heads * a->head_dim;
 	double kv = (double)a->kv_heads * a->head_dim;
-	double bias = (a->qkv_bias ? q + 2 * kv : 0) + (a->out_bias ? h : 0);
+	double small = (a->qkv_bias ? q + 2 * kv : 0) +
+		       (a->out_bias ? h : 0) +
+		       (a->qk_norm ? 2 * a->head_dim : 0) +
+		       (a->sinks ? a->heads : 0);
 
 	if (a->kv_rank > 0)
 		return latent_attention(a, h);
-	return 2 * h * q + 2 * h * kv + bias;
+	return 2 * h * q + 2 * h * kv + small;
 }
 
 static double state_space(const struct arch *a, double h)

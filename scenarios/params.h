@@ -36,6 +36,8 @@ struct arch {
 	int heads, kv_heads, head_dim;
 	int attention_blocks;	/* layers, and decoder cross-attention */
 	bool qkv_bias, out_bias;
+	bool qk_norm;		/* over one head's elements */
+	bool sinks;		/* one learned logit per head */
 	/* latent attention when kv_rank > 0 */
 	int q_rank, kv_rank, qk_nope, qk_rope, v_head;
 	/* layers with a state-space block instead of attention */

@@ -16,7 +16,7 @@
 
 struct buf;
 
-#define PLAN_DEGREE_MAX 64	/* pipeline chunks of one pass */
+#define PLAN_DEGREE_MAX 1024	/* pipeline chunks of one pass */
 
 struct plan {
 	struct layout layout;

@@ -2,6 +2,7 @@
 #include "scenarios/scenario_rules.h"
 
 #include "scenarios/keys.h"
+#include "scenarios/params.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -157,32 +158,6 @@ static void fill_cluster_name(struct cluster *c)
 			 c->gpus_per_node, c->gpu.name);
 }
 
-/*
- * Parameters without embeddings: attention has four hidden x hidden
- * products, a feed-forward network 3 (gated) or 2 hidden x ffn ones, a
- * router hidden x experts.
- */
-static void fill_params(struct model *m)
-{
-	double h = m->hidden, products = m->gated ? 3 : 2;
-	double expert = products * h * m->expert_ffn;
-	double routed = (double)m->moe_layers * m->experts * expert;
-	double active = (double)m->moe_layers * m->experts_per_token * expert;
-
-	if (m->params_other == 0 && m->params_total > routed)
-		m->params_other = m->params_total - routed;
-	if (m->params_other == 0)
-		m->params_other = m->layers * 4 * h * h +
-			m->moe_layers * (products * h * m->shared_ffn +
-					 h * m->experts) +
-			(m->layers - m->moe_layers) * products * h *
-				m->dense_ffn;
-	if (m->params_total == 0)
-		m->params_total = m->params_other + routed;
-	if (m->params_active == 0)
-		m->params_active = m->params_other + active;
-}
-
 static enum status fill_model(struct scenario *s)
 {
 	struct model *m = &s->model;
@@ -200,7 +175,7 @@ static enum status fill_model(struct scenario *s)
 			       ELEMENTS_MAX);
 	if (!m->shared_ffn)
 		m->shared_ffn = (int)shared;
-	fill_params(m);
+	params_estimate(m);
 	return ST_OK;
 }
 

@@ -167,10 +167,13 @@ static int add_factor(const struct routing *r, double factor, double *out,
 int capacity_candidates(const struct routing *r, double max_drop,
 			double *out, int max)
 {
-	int64_t dropless = capacity_dropless_slots(r), least;
+	int64_t dropless = capacity_dropless_slots(r);
+	int64_t least = slots_for(r, max_drop), even = capacity_slots(r, 1);
 	int n = 0, i;
 
-	least = slots_for(r, max_drop);
+	if (least < even) {
+		least = even;	/* below 1 even routing would drop */
+	}
 	n = add_factor(r, capacity_factor(r, dropless), out, n, max);
 	n = add_factor(r, capacity_factor(r, least), out, n, max);
 	n = add_factor(r, capacity_factor(r, capacity_knee_slots(r)), out, n,

@@ -48,21 +48,6 @@ struct cost {
 	struct expert_cost *expert;
 };
 
-/* Rows of the rank that has most, over all its experts. */
-static double busiest_rows(const struct workload *w)
-{
-	double rows, most = 0;
-	int r, i;
-
-	for (r = 0; r < w->ranks; r++) {
-		rows = 0;
-		for (i = 0; i < w->local_experts; i++)
-			rows += w->rows[(size_t)r * w->local_experts + i];
-		most = fmax(most, rows);
-	}
-	return most;
-}
-
 static enum status make_ring(struct cost *c, const struct coll_spec *cs,
 			     enum cost_coll which, enum coll_op op, int group,
 			     int stride, double bytes)
@@ -76,7 +61,7 @@ static enum status make_esp(struct cost *c, const struct coll_spec *cs)
 {
 	const struct workload *w = c->spec.workload;
 	int esp = c->spec.layout.esp;
-	double bytes = busiest_rows(w) * w->token_bytes;
+	double bytes = layer_busiest_rows(w) * w->token_bytes;
 	enum status st;
 
 	st = make_ring(c, cs, COST_ESP_GATHER, COLL_ALLGATHER, esp, 1, bytes);

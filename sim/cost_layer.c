@@ -24,6 +24,20 @@ void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
 	l->regroup = w->local_experts > 1 && layout->ep * layout->esp > 1;
 }
 
+double layer_busiest_rows(const struct workload *w)
+{
+	double rows, most = 0;
+	int r, i;
+
+	for (r = 0; r < w->ranks; r++) {
+		rows = 0;
+		for (i = 0; i < w->local_experts; i++)
+			rows += w->rows[(size_t)r * w->local_experts + i];
+		most = fmax(most, rows);
+	}
+	return most;
+}
+
 double layer_expert_params(const struct model *m, double ffn)
 {
 	return (m->gated ? 3 : 2) * ffn * m->hidden;

@@ -29,6 +29,9 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out);
 void layer_expert_work(const struct layer *l, enum op_kind kind,
 		       const double *rows, double share, struct work *out);
 
+/* Rows of the rank that computes most, over all its experts. */
+double layer_busiest_rows(const struct workload *w);
+
 /* Weights of one expert shard, elements; of shared experts together. */
 double layer_expert_params(const struct model *m, double ffn);
 double layer_shared_params(const struct model *m);

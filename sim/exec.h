@@ -42,6 +42,7 @@ struct exec_result {
 	uint64_t kind_ps[OP_KIND_N];	/* sum over ops of that kind */
 	int n_links;
 	struct exec_link link[EXEC_LINKS];	/* busiest first */
+	bool links_shared;	/* no link can be over its capacity */
 	uint64_t events;	/* lane: ops; flow: ends of parts */
 };
 

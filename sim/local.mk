@@ -9,6 +9,7 @@ libsim_a_SOURCES += %D%/coll_makespan.c %D%/coll_class.c
 libsim_a_SOURCES += %D%/coll_check.c
 libsim_a_SOURCES += %D%/coll_flat.c %D%/coll_hier.c %D%/coll_dedup.c
 libsim_a_SOURCES += %D%/coll_ring.c %D%/coll_ideal.c
+libsim_a_SOURCES += %D%/coll_ring.c
 libsim_a_SOURCES += %D%/fair.c %D%/fair_comp.c %D%/fair_full.c %D%/fair_heap.c
 libsim_a_SOURCES += %D%/fair_piece.c %D%/fair_run.c %D%/fair_solve.c
 libsim_a_SOURCES += %D%/fair_check.c %D%/fair.h %D%/fair_int.h

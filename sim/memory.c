@@ -28,20 +28,6 @@ struct sizes {
 	double element;		/* bytes */
 };
 
-static double busiest_rows(const struct workload *w)
-{
-	double rows, most = 0;
-	int r, i;
-
-	for (r = 0; r < w->ranks; r++) {
-		rows = 0;
-		for (i = 0; i < w->local_experts; i++)
-			rows += w->rows[(size_t)r * w->local_experts + i];
-		most = fmax(most, rows);
-	}
-	return most;
-}
-
 static struct sizes sizes_make(const struct scenario *s, const struct plan *p,
 			       const struct workload *w)
 {
@@ -49,7 +35,7 @@ static struct sizes sizes_make(const struct scenario *s, const struct plan *p,
 	struct sizes z = {
 		.s = s, .plan = p, .w = w,
 		.tokens = layout_tokens(&p->layout, m),
-		.rows = busiest_rows(w),
+		.rows = layer_busiest_rows(w),
 		.ffn = ceil((double)m->expert_ffn / p->layout.esp),
 		.element = dtype_bytes(m->dtype),
 	};

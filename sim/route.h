@@ -127,8 +127,8 @@ double capacity_lower_bound(int experts, int hidden, double delta);
 
 /*
  * Factors worth trying, ascending, at most `max` and no two with the same
- * slots: the dropless one, the least that max_drop allows, the knee, and
- * then the customary ones from 1 on below the dropless one. Returns how many.
+ * slots: the dropless one, the least that max_drop allows (1 or more), the
+ * knee, and then the customary ones from 1 on below the dropless one. Returns how many.
  */
 #define CAPACITY_CANDIDATES_MAX 12
 int capacity_candidates(const struct routing *r, double max_drop,

@@ -126,7 +126,7 @@ static const struct gen_row {
 } gen_table[] = {
 	[ROUTING_UNIFORM] = { "uniform", HUGE_VAL, 1, fill_even },
 	[ROUTING_ZIPF] = { "zipf", 10, 1, fill_zipf },
-	[ROUTING_DIRICHLET] = { "dirichlet", 1000, 1, fill_dirichlet },
+	[ROUTING_DIRICHLET] = { "dirichlet", 100, 1, fill_dirichlet },
 	[ROUTING_POWER_LAW] = { "power-law", 10, 1, fill_power_law },
 	[ROUTING_LOG_NORMAL] = { "log-normal", 10, 1, fill_log_normal },
 	[ROUTING_HOT_EXPERT] = { "hot-expert", 1, 0, fill_hot_expert },

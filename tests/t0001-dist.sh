@@ -54,4 +54,11 @@ test_expect_success 'a forgotten file is noticed' '
 	test_must_fail test_cmp /dev/null forgotten
 '
 
+test_expect_success 'no release that NEWS does not mention' '
+	${MAKE:-make} -s -C "$top_builddir" dist-hook &&
+	test_must_fail ${MAKE:-make} -s -C "$top_builddir" dist-hook \
+		VERSION=9.9.9 2>err &&
+	test_grep "NEWS does not mention moecast 9.9.9" err
+'
+
 test_done

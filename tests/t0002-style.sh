@@ -10,7 +10,8 @@ HEADER_MAX=250
 
 files() {	# files DIR: every C and shell file of the project
 	find "$1"/base "$1"/scenarios "$1"/sim "$1"/reports "$1"/cli \
-		"$1"/tests \( -name '*.[ch]' -o -name '*.sh' \) -print | sort
+		"$1"/tests -path "$1/tests/scratch" -prune -o \
+		\( -name '*.[ch]' -o -name '*.sh' \) -print | sort
 	find "$1" -maxdepth 2 \( -path "$1/quickstart" -o \
 		-path "$1/.ci/run" \) -print
 }

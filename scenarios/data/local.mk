@@ -12,7 +12,6 @@ dist_ready_DATA =
 data_files = $(dist_gpus_DATA) $(dist_clusters_DATA) $(dist_models_DATA) \
 	$(dist_ready_DATA)
 
-dist_ready_DATA += %D%/default.yaml
 dist_gpus_DATA += %D%/gpus/a100-40gb.yaml
 dist_gpus_DATA += %D%/gpus/a100-80gb.yaml
 dist_gpus_DATA += %D%/gpus/a6000.yaml

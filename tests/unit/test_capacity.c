@@ -153,7 +153,7 @@ static void candidates_hold_the_points(void **state)
 			int64_t s = capacity_slots(&r, f[i]);
 
 			least += s == capacity_slots(&r,
-				capacity_factor_for(&r, 0.01));
+				fmax(1, capacity_factor_for(&r, 0.01)));
 			knee += s == capacity_knee_slots(&r);
 			none += s == capacity_dropless_slots(&r);
 			assert_true(i == 0 ||

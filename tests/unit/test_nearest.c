@@ -36,6 +36,8 @@ static void test_found(void **state)
 /* 12 letters: up to four edits; "zzzzz.hidden" needs five */
 static void test_limit(void **state)
 {
+	const char *two_letters = "ab";
+
 	(void)state;
 	assert_string_equal(nearest("zzzz..hidden"), "none");
 	assert_string_equal(nearest("zzzzr.hidden"), "layer.hidden");
@@ -43,6 +45,8 @@ static void test_limit(void **state)
 	assert_string_equal(nearest("dog"), "none");
 	assert_string_equal(nearest("xy"), "none");
 	assert_string_equal(nearest(""), "none");
+	/* two edits, but nothing in common */
+	assert_null(nearest_name("xy", &two_letters, 1));
 }
 
 static void test_first_of_ties(void **state)

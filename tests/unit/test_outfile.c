@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -119,10 +121,50 @@ static void test_errors(void **state)
 	assert_non_null(strstr(err_msg(), "'none/a'"));
 	assert_int_equal(outfile_write(".", "x", 1), ST_FAIL);
 	assert_int_equal(outfile_write("", "x", 1), ST_FAIL);
-	/* every write to it fails: the disk is full */
-	if (!access("/dev/full", W_OK))
-		assert_int_equal(outfile_write("/dev/full", "x", 1), ST_FAIL);
-	assert_int_equal(outfile_write("/dev/null", "x", 1), ST_OK);
+}
+
+/* As on a full disk: the error comes on the way, or at the last flush. */
+static void test_full_disk(void **state)
+{
+	static char large[1 << 20];
+	struct rlimit old, none;
+	enum status st, st_large;
+
+	(void)state;
+	assert_int_equal(outfile_write("a", "old", 3), ST_OK);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	st = outfile_write("a", "new", 3);
+	st_large = outfile_write("a", large, sizeof(large));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(st, ST_FAIL);
+	assert_int_equal(st_large, ST_FAIL);
+	assert_int_equal(n_files("."), 1);
+	expect_file("a", "old");
+	unlink("a");
+}
+
+/* A pipe cannot be replaced: it gets the text and stays. */
+static void test_pipe(void **state)
+{
+	struct stat sb;
+	char text[8] = "";
+	int fd;
+
+	(void)state;
+	assert_int_equal(mkfifo("p", 0600), 0);
+	fd = open("p", O_RDONLY | O_NONBLOCK);
+	assert_true(fd >= 0);
+	assert_int_equal(outfile_write("p", "hello", 5), ST_OK);
+	assert_int_equal(read(fd, text, sizeof(text)), 5);
+	assert_string_equal(text, "hello");
+	close(fd);
+	assert_int_equal(stat("p", &sb), 0);
+	assert_true(S_ISFIFO(sb.st_mode));
+	unlink("p");
 }
 
 static void test_many(void **state)
@@ -242,6 +284,8 @@ int main(void)
 		scratch_test(test_abort_keeps_the_old),
 		scratch_test(test_mode_and_link),
 		scratch_test(test_errors),
+		scratch_test(test_full_disk),
+		scratch_test(test_pipe),
 		scratch_test(test_many),
 		scratch_test(test_signal),
 		scratch_test(test_mkdir),

@@ -120,7 +120,7 @@ static void test_errors(void **state)
 	refuse("degree=4/2", "degree=4/", "'degree' is '4/'");
 	refuse("degree=4/2", "degree=0/2", "'degree' is '0/2'");
 	refuse("degree=4/2", "degree=4/2/1", "FORWARD/BACKWARD");
-	refuse("degree=4/2", "degree=1000/2", "1..64");
+	refuse("degree=4/2", "degree=1025/2", "1..1024");
 	refuse("capacity=1.25", "capacity=nan", "'capacity' is 'nan'");
 	refuse("capacity=1.25", "capacity=-1", "'capacity' is '-1'");
 	refuse("capacity=1.25", "capacity=0", "'none' or a number");

@@ -241,7 +241,7 @@ static void test_many(void **state)
 	(void)state;
 	for (a = 0; a < A2A_N; a++) {
 		for (s = 0; s < 8; s++) {
-			for (r = 1; r <= PLAN_DEGREE_MAX; r += r < 9 ? 1 : 11) {
+			for (r = 1; r <= 33; r += r < 9 ? 1 : 12) {
 				p = plan_of(shape[s][0], shape[s][1],
 					    shape[s][2], (enum a2a_alg)a, r,
 					    9 - r > 0 ? 9 - r : 1);

@@ -96,6 +96,10 @@ tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
 	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
 tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
+
+shell_tests += %D%/t200-alltoall.sh
+shell_tests += %D%/t201-alltoall-h200.sh
+shell_tests += %D%/t202-alltoall-deepep.sh
 shell_tests += %D%/t1300-capacity.sh
 
 # `make bench` builds and runs these; one block each:

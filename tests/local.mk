@@ -100,3 +100,8 @@ EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
 tests_unit_test_cost_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_memory
+tests_unit_test_memory_SOURCES = %D%/unit/test_memory.c
+tests_unit_test_memory_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t140-simulate.sh

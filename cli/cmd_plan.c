@@ -227,6 +227,9 @@ static void fill_report(const struct scenario *s, const struct net *net,
 			const struct search_result *r, struct filled *f,
 			struct plan_report *out)
 {
+	int n_candidates = fill_candidates(r, f);
+	int n_links = fill_links(net, &r->exec, &f->names, f->link);
+
 	fill_baselines(r, f);
 	f->op = fill_ops(&r->program, &r->exec);
 	*out = (struct plan_report){
@@ -238,10 +241,10 @@ static void fill_report(const struct scenario *s, const struct net *net,
 		.padding_fraction = r->best.padding_fraction,
 		.tokens_per_s = tokens_per_s(s, r),
 		.link = f->link,
-		.n_links = fill_links(net, &r->exec, &f->names, f->link),
+		.n_links = n_links,
 		.baseline = f->baseline,
 		.n_baselines = r->n_baselines,
-		.n_candidates = fill_candidates(r, f),
+		.n_candidates = n_candidates,
 		.candidate = f->candidate,
 		.evaluated = r->evaluated,
 		.pruned = r->pruned,

@@ -6,3 +6,4 @@ EXTRA_DIST += %D%/architecture.md
 EXTRA_DIST += %D%/sections/00-head.md
 EXTRA_DIST += %D%/sections/70-search.md
 EXTRA_DIST += %D%/sections/20-models.md
+EXTRA_DIST += %D%/sections/40-capacity.md

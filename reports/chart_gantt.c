@@ -15,7 +15,7 @@
 #define ROW_HALF 0.36	/* half a row's band, in pitches */
 #define AXIS_PT 44
 #define NAME_MAX_PT 160
-#define BOX_PAD_PT 2
+#define BOX_PAD_PT 4
 #define BOX_LABELS_MAX 2000
 
 struct gantt_view {

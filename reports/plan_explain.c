@@ -18,7 +18,7 @@ static const struct table_column feasible_columns[] = {
 	{ "time", TABLE_TEXT, TABLE_RIGHT, 0 },
 	{ "drop", TABLE_PERCENT, 0, 0 },
 	{ "memory", TABLE_BYTES, 0, 0 },
-	{ "lane time", TABLE_TIME, 0, 0 },	/* --explain only */
+	{ "lane", TABLE_TIME, 0, 0 },	/* --explain only */
 };
 #define FEASIBLE_COLUMNS 8
 

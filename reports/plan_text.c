@@ -2,18 +2,21 @@
 #include "reports/plan_text.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/units.h"
 #include "reports/plan_explain.h"
 #include "reports/table.h"
 #include "scenarios/keys.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define INDENT 2
 #define HEAD_WIDTH 12	/* "  memory    " */
-#define LINKS_SHOWN 3	/* busiest links without --explain */
+#define LINKS_SHOWN 3	/* rows of busiest links without --explain */
+#define ALIKE 5e-4	/* shares that print alike */
 #define BAR_PT 24
 
 /* One "  name      text" paragraph. */
@@ -343,7 +346,19 @@ static void put_limit(const struct plan_report *r, struct buf *out)
 	buf_release(&b);
 }
 
-static void put_links(const struct plan_report *r, int n, struct buf *out)
+/* How many links from i on show the same share: a balanced exchange. */
+static int count_alike(const struct plan_report *r, int i)
+{
+	int n = 1;
+
+	while (i + n < r->n_links &&
+	       fabs(r->link[i + n].utilisation - r->link[i].utilisation) <
+	       ALIKE)
+		n++;
+	return n;
+}
+
+static void put_links(const struct plan_report *r, int rows, struct buf *out)
 {
 	static const struct table_column columns[] = {
 		{ "busiest links", TABLE_TEXT, 0, 0 },
@@ -351,14 +366,19 @@ static void put_links(const struct plan_report *r, int n, struct buf *out)
 		{ "", TABLE_BAR, 0, BAR_PT },
 	};
 	struct table t;
-	int i;
+	char *name;
+	int i, n;
 
-	if (!n)
+	if (!r->n_links)
 		return;
 	buf_puts(out, "\n");
 	table_init(&t, columns, 3);
-	for (i = 0; i < n; i++) {
-		table_text(&t, r->link[i].name);
+	for (i = 0; i < r->n_links && rows--; i += n) {
+		n = count_alike(r, i);
+		name = n > 1 ? xasprintf("%s, and %d more", r->link[i].name,
+					 n - 1) : xstrdup(r->link[i].name);
+		table_text(&t, name);
+		free(name);
 		table_value(&t, r->link[i].utilisation);
 		table_value(&t, r->link[i].utilisation);
 	}
@@ -370,11 +390,9 @@ static void put_why(const struct plan_report *r, bool explain,
 		    struct buf *out)
 {
 	struct part part[OP_KIND_N], lane[LANE_N];
-	int i, n = sum_parts(r, part), links = r->n_links;
+	int i, n = sum_parts(r, part);
 
 	buf_puts(out, "\nWhy\n");
-	if (!explain && links > LINKS_SHOWN)
-		links = LINKS_SHOWN;
 	put_limit(r, out);
 	if (n) {
 		buf_puts(out, "\n");
@@ -385,7 +403,7 @@ static void put_why(const struct plan_report *r, bool explain,
 		lane[i] = (struct part){ lane_name((enum lane)i),
 					 s_from_ps(r->lane_busy_ps[i]), i };
 	put_shares(r, "lane", lane, LANE_N, out);
-	put_links(r, links, out);
+	put_links(r, explain ? r->n_links : LINKS_SHOWN, out);
 }
 
 static void put_gain(const struct plan_report *r, struct buf *out)

@@ -199,36 +199,45 @@ static void put_gpu(struct line *l)
 		put(l, "gpu", doc_scalar(l->arena, value, colon + 1));
 }
 
-/* "8x400Gb/s" or "400Gb/s", with shared=yes or not */
+/* The NICs of a node: C of "Cx400Gb/s"; "400Gb/s": one for each GPU. */
+static bool nic_count(const char *text, long gpus, long *n_p,
+		      const char **rate_p)
+{
+	char *x;
+	long n = strtol(text, &x, 10);
+
+	if (*x != 'x') {
+		*n_p = gpus > 0 ? gpus : 1;
+		*rate_p = text;
+		return true;
+	}
+	*n_p = n;
+	*rate_p = x + 1;
+	return n >= 1 && n <= RANKS_MAX;
+}
+
 static enum status put_nic(struct line *l)
 {
 	struct doc_node *nic = value_of(l, "nodes", "nic");
 	struct doc_node *shared = value_of(l, "nodes", "shared");
 	long gpus = strtol(value_of(l, "gpu", NULL)->text, NULL, 10), n;
-	bool yes = shared && !strcmp(shared->text, "yes");
-	const char *key;
-	char *x;
+	bool yes = shared && !strcmp(shared->text, "yes"), per_gpu;
+	const char *rate;
 
 	if (shared && !yes && strcmp(shared->text, "no"))
 		return refuse(l, "is not yes or no (shared)", shared->text);
 	if (!nic)
 		return shared ? refuse(l, "needs nic=", "shared") : ST_OK;
-	n = strtol(nic->text, &x, 10);
-	if (*x != 'x') {
-		x = NULL;
-		n = gpus;
-	}
-	if (n < 1 || n > RANKS_MAX)
+	if (!nic_count(nic->text, gpus, &n, &rate))
 		return refuse(l, "is not a number of NICs and a rate, such "
 			      "as 8x400Gb/s", nic->text);
-	key = !yes && gpus > 0 && n % gpus == 0 ? "nic.per_gpu" :
-						  "nic.per_node";
-	if (!strcmp(key, "nic.per_gpu"))
+	/* a wrong number of GPUs is refused by its own key */
+	per_gpu = !yes && (gpus < 1 || n % gpus == 0);
+	if (per_gpu && gpus > 0)
 		n /= gpus;
-	put(l, key, doc_scalar(l->arena, nic,
-			       arena_printf(l->arena, "%ld", n)));
-	put(l, "nic.bandwidth", doc_scalar(l->arena, nic,
-					   x ? x + 1 : nic->text));
+	put(l, per_gpu ? "nic.per_gpu" : "nic.per_node",
+	    doc_scalar(l->arena, nic, arena_printf(l->arena, "%ld", n)));
+	put(l, "nic.bandwidth", doc_scalar(l->arena, nic, rate));
 	return ST_OK;
 }
 

@@ -218,7 +218,7 @@ static enum status parse(struct arena *a, const char *source, bool one_line,
 	yaml_parser_delete(&r.parser);
 	if (st)
 		return st;
-	if (!r.root || doc_is_null(r.root))
+	if (!r.root || (doc_is_null(r.root) && !one_line))
 		return err_set(ST_INPUT, "%s: is empty", source);
 	*root_p = r.root;
 	return ST_OK;

@@ -46,7 +46,7 @@ enum status doc_load(struct arena *a, const char *path,
 enum status doc_parse(struct arena *a, const char *source, const char *text,
 		      size_t len, struct doc_node **root_p);
 
-/* A text without positions of its own: one --set. */
+/* A text without positions of its own: one --set. It may be a null. */
 enum status doc_parse_line(struct arena *a, const char *source,
 			   const char *text, struct doc_node **root_p);
 

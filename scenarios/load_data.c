@@ -114,7 +114,8 @@ static enum status gpu_complete(struct loader *ld,
 				       "key '%s' (%s)",
 				       doc_where(ld->arena, node),
 				       node->kind == DOC_SCALAR ? node->text :
-				       ld->s->cluster.gpu.name,
+				       *ld->s->cluster.gpu.name ?
+				       ld->s->cluster.gpu.name : "inline",
 				       gpu_keys[i].name, gpu_keys[i].help);
 	}
 	return ST_OK;

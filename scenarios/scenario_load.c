@@ -61,21 +61,13 @@ static enum status parse_set(struct arena *a, const char *text,
 {
 	const char *eq = strchr(text, '=');
 	const char *source = arena_printf(a, "--set '%.200s'", text);
-	enum status st;
 
 	if (!eq || eq == text || !eq[1])
 		return err_set(ST_INPUT, "%s: KEY=VALUE was expected", source);
 	out->key = arena_printf(a, "%.*s", (int)(eq - text), text);
 	if (strlen(text) > DOC_BYTES_MAX)
 		return err_set(ST_INPUT, "%s: too long", source);
-	st = doc_parse_line(a, source, eq + 1, &out->node);
-	if (st && !strcmp(eq + 1, "null")) {	/* not an empty text here */
-		struct doc_node like = { .source = source };
-
-		out->node = doc_scalar(a, &like, "null");
-		st = ST_OK;
-	}
-	return st;
+	return doc_parse_line(a, source, eq + 1, &out->node);
 }
 
 /*

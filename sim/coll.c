@@ -128,6 +128,7 @@ enum status coll_alltoall(const struct coll_spec *spec, enum a2a_alg alg,
 	enum status st;
 
 	assert(t->n_ranks == spec->net->n_ranks);
+	assert(t->bytes || t->n_ranks % (t->group * t->stride) == 0);
 	coll_build_init(&b, spec, t, reverse);
 	st = coll_check_size(&b);
 	if (st)

@@ -43,7 +43,8 @@
  * Who sends how much to whom, over all ranks of the cluster. Dense
  * (bytes != NULL) or balanced (bytes == NULL): within each group of
  * `group` ranks apart by `stride` (rank r's group: same r % stride and same
- * r / (stride * group)), every rank sends `each` bytes to every other.
+ * r / (stride * group), which divides n_ranks), every rank sends `each` bytes
+ * to every other.
  * Diagonal cells are local copies: no link, HBM only.
  */
 struct traffic {

@@ -88,27 +88,47 @@ static enum status cost_groups(struct search *x, struct search_result *out)
 	return ST_OK;
 }
 
+/*
+ * The plan that came closest: among those that drop little enough the one
+ * that needs least memory, else the one that drops least.
+ */
+static const struct group *closest_group(const struct search *x)
+{
+	double max_drop = x->s->constraints.max_drop;
+	const struct group *best = &x->group[0];
+
+	for (size_t i = 1; i < x->n_groups; i++) {
+		const struct group *g = &x->group[i];
+		bool fits = g->drop <= max_drop;
+		bool best_fits = best->drop <= max_drop;
+
+		if (fits != best_fits ? fits :
+		    fits ? g->memory.total < best->memory.total :
+		    g->drop < best->drop)
+			best = g;
+	}
+	return best;
+}
+
 static enum status nothing_feasible(const struct search *x)
 {
-	const struct scenario *s = x->s;
-	const struct group *g = &x->group[0];	/* lowest bound */
-	double room = s->constraints.memory_bytes;
+	const struct group *g;
 
 	if (!x->n_groups)
 		return err_set(ST_INPUT, "search: no plan to try");
-	if (g->drop > s->constraints.max_drop)
+	g = closest_group(x);
+	if (g->drop > x->s->constraints.max_drop)
 		return err_set(ST_INPUT,
 			"no plan meets the constraints: at capacity factor %g "
 			"%.3g %% of the tokens drop, constraints.max_drop is "
 			"%g %%", g->factor, 100 * g->drop,
-			100 * s->constraints.max_drop);
-	if (room <= 0)
-		room = s->cluster.gpu.hbm_bytes;
+			100 * x->s->constraints.max_drop);
 	return err_set(ST_INPUT,
 		"no plan meets the constraints: ep=%d esp=%d needs %.4g GB "
-		"per GPU, constraints.memory is %.4g GB",
-		x->layout[g->layout].ep, x->layout[g->layout].esp,
-		g->memory.total / 1e9, room / 1e9);
+		"per GPU, constraints.memory is %.4g GB (training.recompute, "
+		"a larger layout.ep or a smaller model.batch_per_gpu needs "
+		"less)", x->layout[g->layout].ep, x->layout[g->layout].esp,
+		g->memory.total / 1e9, search_memory_room(x->s) / 1e9);
 }
 
 static void hand_over(struct search *x, struct search_result *out)

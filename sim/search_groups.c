@@ -151,16 +151,21 @@ static void set_degrees(struct search *x)
 		x->degree[x->n_degrees] = k->v[x->n_degrees];
 }
 
+double search_memory_room(const struct scenario *s)
+{
+	double room = s->constraints.memory_bytes;
+
+	return room > 0 ? room : s->cluster.gpu.hbm_bytes;
+}
+
 static const char *constraint_broken(const struct search *x,
 				     const struct group *g)
 {
 	const struct scenario *s = x->s;
-	double room = s->constraints.memory_bytes;
+	double room = search_memory_room(s);
 
 	if (g->drop > s->constraints.max_drop)
 		return "drops more than constraints.max_drop";
-	if (room <= 0)
-		room = s->cluster.gpu.hbm_bytes;
 	if (room > 0 && g->memory.total > room)
 		return "needs more than constraints.memory";
 	return NULL;

@@ -44,6 +44,9 @@ struct degree_times {
 /* Fills x->degree and x->group, in the order of their bounds. */
 enum status search_bound_groups(struct search *x);
 
+/* Bytes per GPU that a plan may need; 0: no limit is known. */
+double search_memory_room(const struct scenario *s);
+
 /* Makes routing and workload current. */
 enum status search_at(struct search *x, int layout, double factor);
 void search_drop_routing(struct search *x);

@@ -96,6 +96,38 @@ tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
 	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
 tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
+shell_tests += %D%/t1300-capacity.sh
+
+# `make bench` builds and runs these; one block each:
+bench_programs =
+EXTRA_PROGRAMS += $(bench_programs)
+bench: $(bench_programs)
+	@for p in $(bench_programs); do echo "== $$p"; ./$$p || exit; done
+.PHONY: bench
+bench_programs += tests/bench/bench_fair
+tests_bench_bench_fair_SOURCES = %D%/bench/bench_fair.c
+tests_bench_bench_fair_LDADD = $(UNIT_LIBS)
+
+EXTRA_DIST += %D%/unit/scenario_help.h
+unit_tests += tests/unit/test_doc
+tests_unit_test_doc_SOURCES = %D%/unit/test_doc.c
+tests_unit_test_doc_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_keys
+tests_unit_test_keys_SOURCES = %D%/unit/test_keys.c
+tests_unit_test_keys_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_scenario
+tests_unit_test_scenario_SOURCES = %D%/unit/test_scenario.c
+tests_unit_test_scenario_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_layout
+tests_unit_test_layout_SOURCES = %D%/unit/test_layout.c
+tests_unit_test_layout_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_cluster_text
+tests_unit_test_cluster_text_SOURCES = %D%/unit/test_cluster_text.c
+tests_unit_test_cluster_text_LDADD = $(UNIT_LIBS)
 
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
@@ -105,3 +137,15 @@ unit_tests += tests/unit/test_memory
 tests_unit_test_memory_SOURCES = %D%/unit/test_memory.c
 tests_unit_test_memory_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t140-simulate.sh
+unit_tests += tests/unit/test_fair
+tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
+tests_unit_test_fair_LDADD = $(UNIT_LIBS)
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/draw_figures
+endif
+tests_unit_draw_figures_SOURCES = %D%/unit/draw_figures.c \
+	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
+tests_unit_draw_figures_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t150-topo.sh
+shell_tests += %D%/t151-figures.sh
+EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt

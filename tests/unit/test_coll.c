@@ -409,7 +409,7 @@ static void compare_groups(const struct cluster *c)
 	compare_all(c, n / 2, 2);
 	compare_all(c, c->gpus_per_node * 2, 1);
 	compare_all(c, c->nodes, c->gpus_per_node);
-	compare_all(c, 2, c->gpus_per_node * 2);
+	compare_all(c, 3, c->gpus_per_node * 2);
 	compare_all(c, 3, 1);	/* across nodes in the middle: not regular */
 }
 

@@ -123,10 +123,11 @@ static void test_h200_fit(void **state)
 	assert_float_equal(t->efficiency * s.cluster.intra.bandwidth_Bps / 1e9,
 			   340, 0.1);
 	assert_float_equal(t->ramp * sqrt(1e6), 4.1e-6, 1e-12);
-	/* 8192^3 in 16 waves of 132 tiles for 2048 tiles: 784 TFLOP/s */
+	/* 8192^3 as 16384 tiles of 64 x 64: 125 waves on 132 SMs; the
+	   measured rates are 769-798 TFLOP/s */
 	assert_float_equal(s.cluster.gpu.flops[DT_BF16] / 1e12 *
-			   s.cluster.gpu.gemm_efficiency * 2048 / (16 * 132),
-			   784, 5);
+			   s.cluster.gpu.gemm_efficiency * 16384 / (125 * 132),
+			   784, 14);
 	assert_float_equal(s.cluster.gpu.hbm_Bps *
 			   s.cluster.gpu.hbm_efficiency / 1e12, 4.3, 0.05);
 	scenario_release(&s);

@@ -208,6 +208,29 @@ static void distinct_is_hypergeometric(void **state)
 	routing_release(&r);
 }
 
+/*
+ * Two nodes of one rank, two experts each, 10 tokens, top-2. Rank 0 has 10
+ * for expert 0 and 10 for expert 3: every token goes to both nodes (the
+ * expectation alone says 10 (1 - .5 * .25/.75) = 8.33). Rank 1 has 1 copy for
+ * node 1: 1 token, not 10 (1 - .95 * .7/.75) = 1.13.
+ */
+static void distinct_is_bounded(void **state)
+{
+	static const int count[] = { 10, 0, 0, 10,  9, 10, 1, 0 };
+	static const int want[] = { 10, 10, 10, 1 };
+	struct routing r = help_routing(2, 4, 2, 10, count);
+	struct workload w;
+	int i;
+
+	(void)state;
+	make(&r, help_cluster(2, 1), help_layout(1, 1, 2, 1), 0, &w);
+	for (i = 0; i < 4; i++) {
+		help_close(w.dispatch.node_bytes[i] / TOKEN, want[i], 1e-9);
+	}
+	workload_release(&w);
+	routing_release(&r);
+}
+
 /* 2 nodes of 4: EP groups of 4 (dp 2) stay on their node; ESP 2 spans. */
 static void distinct_stays_in_the_group(void **state)
 {
@@ -334,6 +357,7 @@ int main(void)
 		cmocka_unit_test(replicas_by_hand),
 		cmocka_unit_test(even_is_balanced),
 		cmocka_unit_test(distinct_is_hypergeometric),
+		cmocka_unit_test(distinct_is_bounded),
 		cmocka_unit_test(distinct_stays_in_the_group),
 		cmocka_unit_test(trace_counts_tokens),
 		cmocka_unit_test(layouts_conserve),

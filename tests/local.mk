@@ -141,6 +141,11 @@ tests_fuzz_fuzz_scenario_LDADD = libscenarios.a libbase.a \
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
 tests_unit_test_cost_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_memory
+tests_unit_test_memory_SOURCES = %D%/unit/test_memory.c
+tests_unit_test_memory_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t140-simulate.sh
 unit_tests += tests/unit/test_fair
 tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
 tests_unit_test_fair_LDADD = $(UNIT_LIBS)

@@ -2,6 +2,7 @@
 # Manual pages and documents: one line for each; tests/t0001-dist.sh notices
 # a missing one.
 dist_man_MANS += %D%/moecast.1
+dist_man_MANS += %D%/moecast-scenario.5
 EXTRA_DIST += %D%/architecture.md
 EXTRA_DIST += %D%/sections/00-head.md
 EXTRA_DIST += %D%/sections/70-search.md

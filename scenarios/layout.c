@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "scenarios/scenario.h"
+#include "scenarios/layout.h"
 
 #include "scenarios/keys.h"
+#include "scenarios/scenario.h"
 
 #include <stdarg.h>
 #include <stdio.h>

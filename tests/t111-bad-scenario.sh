@@ -70,7 +70,7 @@ test_expect_success 'broken YAML' '
 
 test_expect_success 'zero, negative, fractional and missing GPUs' '
 	bad a "{nodes: 1, gpus_per_node: 0}" \
-		"a.yaml:1:36: key .cluster.gpus_per_node.: .0. is not a whole number in 1..1048576" &&
+		"a.yaml:1:36: key .cluster.gpus_per_node.: .0. is not a whole number" &&
 	bad a "{nodes: 1, gpus_per_node: -8}" ": .-8. is not" &&
 	bad a "{nodes: 1.5, gpus_per_node: 8}" "a.yaml:1:18: .*: .1.5. is not" &&
 	bad a "{nodes: 1}" "a.yaml: key .cluster.gpus_per_node. is missing"
@@ -111,8 +111,9 @@ test_expect_success 'names with a hint' '
 
 test_expect_success 'experts not divisible by ep' '
 	cp "$srcdir/scenarios/data/default.yaml" ep.yaml &&
-	refused ep "set .layout.ep=3.: key .layout.ep.: 3 neither divides the 8 experts nor is a multiple of them; the nearest that does is 2" \
-		--set layout.ep=3
+	refused ep "set .layout.ep=3.: key .layout.ep.: 3 neither divides the 8 experts" \
+		--set layout.ep=3 &&
+	test_grep "multiple of them; the nearest that does is 2$" err
 '
 
 test_expect_success 'degrees that do not make the number of GPUs' '

@@ -210,7 +210,7 @@ static bool run(const char *path, const struct buf *text, const char *set)
 
 int main(int argc, char **argv)
 {
-	long i, loaded = 0, n = argc > 1 ? atol(argv[1]) : ITERATIONS;
+	long i, loaded = 0, n = argc > 1 ? strtol(argv[1], NULL, 10) : ITERATIONS;
 	char path[] = "/tmp/moecast-fuzz-XXXXXX";
 	struct buf text = { 0 }, set = { 0 };
 	int fd = mkstemp(path);

@@ -96,6 +96,10 @@ tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
 	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
 tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
+
+shell_tests += %D%/t200-alltoall.sh
+shell_tests += %D%/t201-alltoall-h200.sh
+shell_tests += %D%/t202-alltoall-deepep.sh
 shell_tests += %D%/t1300-capacity.sh
 
 # `make bench` builds and runs these; one block each:
@@ -137,9 +141,11 @@ tests_fuzz_fuzz_scenario_LDADD = libscenarios.a libbase.a \
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
 tests_unit_test_cost_LDADD = $(UNIT_LIBS)
-unit_tests += tests/unit/test_fair
-tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
-tests_unit_test_fair_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_memory
+tests_unit_test_memory_SOURCES = %D%/unit/test_memory.c
+tests_unit_test_memory_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t140-simulate.sh
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/draw_figures
 endif
@@ -152,3 +158,4 @@ EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
 
 shell_tests += %D%/t110-keys.sh
 shell_tests += %D%/t111-bad-scenario.sh
+shell_tests += %D%/t160-plan.sh

@@ -28,14 +28,23 @@ struct layout {
 /* Tokens that one rank brings to the layer: sequence*batch/tp, rounded up. */
 int layout_tokens(const struct layout *l, const struct model *m);
 
-/* Every product of degrees, divisibility, sizes; message names the keys. */
+/*
+ * The rules; the message names the key:
+ *
+ *	pp * dp * ep * esp = nodes * gpus_per_node
+ *	ep divides experts, or is a multiple of them (replicas)
+ *	esp divides gpus_per_node and expert_ffn
+ *	pp <= layers
+ *	tp divides ep * esp * dp
+ */
 enum status layout_check(const struct layout *l, const struct cluster *c,
 			 const struct model *m);
 
 /*
- * All layouts that the scenario's lists allow (auto: divisors), each passing
- * layout_check(); free() *out_p. ST_INPUT when there is none: the message of
- * the first that failed.
+ * All layouts that the scenario's lists allow, each passing layout_check();
+ * free() *out_p. auto is every divisor of the GPUs (ep, pp) or of a node's
+ * GPUs (esp, tp), and for dp what the others leave. ST_INPUT when there is
+ * none: the message of the first that failed, with its key's place.
  */
 enum status layout_enumerate(const struct scenario *s, struct layout **out_p,
 			     int *n_p);

@@ -4,6 +4,7 @@ libscenarios_a_SOURCES += %D%/scenario.h %D%/scenario_load.c
 libscenarios_a_SOURCES += %D%/load_walk.c %D%/load_data.c %D%/loader.h
 libscenarios_a_SOURCES += %D%/scenario_check.c %D%/scenario_print.c
 libscenarios_a_SOURCES += %D%/scenario_rules.c %D%/scenario_rules.h
+libscenarios_a_SOURCES += %D%/gpu.h
 libscenarios_a_SOURCES += %D%/layout.c %D%/layout.h
 libscenarios_a_SOURCES += %D%/doc.c %D%/doc.h
 libscenarios_a_SOURCES += %D%/cluster_text.c %D%/cluster_text.h

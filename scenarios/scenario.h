@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "scenarios/gpu.h"
 #include "scenarios/layout.h"
 #include "scenarios/technique.h"
 
@@ -24,7 +25,6 @@
 #include <stdint.h>
 
 #define KNOB_MAX 32	/* values of one list */
-#define NAME_MAX_LEN 128	/* bytes of a name or a path's last part */
 
 /* Candidates for an integer knob. */
 struct knob_int {
@@ -37,38 +37,6 @@ struct knob_real {
 	bool is_auto;
 	int n;
 	double v[KNOB_MAX];
-};
-
-enum dtype { DT_FP32, DT_TF32, DT_FP16, DT_BF16, DT_FP8, DT_N };
-
-/* Cost constants of one tier (inside a node, between nodes). See coll.h. */
-struct comm_tier {
-	double efficiency;	/* share of the nominal link rate that large
-				   messages reach with the simple protocol */
-	double launch_s;	/* fixed cost of a collective that uses it */
-	double message_s;	/* per message that one rank sends */
-	double ramp;		/* s per sqrt(byte) of the busiest rank */
-	double ll_launch_s;	/* the same two with the low-latency */
-	double ll_efficiency;	/*   protocol (no ramp) */
-};
-
-/* One GPU type: data sheet values and named efficiencies. gpus/<name>.yaml */
-struct gpu {
-	char name[NAME_MAX_LEN];
-	char type[NAME_MAX_LEN];	/* what cluster.gpu said: a shipped
-					   name or a path; "": inline */
-	double flops[DT_N];	/* dense peak, FLOP/s; 0: not supported */
-	double hbm_bytes;
-	double hbm_Bps;
-	int sms;		/* SMs, or cores */
-	double nvlink_Bps;	/* per GPU and direction; 0: none */
-	double gemm_efficiency;	/* of peak, large products */
-	double hbm_efficiency;	/* of hbm_Bps, streaming kernels */
-	int tile_m, tile_n;	/* output tile of one SM's product kernel */
-	double kernel_s;	/* launch of one kernel, seen by the stream */
-	int comm_sms;		/* SMs that a collective holds */
-	struct comm_tier intra, inter;
-	char provenance[512];	/* of the data sheet numbers */
 };
 
 enum intra_kind {
@@ -254,9 +222,5 @@ static inline int cluster_gpus(const struct cluster *c)
 {
 	return c->nodes * c->gpus_per_node;
 }
-
-/* Bytes of one element. */
-int dtype_bytes(enum dtype t);
-const char *dtype_name(enum dtype t);
 
 #endif

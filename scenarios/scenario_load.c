@@ -114,7 +114,8 @@ static enum status check_required(struct loader *ld)
 	for (i = 0; i < n_scenario_keys; i++) {
 		const struct key_row *row = &scenario_keys[i];
 
-		if (ld->s->cluster_only && !key_part_after(row->name, "cluster"))
+		if (ld->s->cluster_only &&
+		    !key_part_after(row->name, "cluster"))
 			continue;
 		if (!row->def && !ld->s->where[i])
 			return err_set(ST_INPUT, "%s: key '%s' is missing "

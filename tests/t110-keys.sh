@@ -25,6 +25,7 @@ test_expect_success 'JSON has one object for each key of the text' '
 	test_grep "\"allowed\": \"a whole number in 1..1048576\"" keys.json
 '
 
+# after a change of the table: make update-man
 test_expect_success 'the manual page has the table of this program' '
 	sed -n "/BEGIN KEYS/,/END KEYS/p" \
 		"$srcdir/doc/moecast-scenario.5" | sed "1d;\$d" >page &&

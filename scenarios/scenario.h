@@ -199,7 +199,8 @@ enum status scenario_load(struct scenario *s, const char *path,
 			  const struct scenario_set *sets, int n_sets);
 /*
  * The same for what looks at the cluster alone: keys of the other sections
- * may be absent, and rules that join them are not checked.
+ * may be absent, and rules that join them are not checked. `path` may then
+ * also be a shipped cluster, a cluster file, or a cluster in one line.
  */
 enum status scenario_load_cluster(struct scenario *s, const char *path,
 				  const struct scenario_set *sets, int n_sets);

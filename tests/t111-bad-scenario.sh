@@ -129,4 +129,17 @@ test_expect_success '--set that is no KEY=VALUE' '
 	done
 '
 
+test_expect_success 'topo needs a cluster alone: line, name, file' '
+	moecast topo "nodes=2(nic=1GB/s) gpu=4" >line &&
+	test_grep "^8 GPUs in 2 nodes" line &&
+	moecast topo gb200-nvl72 --set cluster.nodes=18 >name &&
+	test_grep "^72 GPUs in 18 nodes" name &&
+	echo "{nodes: 2, gpus_per_node: 4, nic: {bandwidth: 1GB/s}}" \
+		>cluster.yaml &&
+	moecast topo cluster.yaml >file &&
+	test_cmp line file &&
+	test_expect_code 2 moecast topo "nodes=2 gpus=4" 2>err &&
+	test_grep "command line: cluster: .gpus. is no word" err
+'
+
 test_done

@@ -80,8 +80,12 @@ unit_tests += tests/unit/test_data
 tests_unit_test_data_SOURCES = %D%/unit/test_data.c
 tests_unit_test_data_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll
-tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c
+tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c %D%/unit/coll_bench.h
 tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll_even
+tests_unit_test_coll_even_SOURCES = %D%/unit/test_coll_even.c
+tests_unit_test_coll_even_SOURCES += %D%/unit/coll_bench.h
+tests_unit_test_coll_even_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_fair
 tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
 tests_unit_test_fair_LDADD = $(UNIT_LIBS)
@@ -136,9 +140,6 @@ tests_unit_test_cluster_text_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
 tests_unit_test_cost_LDADD = $(UNIT_LIBS)
-unit_tests += tests/unit/test_fair
-tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
-tests_unit_test_fair_LDADD = $(UNIT_LIBS)
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/draw_figures
 endif

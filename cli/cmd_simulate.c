@@ -130,7 +130,9 @@ static enum status default_plan(const struct scenario *s, struct plan *out)
 /* Plans are NAME=VALUE words; "./a=b" is a file. */
 static bool is_line(const char *text)
 {
-	return strchr(text, '=') && (!strchr(text, '/') || strchr(text, ' '));
+	size_t name = strcspn(text, "=/");
+
+	return text[name] == '=';
 }
 
 static enum status get_plan(const struct opts *o, const struct scenario *s,

@@ -137,9 +137,19 @@ unit_tests += tests/unit/test_cluster_text
 tests_unit_test_cluster_text_SOURCES = %D%/unit/test_cluster_text.c
 tests_unit_test_cluster_text_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/fuzz/fuzz_scenario
+TESTS += tests/fuzz/fuzz_scenario
+tests_fuzz_fuzz_scenario_SOURCES = %D%/fuzz/fuzz_scenario.c
+tests_fuzz_fuzz_scenario_LDADD = libscenarios.a libbase.a \
+	$(YAML_LIBS) $(JANSSON_LIBS) -lm
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
 tests_unit_test_cost_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_memory
+tests_unit_test_memory_SOURCES = %D%/unit/test_memory.c
+tests_unit_test_memory_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t140-simulate.sh
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/draw_figures
 endif
@@ -149,3 +159,4 @@ tests_unit_draw_figures_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t150-topo.sh
 shell_tests += %D%/t151-figures.sh
 EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
+shell_tests += %D%/t160-plan.sh

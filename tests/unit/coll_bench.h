@@ -24,7 +24,7 @@
 
 static inline void assert_near(double a, double b, int line)
 {
-	if (fabs(a - b) > 1e-9 * fmax(fabs(a), fabs(b)) + 1e-18)
+	if (!(fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b)) + 1e-18))
 		fail_msg("line %d: %.15g is not %.15g", line, a, b);
 }
 

@@ -161,6 +161,17 @@ static void test_dedup(void **state)
 	bench_release(&b);
 }
 
+static double finish_of(const struct coll_step *s, int src, int dst)
+{
+	int i;
+
+	for (i = 0; i < s->n_flows; i++) {
+		if (s->flow[i].src == src && s->flow[i].dst == dst)
+			return s->flow[i].finish_s;
+	}
+	return NAN;
+}
+
 /*
  * shift 1: 2, 5, 12, 15 over NVLink (150); shift 2: 0->2 3, 1->3 8, 2->0 9,
  * 3->1 14 (1400); shift 3: 0->3 4, 1->2 7, 2->1 10, 3->0 13 (1300). Each
@@ -180,6 +191,9 @@ static void test_pairwise(void **state)
 	coll_check(&b.spec, A2A_PAIRWISE, &t, false, x);
 	NEAR(x->step[0].flow_s, 2850 * US);
 	NEAR(x->step[0].bound_s, 2850 * US);
+	NEAR(finish_of(&x->step[0], 0, 1), 20 * US);
+	NEAR(finish_of(&x->step[0], 0, 2), (150 + 300) * US);
+	NEAR(finish_of(&x->step[0], 0, 3), (1550 + 400) * US);
 	NEAR(x->step[0].fixed_s, (10 + 0.1 + 0.5 + 0.5 + 1 + 3 + 3) * US);
 	traffic_release(&t);
 	bench_release(&b);

@@ -8,6 +8,7 @@ EXTRA_DIST += %D%/sections/00-head.md
 EXTRA_DIST += %D%/sections/70-search.md
 EXTRA_DIST += %D%/sections/20-models.md
 EXTRA_DIST += %D%/sections/40-capacity.md
+EXTRA_DIST += %D%/sections/30-collectives.md
 
 # After a change of scenarios/keys.c: the table of moecast-scenario(5) anew.
 .PHONY: update-man

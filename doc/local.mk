@@ -7,3 +7,5 @@ EXTRA_DIST += %D%/sections/00-head.md
 EXTRA_DIST += %D%/sections/70-search.md
 EXTRA_DIST += %D%/sections/20-models.md
 EXTRA_DIST += %D%/sections/40-capacity.md
+EXTRA_DIST += %D%/sections/50-cost.md
+EXTRA_DIST += %D%/sections/60-exec.md

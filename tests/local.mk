@@ -149,3 +149,7 @@ tests_unit_draw_figures_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t150-topo.sh
 shell_tests += %D%/t151-figures.sh
 EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
+
+unit_tests += tests/unit/test_exec_flows
+tests_unit_test_exec_flows_SOURCES = %D%/unit/test_exec_flows.c
+tests_unit_test_exec_flows_LDADD = $(UNIT_LIBS)

@@ -2,11 +2,8 @@
 /* moecast alltoall: one collective, as a table of sizes or of a matrix. */
 #include "base/mem.h"
 #include "base/nearest.h"
-#include "base/outfile.h"
 #include "base/units.h"
-#include "cli/cli.h"
-#include "cli/matrix.h"
-#include "sim/coll.h"
+#include "cli/alltoall.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,38 +15,15 @@
 #define KEY_FLOWS 0x2002
 #define KEY_OP 0x2003
 #define KEY_MATRIX 0x2004
+#define KEY_NODE_MATRIX 0x2005
 
 #define MIN_DEFAULT 1048576.0	/* -b: 1 MiB */
 #define MAX_DEFAULT 1073741824.0	/* -e: 1 GiB */
 #define FACTOR_DEFAULT 2
 #define BYTES_MAX 1e15
-#define ROWS_MAX 1000
+#define ROUNDING 1e-9	/* of repeated multiplication by the factor */
 
-struct opts {
-	struct cli_common common;
-	int algorithm;
-	const struct op_row *op;
-	double min_bytes, max_bytes, factor;
-	const char *matrix, *flows;
-	bool ideal;
-	double merge_s;
-	/* given by the user */
-	bool has_algorithm, has_sizes;
-};
-
-/*
- * busbw = algbw * factor * (n - 1) / n is nccl-tests' (PERFORMANCE.md): the
- * rate of the busiest link when the operation is done at the least cost.
- */
-struct op_row {
-	const char *name;
-	double factor;
-	bool shares;	/* (n - 1) / n applies */
-	int n_ways;	/* ways to do it; the fastest counts */
-	enum coll_op way[2];	/* not for the all-to-all */
-};
-
-static const struct op_row ops[] = {
+static const struct alltoall_op ops[] = {
 	{ "alltoall", 1, true, 0, { 0 } },
 	{ "allgather", 1, true, 1, { COLL_ALLGATHER } },
 	{ "reducescatter", 1, true, 1, { COLL_REDUCESCATTER } },
@@ -72,6 +46,10 @@ static const struct argp_option options[] = {
 	  "from one size to the next, above 1 (default 2)", 1 },
 	{ "matrix", KEY_MATRIX, "FILE", 0,
 	  "N lines of N numbers: bytes from rank i to rank j", 2 },
+	{ "node-matrix", KEY_NODE_MATRIX, "FILE", 0,
+	  "for dedup: N lines of one number per node: bytes of different "
+	  "tokens from rank i to node j (default: no token goes twice to one "
+	  "node)", 2 },
 	{ "ideal", KEY_IDEAL, NULL, 0,
 	  "links and latencies alone: nominal rates, no cost per launch or "
 	  "message, no window, no protocol", 2 },
@@ -83,7 +61,7 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static error_t set_algorithm(struct opts *o, const char *name)
+static error_t set_algorithm(struct alltoall_opts *o, const char *name)
 {
 	const char *names[A2A_N];
 	char hint[128];
@@ -101,7 +79,7 @@ static error_t set_algorithm(struct opts *o, const char *name)
 				      sizeof(hint)));
 }
 
-static error_t set_op(struct opts *o, const char *name)
+static error_t set_op(struct alltoall_opts *o, const char *name)
 {
 	size_t i;
 
@@ -115,8 +93,8 @@ static error_t set_op(struct opts *o, const char *name)
 			 "reducescatter, allreduce or sendrecv", name);
 }
 
-static error_t set_bytes(struct opts *o, const char *option, const char *arg,
-			 double *bytes_p)
+static error_t set_bytes(struct alltoall_opts *o, const char *option,
+			 const char *arg, double *bytes_p)
 {
 	error_t e = cli_quantity(option, arg, U_BYTES, bytes_p);
 
@@ -127,7 +105,7 @@ static error_t set_bytes(struct opts *o, const char *option, const char *arg,
 	return e;
 }
 
-static error_t set_factor(struct opts *o, const char *arg)
+static error_t set_factor(struct alltoall_opts *o, const char *arg)
 {
 	error_t e = cli_quantity("-f", arg, U_NUMBER, &o->factor);
 
@@ -139,7 +117,7 @@ static error_t set_factor(struct opts *o, const char *arg)
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	struct opts *o = state->input;
+	struct alltoall_opts *o = state->input;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
@@ -157,6 +135,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return set_factor(o, arg);
 	case KEY_MATRIX:
 		o->matrix = arg;
+		return 0;
+	case KEY_NODE_MATRIX:
+		o->node_matrix = arg;
 		return 0;
 	case KEY_IDEAL:
 		o->ideal = true;
@@ -184,7 +165,7 @@ static const struct argp argp = {
 	.children = children,
 };
 
-static enum status check_opts(const struct opts *o)
+static enum status check_opts(const struct alltoall_opts *o)
 {
 	bool alltoall = o->op == &ops[0];
 
@@ -199,6 +180,9 @@ static enum status check_opts(const struct opts *o)
 	if (o->matrix && o->has_sizes)
 		return err_set(ST_INPUT, "-b, -e and -f are for the table, "
 			       "not with --matrix");
+	if (o->node_matrix && (!o->matrix || o->algorithm != A2A_DEDUP))
+		return err_set(ST_INPUT, "--node-matrix needs --matrix and "
+			       "--algorithm dedup");
 	if (o->flows && !o->matrix)
 		return err_set(ST_INPUT, "--flows needs --matrix");
 	if (o->flows && !o->ideal && o->algorithm != A2A_FLAT &&
@@ -209,26 +193,12 @@ static enum status check_opts(const struct opts *o)
 	if (o->min_bytes > o->max_bytes)
 		return err_set(ST_INPUT, "-b: %.0f bytes is more than -e, "
 			       "%.0f", o->min_bytes, o->max_bytes);
-	if (log(o->max_bytes / o->min_bytes) >= ROWS_MAX * log(o->factor))
+	if (log(o->max_bytes / o->min_bytes) >=
+	    ALLTOALL_ROWS_MAX * log(o->factor))
 		return err_set(ST_INPUT, "-f: %g makes more than %d rows",
-			       o->factor, ROWS_MAX);
+			       o->factor, ALLTOALL_ROWS_MAX);
 	return ST_OK;
 }
-
-/* ---- the table ---- */
-
-struct row {
-	double bytes, time_s, algbw_Bps, busbw_Bps;
-};
-
-struct job {
-	const struct opts *o;
-	const struct scenario *s;
-	struct net net;
-	struct coll_spec spec;
-	struct row row[ROWS_MAX + 1];
-	int n_rows;
-};
 
 static struct traffic even_traffic(int n, double bytes)
 {
@@ -236,25 +206,26 @@ static struct traffic even_traffic(int n, double bytes)
 				 .stride = 1 };
 }
 
-static void fill_sizes(struct job *j)
+static void fill_sizes(struct alltoall_job *j)
 {
 	double b = j->o->min_bytes;
 
 	/* a last size that rounding puts beyond -e still counts */
-	while (j->n_rows < ROWS_MAX && b <= j->o->max_bytes * (1 + 1e-9)) {
+	while (j->n_rows < ALLTOALL_ROWS_MAX &&
+	       b <= j->o->max_bytes * (1 + ROUNDING)) {
 		j->row[j->n_rows++].bytes = round(b);
 		b *= j->o->factor;
 	}
 }
 
-static void fill_bandwidth(struct job *j)
+static void fill_bandwidth(struct alltoall_job *j)
 {
 	double n = j->net.n_ranks;
 	double bus = j->o->op->factor * (j->o->op->shares ? (n - 1) / n : 1);
 	int i;
 
 	for (i = 0; i < j->n_rows; i++) {
-		struct row *r = &j->row[i];
+		struct alltoall_row *r = &j->row[i];
 
 		r->algbw_Bps = r->time_s > 0 ? r->bytes / r->time_s : 0;
 		r->busbw_Bps = r->algbw_Bps * bus;
@@ -262,20 +233,20 @@ static void fill_bandwidth(struct job *j)
 }
 
 /* The collective once, at the largest size; the others are shares of it. */
-static void fill_times(struct job *j, const struct coll *c)
+static void fill_times(struct alltoall_job *j, const struct coll *c)
 {
 	double most = j->row[j->n_rows - 1].bytes;
 	int i;
 
 	for (i = 0; i < j->n_rows; i++) {
-		struct row *r = &j->row[i];
+		struct alltoall_row *r = &j->row[i];
 		double t = coll_time(c, r->bytes / most);
 
 		r->time_s = r->time_s > 0 ? fmin(r->time_s, t) : t;
 	}
 }
 
-static enum status table_ideal(struct job *j)
+static enum status table_ideal(struct alltoall_job *j)
 {
 	enum status st = ST_OK;
 	int i;
@@ -291,7 +262,7 @@ static enum status table_ideal(struct job *j)
 	return st;
 }
 
-static enum status table_alltoall(struct job *j)
+static enum status table_alltoall(struct alltoall_job *j)
 {
 	struct traffic t = even_traffic(j->net.n_ranks,
 					j->row[j->n_rows - 1].bytes);
@@ -306,7 +277,7 @@ static enum status table_alltoall(struct job *j)
 	return ST_OK;
 }
 
-static enum status table_ring(struct job *j)
+static enum status table_ring(struct alltoall_job *j)
 {
 	double most = j->row[j->n_rows - 1].bytes;
 	enum status st;
@@ -324,26 +295,26 @@ static enum status table_ring(struct job *j)
 	return ST_OK;
 }
 
-static const char *algorithm_name(const struct opts *o)
+const char *alltoall_algorithm(const struct alltoall_opts *o)
 {
 	return o->ideal ? "ideal" : o->op->n_ways ? "ring" :
 		a2a_table[o->algorithm].name;
 }
 
-static json_t *json_head(const struct job *j)
+json_t *alltoall_head(const struct alltoall_job *j)
 {
 	return json_pack("{s:s, s:s, s:i}", "op", j->o->op->name,
-			 "algorithm", algorithm_name(j->o),
+			 "algorithm", alltoall_algorithm(j->o),
 			 "ranks", j->net.n_ranks);
 }
 
-static enum status print_table_json(const struct job *j)
+static enum status print_table_json(const struct alltoall_job *j)
 {
-	json_t *root = json_head(j), *rows = json_array();
+	json_t *root = alltoall_head(j), *rows = json_array();
 	int i;
 
 	for (i = 0; i < j->n_rows; i++) {
-		const struct row *r = &j->row[i];
+		const struct alltoall_row *r = &j->row[i];
 
 		json_array_append_new(rows, json_pack("{s:I, s:f, s:f, s:f}",
 			"bytes", (json_int_t)r->bytes, "time_s", r->time_s,
@@ -354,7 +325,7 @@ static enum status print_table_json(const struct job *j)
 	return cli_print_json(root);
 }
 
-static enum status print_table(const struct job *j)
+static enum status print_table(const struct alltoall_job *j)
 {
 	const struct cluster *c = &j->net.cluster;
 	int i;
@@ -364,13 +335,13 @@ static enum status print_table(const struct job *j)
 	printf("# %s (%s), %d GPUs: %d nodes of %d %s\n"
 	       "# size: bytes that one rank %s\n"
 	       "#%15s %13s %10s %10s\n#%15s %13s %10s %10s\n",
-	       j->o->op->name, algorithm_name(j->o), j->net.n_ranks, c->nodes,
-	       c->gpus_per_node, c->gpu.name,
+	       j->o->op->name, alltoall_algorithm(j->o), j->net.n_ranks,
+	       c->nodes, c->gpus_per_node, c->gpu.name,
 	       j->o->op == &ops[0] ? "sends in all, its own part included" :
 	       "holds, as nccl-tests counts them", "size", "time", "algbw",
 	       "busbw", "(B)", "(us)", "(GB/s)", "(GB/s)");
 	for (i = 0; i < j->n_rows; i++) {
-		const struct row *r = &j->row[i];
+		const struct alltoall_row *r = &j->row[i];
 
 		printf("%16.0f %13.2f %10.2f %10.2f\n", r->bytes,
 		       r->time_s * 1e6, r->algbw_Bps / 1e9,
@@ -379,7 +350,7 @@ static enum status print_table(const struct job *j)
 	return ST_OK;
 }
 
-static enum status run_table(struct job *j)
+static enum status run_table(struct alltoall_job *j)
 {
 	enum status st;
 
@@ -396,206 +367,12 @@ static enum status run_table(struct job *j)
 	return print_table(j);
 }
 
-/* ---- the matrix ---- */
-
-struct matrix_result {
-	double makespan_s, bound_s, merge_error_s, total_bytes, busiest_bytes;
-	int busiest_link;
-	size_t n_flows;
-	struct coll_flow *flow;	/* of each non-zero cell; NULL unless asked */
-};
-
-static int by_cell(const void *a, const void *b)
+static enum status run(const struct alltoall_opts *o, const struct scenario *s)
 {
-	const struct coll_flow *x = a, *y = b;
-
-	return x->src != y->src ? (x->src > y->src) - (x->src < y->src) :
-				  (x->dst > y->dst) - (x->dst < y->dst);
-}
-
-/*
- * Finish times of a step's flows from its begin, so that the last one is the
- * step's own time: under the low-latency protocol they are stretched.
- */
-static void step_finish(const struct coll_step *s, struct coll_flow *out)
-{
-	double t = coll_step_time(s, 1);
-	double simple = s->fixed_s + s->ramp * sqrt(s->busiest_bytes) +
-			s->flow_s + s->copy_s;
-	double stretch = t < simple ? s->ll_slowdown : 1;
-	int i;
-
-	for (i = 0; i < s->n_flows; i++) {
-		out[i] = s->flow[i];
-		out[i].finish_s = t - stretch *
-				  (s->flow_s - s->flow[i].finish_s);
-	}
-}
-
-static void take_coll(const struct coll *c, bool flows,
-		      struct matrix_result *r)
-{
-	size_t n = 0;
-	int i;
-
-	r->makespan_s = coll_time(c, 1);
-	r->busiest_link = -1;
-	for (i = 0; i < c->n_steps; i++) {
-		const struct coll_step *s = &c->step[i];
-
-		r->merge_error_s += s->merge_error_s;
-		n += (size_t)s->n_flows;
-		if (s->bound_s > r->bound_s) {
-			r->bound_s = s->bound_s;
-			r->busiest_link = s->busiest_link;
-		}
-	}
-	if (!flows)
-		return;
-	r->flow = xcalloc(n, sizeof(*r->flow));
-	for (i = 0, n = 0; i < c->n_steps; i++) {
-		step_finish(&c->step[i], r->flow + n);
-		n += (size_t)c->step[i].n_flows;
-	}
-}
-
-static enum status solve_matrix(struct job *j, const struct traffic *t,
-				struct matrix_result *r)
-{
-	struct coll_ideal ideal;
-	enum status st;
-	struct coll c;
-
-	j->spec.keep_flows = j->o->flows != NULL;
-	if (j->o->ideal) {
-		st = coll_ideal(&j->spec, t, &ideal);
-		if (st)
-			return st;
-		r->makespan_s = ideal.makespan_s;
-		r->bound_s = ideal.bound_s;
-		r->merge_error_s = ideal.merge_error_s;
-		r->busiest_link = ideal.busiest_link;
-		r->flow = ideal.flow;
-		return ST_OK;
-	}
-	st = coll_alltoall(&j->spec, j->o->algorithm, t, false, &c);
-	if (st)
-		return st;
-	take_coll(&c, j->spec.keep_flows, r);
-	coll_release(&c);
-	return ST_OK;
-}
-
-static size_t count_flows(const struct traffic *t)
-{
-	size_t n = (size_t)t->n_ranks, count = 0, i, k;
-
-	for (i = 0; i < n; i++) {
-		for (k = 0; k < n; k++)
-			count += i != k && t->bytes[i * n + k] > 0;
-	}
-	return count;
-}
-
-static enum status write_flows(const char *path,
-			       const struct matrix_result *r)
-{
-	struct outfile f;
-	enum status st;
-	size_t i;
-
-	st = outfile_open(&f, path);
-	if (st)
-		return st;
-	qsort(r->flow, r->n_flows, sizeof(*r->flow), by_cell);
-	fprintf(f.stream, "src,dst,bytes,finish_us\n");
-	for (i = 0; i < r->n_flows; i++) {
-		const struct coll_flow *c = &r->flow[i];
-
-		fprintf(f.stream, "%d,%d,%.0f,%.6f\n", c->src, c->dst,
-			c->bytes, c->finish_s * 1e6);
-	}
-	return outfile_commit(&f);
-}
-
-static enum status print_matrix_json(const struct job *j,
-				     const struct matrix_result *r,
-				     const char *link)
-{
-	json_t *root = json_head(j);
-	json_t *rest = json_pack("{s:f, s:I, s:f, s:f, s:f, s:s?}",
-		"makespan_s", r->makespan_s,
-		"flows", (json_int_t)r->n_flows,
-		"busiest_rank_bytes", r->busiest_bytes,
-		"total_bytes", r->total_bytes, "bound_s", r->bound_s,
-		"busiest_link", link);
-
-	if (j->o->merge_s > 0)
-		json_object_set_new(rest, "merge_error_s",
-				    json_real(r->merge_error_s));
-	json_object_update(root, rest);
-	json_decref(rest);
-	return cli_print_json(root);
-}
-
-static void print_line(const char *what, double value, enum unit_kind kind)
-{
-	char text[UNIT_TEXT_MAX];
-
-	printf("%-22s %s\n", what,
-	       unit_human(value, kind, text, sizeof(text)));
-}
-
-static enum status print_matrix(const struct job *j,
-				const struct matrix_result *r)
-{
-	char name[128];
-	const char *link = r->busiest_link < 0 ? NULL :
-		net_link_name(&j->net, r->busiest_link, name, sizeof(name));
-
-	if (j->o->common.json)
-		return print_matrix_json(j, r, link);
-	printf("all-to-all (%s), %d GPUs, %zu flows\n", algorithm_name(j->o),
-	       j->net.n_ranks, r->n_flows);
-	print_line("makespan", r->makespan_s, U_TIME);
-	print_line("busiest link alone", r->bound_s, U_TIME);
-	printf("%-22s %s\n", "busiest link", link ? link : "none");
-	print_line("busiest rank", r->busiest_bytes, U_BYTES);
-	print_line("total", r->total_bytes, U_BYTES);
-	if (j->o->merge_s > 0)
-		print_line("largest merge error", r->merge_error_s, U_TIME);
-	return ST_OK;
-}
-
-static enum status run_matrix(struct job *j)
-{
-	struct traffic t = { .n_ranks = j->net.n_ranks };
-	struct matrix_result r = { 0 };
-	enum status st;
-
-	st = matrix_load(j->o->matrix, t.n_ranks, &t.bytes);
-	if (st)
-		return st;
-	r.n_flows = count_flows(&t);
-	r.total_bytes = traffic_total(&t);
-	r.busiest_bytes = traffic_busiest(&t);
-	st = solve_matrix(j, &t, &r);
-	if (!st && j->o->flows)
-		st = write_flows(j->o->flows, &r);
-	if (!st)
-		st = print_matrix(j, &r);
-	free(r.flow);
-	traffic_release(&t);
-	return st;
-}
-
-static enum status run(const struct opts *o, const struct scenario *s)
-{
-	struct job *j = xcalloc(1, sizeof(*j));
+	struct alltoall_job *j = xcalloc(1, sizeof(*j));
 	enum status st;
 
 	j->o = o;
-	j->s = s;
 	st = net_init(&j->net, &s->cluster,
 		      o->ideal ? NET_NOMINAL : NET_EFFECTIVE);
 	if (st)
@@ -604,7 +381,7 @@ static enum status run(const struct opts *o, const struct scenario *s)
 				      .merge_s = o->merge_s };
 	if (o->ideal)
 		j->spec.comm.window = 0;
-	st = o->matrix ? run_matrix(j) : run_table(j);
+	st = o->matrix ? alltoall_matrix(j) : run_table(j);
 	net_release(&j->net);
 out:
 	free(j);
@@ -623,7 +400,7 @@ static enum status load_cluster(const struct cli_common *c,
 
 enum status cmd_alltoall(int argc, char **argv)
 {
-	struct opts o = { .op = &ops[0], .min_bytes = MIN_DEFAULT,
+	struct alltoall_opts o = { .op = &ops[0], .min_bytes = MIN_DEFAULT,
 			  .max_bytes = MAX_DEFAULT,
 			  .factor = FACTOR_DEFAULT };
 	struct scenario s;

@@ -124,6 +124,8 @@ static enum status choose_layout(const struct scenario *s, struct layout *out)
 	/* a list of factors may hold none that keeps max_drop */
 	any.search.capacity = (struct knob_real){ .is_auto = true };
 	st = best_plan(&any, &r);
+	if (st == ST_INPUT && !s->search.capacity.is_auto)
+		st = best_plan(s, &r);	/* dropless may be too large */
 	if (st)
 		return st;
 	*out = r.best.plan.layout;

@@ -15,7 +15,8 @@ struct reader {
 	const char *path;
 	const char *at, *line;	/* now; begin of its line */
 	int line_number;
-	int ranks, rows, cells;	/* cells: of the row being read */
+	int ranks, columns;	/* wanted */
+	int rows, cells;	/* read; cells: of this row */
 	int width;	/* of the first row; 0: not yet known */
 	double *out;
 };
@@ -83,8 +84,8 @@ static enum status store(struct reader *r, const char *at, double value)
 			       r->line_number, (int)(at - r->line) + 1,
 			       r->width);
 	/* a wrong size is reported once the size is known; see check_size() */
-	if (r->cells < r->ranks && r->rows < r->ranks)
-		r->out[(size_t)r->rows * (size_t)r->ranks +
+	if (r->cells < r->columns && r->rows < r->ranks)
+		r->out[(size_t)r->rows * (size_t)r->columns +
 		       (size_t)r->cells] = value;
 	r->cells++;
 	return ST_OK;
@@ -130,16 +131,22 @@ static enum status read_row(struct reader *r)
 
 static enum status check_size(const struct reader *r)
 {
+	bool square = r->columns == r->ranks;
+
 	if (!r->rows)
 		return err_set(ST_INPUT, "%s: no matrix in this file",
 			       r->path);
-	if (r->rows != r->width)
+	if (square && r->rows != r->width)
 		return err_set(ST_INPUT, "%s: %d rows of %d cells: the matrix "
 			       "must be square", r->path, r->rows, r->width);
-	if (r->rows != r->ranks)
+	if (square && r->rows != r->ranks)
 		return err_set(ST_INPUT, "%s: the matrix is for %d ranks, the "
 			       "cluster has %d GPUs", r->path, r->rows,
 			       r->ranks);
+	if (r->rows != r->ranks || r->width != r->columns)
+		return err_set(ST_INPUT, "%s: %d rows of %d cells: the "
+			       "cluster has %d GPUs in %d nodes", r->path,
+			       r->rows, r->width, r->ranks, r->columns);
 	return ST_OK;
 }
 
@@ -159,21 +166,24 @@ static enum status read_text(struct reader *r, const char *end)
 	return st ? st : check_size(r);
 }
 
-enum status matrix_load(const char *path, int ranks, double **cells_p)
+enum status matrix_load(const char *path, int ranks, int columns,
+			double **cells_p)
 {
-	struct reader r = { .path = path, .ranks = ranks };
-	size_t n = (size_t)ranks, len;
+	struct reader r = { .path = path, .ranks = ranks,
+			    .columns = columns };
+	size_t cells = (size_t)ranks * (size_t)columns, len;
 	enum status st;
 	char *text;
 
-	if ((double)n * 2 * (double)n > MATRIX_FILE_MAX)
+	/* a cell is a digit and a separator at least */
+	if (cells > MATRIX_FILE_MAX / 2)
 		return err_set(ST_INPUT, "%s: the cluster has %d GPUs: a "
 			       "matrix for them would be larger than %u MiB",
 			       path, ranks, MATRIX_FILE_MAX >> 20);
 	st = infile_read(path, MATRIX_FILE_MAX, &text, &len);
 	if (st)
 		return st;
-	r.out = xcalloc(n * n, sizeof(*r.out));
+	r.out = xcalloc(cells, sizeof(*r.out));
 	r.at = text;
 	st = read_text(&r, text + len);
 	free(text);

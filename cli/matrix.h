@@ -14,9 +14,11 @@
 #define MATRIX_CELL_MAX 1000000000000000.0	/* bytes of one message */
 
 /*
- * Reads a matrix of `ranks` rows; free() *cells_p, row-major. ST_INPUT names
- * file, line and column.
+ * Reads `ranks` rows of `columns` cells: `ranks` for pairs, or the number of
+ * nodes for bytes from a rank to a node; free() *cells_p, row-major. ST_INPUT
+ * names file, line and column.
  */
-enum status matrix_load(const char *path, int ranks, double **cells_p);
+enum status matrix_load(const char *path, int ranks, int columns,
+			double **cells_p);
 
 #endif

@@ -12,6 +12,7 @@
 #define CHAR_EM 0.60	/* mean width of DejaVu Sans, in font sizes */
 #define LINE_EM 1.45	/* line height */
 #define HEAD_GAP_PT 8
+#define HEAD_LINES_MAX 4	/* of the title, and of what is below it */
 #define AXIS_TITLE_PT 13	/* from the edge to its middle */
 #define ABOVE_MAX_PT 200
 #define BOLD_EM 1.15	/* how much wider bold letters are */
@@ -86,7 +87,7 @@ static int head_lines(struct buf *out, const struct chart_page *p, double y,
 	size_t n, k;
 	int lines = 0;
 
-	while (*s) {
+	while (*s && lines < HEAD_LINES_MAX) {
 		n = text_bytes(s, chars);
 		for (k = n; s[n] && k && s[k] != ' '; k--)
 			;

@@ -22,6 +22,7 @@
 
 #define STDERR_KEEP 400		/* bytes of gnuplot's message that we show */
 #define FORK_STATUS_NO_EXEC 127
+#define APOSTROPHE "\342\200\231"	/* U+2019 */
 #define STRING_MAX 512		/* characters of one label */
 /* The first that exists is taken by the SVG viewer; cairo asks fontconfig. */
 #define SVG_FONT "DejaVu Sans, Helvetica, Arial, sans-serif"
@@ -104,7 +105,11 @@ enum status gnuplot_check(void)
 	return st;
 }
 
-/* In gnuplot, '' inside single quotes is one quote; nothing else is special. */
+/*
+ * Inside single quotes nothing is special but the quote. Doubling it should
+ * do, but gnuplot 5.4 takes a doubled quote at a string's beginning for the
+ * string's end, and what follows for commands: an apostrophe stands instead.
+ */
 static void put_quoted(struct buf *out, const char *text, const char *escape)
 {
 	char *clean = text_clean(text);
@@ -114,7 +119,14 @@ static void put_quoted(struct buf *out, const char *text, const char *escape)
 	for (s = clean; *s; s++) {
 		if (strchr(escape, *s))
 			buf_puts(out, "\\");
-		buf_add(out, *s == '\'' ? "''" : s, *s == '\'' ? 2 : 1);
+		/* gnuplot's SVG leaves '>' as it is; XML forbids this */
+		if (*s == '>' && s - clean >= 2 && s[-1] == ']' &&
+		    s[-2] == ']')
+			buf_puts(out, " ");
+		if (*s == '\'')
+			buf_puts(out, APOSTROPHE);
+		else
+			buf_add(out, s, 1);
 	}
 	free(clean);
 }
@@ -295,7 +307,10 @@ static int child_finish(struct child *c, bool alive)
 static enum status child_judge(const struct child *c, const char *program,
 			       int rc)
 {
-	char *clean = text_clean(buf_str(&c->message));
+	/* in the C locale it always warns first that this fails */
+	static const char usual[] = "failed to convert degree sign";
+	const char *said = buf_str(&c->message), *warned = strstr(said, usual);
+	char *clean = text_clean(warned ? warned + strlen(usual) : said);
 	const char *text = clean + strspn(clean, " ");
 	enum status st = ST_OK;
 

@@ -36,8 +36,9 @@ enum status gnuplot_run(const struct buf *script, int width, int height,
 
 /*
  * `text` as a gnuplot string, quotes included: one line, single quotes (no
- * escapes, no substitution), control characters as blanks. Enhanced text is
- * off except for bold labels, so that _ ^ { } @ & ~ show as they are.
+ * escapes, no substitution), control characters as blanks, ' as U+2019.
+ * Enhanced text is off except for bold labels, so that _ ^ { } @ & ~ show as
+ * they are.
  */
 void gnuplot_string(struct buf *out, const char *text);
 

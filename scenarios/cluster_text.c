@@ -52,8 +52,9 @@ struct line {
 static enum status refuse(const struct line *l, const char *what,
 			  const char *text)
 {
-	return err_set(ST_INPUT, "%s: cluster: '%.100s' %s",
-		       doc_where(l->arena, l->node), text, what);
+	return err_set(ST_INPUT, "%s: cluster: '%s' %s",
+		       doc_where(l->arena, l->node),
+		       doc_shown(l->arena, text), what);
 }
 
 static bool same(const char *a, const char *b)

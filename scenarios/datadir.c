@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/nearest.h"
+#include "scenarios/doc.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -132,8 +133,8 @@ static enum status refuse(struct arena *a, enum data_kind kind,
 	nearest_hint(name, names, (size_t)n, hint, sizeof(hint));
 	if (!*hint)
 		data_names(kind, &known);
-	err_set(ST_INPUT, "unknown %s '%.100s'%s%s%.400s%s", kinds[kind].noun,
-		name, hint, known.len ? " (shipped: " : "", buf_str(&known),
+	err_set(ST_INPUT, "unknown %s '%s'%s%s%.400s%s", kinds[kind].noun,
+		doc_shown(a, name), hint, known.len ? " (shipped: " : "", buf_str(&known),
 		known.len ? "; or give a file)" : "");
 	buf_release(&known);
 	return ST_INPUT;

@@ -75,7 +75,7 @@ static enum status take_key(struct reader *r, struct doc_node *node,
 		return refuse(r, at, "a key must be a plain name");
 	if (doc_get(parent, node->text)) {
 		snprintf(text, sizeof(text), "key '%.100s' is given twice",
-			 node->text);
+			 doc_shown(r->arena, node->text));
 		return refuse(r, at, text);
 	}
 	if (parent->n == DOC_KEYS_MAX)
@@ -293,6 +293,19 @@ bool doc_is_null(const struct doc_node *node)
 	return node->kind == DOC_SCALAR && node->plain &&
 	       (!*node->text || !strcmp(node->text, "~") ||
 		!strcmp(node->text, "null"));
+}
+
+#define SHOWN_MAX 150	/* bytes of a text in a message */
+
+const char *doc_shown(struct arena *a, const char *text)
+{
+	char *shown = arena_printf(a, "%.*s", SHOWN_MAX, text), *p;
+
+	for (p = shown; *p; p++) {
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	}
+	return shown;
 }
 
 const char *doc_kind_name(enum doc_kind kind)

@@ -62,6 +62,9 @@ struct doc_node *doc_get(const struct doc_node *mapping, const char *key);
 /* Is it `null`, `~` or nothing? */
 bool doc_is_null(const struct doc_node *node);
 
+/* A text as messages show it: short, control characters as '?'. */
+const char *doc_shown(struct arena *a, const char *text);
+
 /* "a mapping", "a list", "a value". */
 const char *doc_kind_name(enum doc_kind kind);
 

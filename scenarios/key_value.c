@@ -38,8 +38,9 @@ static enum status refuse(const struct setting *s, const struct doc_node *v,
 
 	key_allowed(s->row, &allowed);
 	if (v->kind == DOC_SCALAR)
-		err_set(ST_INPUT, "%s: key '%s': '%.100s' is not %s%s", where,
-			s->name, v->text, buf_str(&allowed), hint);
+		err_set(ST_INPUT, "%s: key '%s': '%s' is not %s%s", where,
+			s->name, doc_shown(s->arena, v->text),
+			buf_str(&allowed), hint);
 	else
 		err_set(ST_INPUT, "%s: key '%s': %s is not %s", where,
 			s->name, doc_kind_name(v->kind), buf_str(&allowed));

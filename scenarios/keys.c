@@ -220,7 +220,7 @@ const struct key_row scenario_keys[] = {
 	POINTER("routing.file", routing.file, "",
 		"counts or trace file; must be given for these kinds"),
 	INT("routing.layer", routing.layer, -1, LAYERS_MAX, "-1",
-	    "layer of the file to use; -1: all (counts, trace)"),
+	    "layer of the file to use; -1: all (counts) or first (trace)"),
 	POINTER("routing.domain", routing.domain, "",
 		"text domain of the file to use (counts; default: all)"),
 
@@ -266,9 +266,9 @@ const struct key_row scenario_keys[] = {
 	TIER(intra, "inside a node"),
 	TIER(inter, "between nodes"),
 
-	BOOL("training.recompute", training.recompute, "false",
+	BOOL("training.recompute", training.recompute, "true",
 	     "keep only the inputs of layers for the backward pass"),
-	INT("training.zero", training.zero, 0, 1, "0",
+	INT("training.zero", training.zero, 0, 1, "1",
 	    "1: the optimizer's state is sharded over dp"),
 };
 

@@ -107,8 +107,9 @@ enum status loader_refuse_key(struct loader *ld, const char *name,
 	other = key_elsewhere(word);
 	if (other)	/* the right word in the wrong section */
 		snprintf(hint, sizeof(hint), " (did you mean '%s'?)", other);
-	return err_set(ST_INPUT, "%s: unknown key '%.150s'%s",
-		       doc_key_where(ld->arena, node), shown(ld, name), hint);
+	return err_set(ST_INPUT, "%s: unknown key '%s'%s",
+		       doc_key_where(ld->arena, node),
+		       doc_shown(ld->arena, shown(ld, name)), hint);
 }
 
 size_t key_index(const struct key_row *row)

@@ -167,7 +167,7 @@ struct routing_spec {
 			   log-normal: sigma; hot-*: share of the hot one */
 	uint64_t seed;
 	char *file;	/* counts, trace; NULL otherwise */
-	int layer;	/* counts: layer_slot; trace: layer; -1: all */
+	int layer;	/* counts: layer_slot, -1: all; trace: -1: the first */
 	char *domain;	/* counts: which domain; NULL: all */
 };
 
@@ -192,7 +192,11 @@ struct comm_spec {
 				   low-latency protocol */
 };
 
-struct training {	/* what the memory estimate assumes */
+/*
+ * What the memory estimate assumes; by default what a team does when memory
+ * is tight, so that only plans that cannot be are refused.
+ */
+struct training {
 	bool recompute;	/* keep only layer inputs */
 	int zero;	/* 0: replicated optimizer; 1: sharded over dp */
 };

@@ -60,7 +60,8 @@ static enum status parse_set(struct arena *a, const char *text,
 			     struct set_text *out)
 {
 	const char *eq = strchr(text, '=');
-	const char *source = arena_printf(a, "--set '%.200s'", text);
+	const char *source = arena_printf(a, "--set '%s'",
+					  doc_shown(a, text));
 
 	if (!eq || eq == text || !eq[1])
 		return err_set(ST_INPUT, "%s: KEY=VALUE was expected", source);

@@ -83,7 +83,7 @@ struct coll_flow {
 struct coll_step {
 	enum lane lane;
 	int beside;		/* starts with the step before it */
-	double fixed_s;		/* launch, messages, latency, copies' launches */
+	double fixed_s;		/* see above; with the copies' launches */
 	double copy_s;		/* HBM copies of layout changes; scales */
 	double ramp;		/* s per sqrt(byte) */
 	double busiest_bytes;	/* of one rank; what ramp applies to */

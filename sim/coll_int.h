@@ -144,7 +144,17 @@ double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
 		  bool begin, double after_s, double merge_s,
 		  double *error_p);
 
-/* Makespan of the flows (window, rounds, merging as the spec says); sets finish_s. */
+/*
+ * The same for a folded view, by classes of equal flows, without finish
+ * times; false when there are too many classes.
+ */
+bool coll_class_solve(const struct coll_view *v, const struct coll_flow *f,
+		      size_t n, bool begin, double *makespan_s);
+
+/*
+ * Makespan of the flows: window, rounds and merging as the spec says. Sets
+ * finish_s (not in folded views).
+ */
 double coll_makespan(const struct coll_build *b, const struct coll_view *v,
 		     struct coll_part *p, struct coll_tally *t);
 

@@ -55,6 +55,10 @@ double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
 	double t;
 	size_t i;
 
+	if (v->folded && coll_class_solve(v, f, n, begin, &t)) {
+		*error_p = 0;
+		return t;
+	}
 	problem_fill(v, f, n, &q);
 	t = fair_run(&(struct fair_problem){
 		.n_links = v->n_links, .capacity = v->capacity_Bps,

@@ -150,18 +150,11 @@ static double count_flow(struct fair *f, const struct fair_flow *w)
 static void own_piece(struct fair *f, int piece)
 {
 	struct fair_piece *p = &f->pieces[piece];
-	int n;
-	const int32_t *links = fair_links_of(f, piece, &n);
 
-	if (p->owner != FAIR_NONE || n == 0) {
+	if (p->owner != FAIR_NONE || p->n_links == 0) {
 		return;
 	}
-	p->owner = links[0];
-	for (int i = 1; i < n; i++) {
-		if (f->links[links[i]].pos < f->links[p->owner].pos) {
-			p->owner = links[i];
-		}
-	}
+	fair_own(f, piece, fair_first_link(f, piece));
 	p->total = p->sum = 0;
 	p->held = 0;
 }
@@ -195,7 +188,7 @@ static void hold_new(struct fair *f, struct fair_comp *c, int flow,
 
 	own_piece(f, w->piece[0]);
 	own_piece(f, w->piece[1]);
-	w->side = fair_place(f, w->piece[1]) < fair_place(f, w->piece[0]);
+	w->side = f->place[w->piece[1]] < f->place[w->piece[0]];
 	p = &f->pieces[w->piece[w->side]];
 	p->held++;
 	l = &f->links[p->owner];
@@ -271,7 +264,7 @@ static void link_leave(struct fair *f, int link)
 	l->v = 0;
 	l->comp = l->pos = FAIR_NONE;
 	for (size_t i = 0; i < l->n_pieces; i++) {
-		f->pieces[l->pieces[i]].owner = FAIR_NONE;
+		fair_own(f, l->pieces[i], FAIR_NONE);
 		f->pieces[l->pieces[i]].held = 0;
 		f->val[l->pieces[i]] = 0;
 	}
@@ -309,7 +302,7 @@ void fair_comp_purge(struct fair *f, struct fair_comp *c)
 			link_leave(f, c->order[i]);
 			continue;
 		}
-		l->pos = (int)k;
+		fair_put(f, c->order[i], (int)k);
 		c->next[k] = c->next[i];
 		c->order[k++] = c->order[i];
 	}

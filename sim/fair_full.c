@@ -28,7 +28,7 @@ static void let_go(struct fair *f, struct fair_comp *c)
 		l->heap_n = 0;
 		l->v = 0;
 		for (size_t k = 0; k < l->n_pieces; k++) {
-			f->pieces[l->pieces[k]].owner = FAIR_NONE;
+			fair_own(f, l->pieces[k], FAIR_NONE);
 			f->pieces[l->pieces[k]].held = 0;
 			f->val[l->pieces[k]] = 0;
 		}
@@ -53,7 +53,7 @@ static double try_level(struct fair *f, int link)
 		p->held = 0;
 		for (int i = 0; i < p->n; i++) {
 			p->sum += f->val[p->other[i]];
-			p->held += f->pieces[p->other[i]].owner == FAIR_NONE;
+			p->held += f->place[p->other[i]] == FAIR_NOWHERE;
 		}
 		sum += p->sum;
 		held += p->held;
@@ -73,7 +73,7 @@ static void take(struct fair *f, int link, double level)
 		if (p->owner != FAIR_NONE) {
 			continue;
 		}
-		p->owner = link;
+		fair_own(f, l->pieces[k], link);
 		p->total = p->sum;
 		if (!isinf(level)) {
 			p->total += level * p->held;
@@ -138,8 +138,8 @@ static void fill(struct fair *f, struct fair_comp *c)
 			sift(h, n, 0);
 			continue;
 		}
-		take(f, link, level);
 		f->links[link].pos = (int)k;
+		take(f, link, level);
 		c->order[k++] = link;
 		h[0] = h[--n];
 		if (n > 0) {
@@ -163,7 +163,7 @@ static void hold_all(struct fair *f, struct fair_link *l, int link)
 		for (int i = 0; i < p->n; i++) {
 			struct fair_flow *w = &f->flows[p->flow[i]];
 
-			if (fair_place(f, p->other[i]) < l->pos) {
+			if (f->place[p->other[i]] < l->pos) {
 				continue;
 			}
 			p->held++;

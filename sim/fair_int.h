@@ -43,6 +43,7 @@
 #define FAIR_SLACK 1e-11
 
 #define FAIR_NONE (-1)
+#define FAIR_NOWHERE INT32_MAX	/* after every place */
 
 struct fair_item {
 	double key;
@@ -64,6 +65,11 @@ struct fair_link {
 	int comp, pos;	/* component, place in its order; or FAIR_NONE */
 	int n_flows;
 	uint32_t moved;	/* number of the solve that put it off */
+};
+
+/* A flow to be moved: where it is held, the piece it is to be held by. */
+struct fair_move {
+	int32_t place, flow, piece;
 };
 
 struct fair_piece {
@@ -108,8 +114,10 @@ struct fair {
 	size_t n_links, cap_links;
 	size_t n_public;	/* the rest are private */
 	struct fair_piece *pieces;
-	double *val;	/* by piece: level of its owner, 0: not yet */
-	size_t n_pieces, cap_pieces, cap_val;
+	/* by piece, beside the records because they are what is scanned: */
+	double *val;	/* level of its owner, 0: not yet */
+	int32_t *place;	/* of its owner in the order, NOWHERE: no owner */
+	size_t n_pieces, cap_pieces, cap_val, cap_place;
 	int32_t *piece_links;
 	size_t n_piece_links, cap_piece_links;
 	int32_t *hash;	/* piece number, or FAIR_NONE */
@@ -137,7 +145,7 @@ struct fair {
 	/* scratch */
 	int *count;
 	size_t cap_count;
-	struct fair_item *moves;
+	struct fair_move *moves;
 	size_t cap_moves;
 };
 
@@ -166,6 +174,21 @@ static inline const int32_t *fair_links_of(const struct fair *f, int piece,
 	return f->piece_links + p->first_link;
 }
 
+/* The first link of a piece in the order. */
+static inline int fair_first_link(const struct fair *f, int piece)
+{
+	int n, best;
+	const int32_t *links = fair_links_of(f, piece, &n);
+
+	best = links[0];
+	for (int i = 1; i < n; i++) {
+		if (f->links[links[i]].pos < f->links[best].pos) {
+			best = links[i];
+		}
+	}
+	return best;
+}
+
 /* fair_comp.c: components, adoption of pending flows. */
 void fair_adopt(struct fair *f);
 void fair_comp_dissolve(struct fair *f, int comp);
@@ -186,12 +209,24 @@ static inline int fair_held_by(const struct fair *f,
 	return f->pieces[w->piece[w->side]].owner;
 }
 
-/* Place of a piece's owner; past the end for none. */
-static inline int fair_place(const struct fair *f, int piece)
+static inline void fair_own(struct fair *f, int piece, int link)
 {
-	int owner = f->pieces[piece].owner;
+	f->pieces[piece].owner = link;
+	f->place[piece] = link == FAIR_NONE ? FAIR_NOWHERE :
+			  f->links[link].pos;
+}
 
-	return owner == FAIR_NONE ? INT32_MAX : f->links[owner].pos;
+/* The link is at place `pos` of its order now. */
+static inline void fair_put(struct fair *f, int link, int pos)
+{
+	struct fair_link *l = &f->links[link];
+
+	l->pos = pos;
+	for (size_t i = 0; i < l->n_pieces; i++) {
+		if (f->pieces[l->pieces[i]].owner == link) {
+			f->place[l->pieces[i]] = pos;
+		}
+	}
 }
 
 #endif

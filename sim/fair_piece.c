@@ -31,7 +31,10 @@ static int piece_new(struct fair *f, const int32_t *links, int n)
 			       sizeof(*f->pieces));
 	f->val = array_grow(f->val, &f->cap_val, f->n_pieces,
 			    sizeof(*f->val));
+	f->place = array_grow(f->place, &f->cap_place, f->n_pieces,
+			      sizeof(*f->place));
 	f->val[p] = 0;
+	f->place[p] = FAIR_NOWHERE;
 	q = &f->pieces[p];
 	memset(q, 0, sizeof(*q));
 	q->owner = FAIR_NONE;
@@ -146,6 +149,7 @@ void fair_piece_release(struct fair *f)
 	}
 	free(f->pieces);
 	free(f->val);
+	free(f->place);
 	free(f->piece_links);
 	free(f->hash);
 }

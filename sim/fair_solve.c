@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 /* Levels computed per link of a component before its order is given up. */
 #define GIVE_UP 8
@@ -115,8 +115,8 @@ static void unfill(struct fair *f, int link)
 	}
 }
 
-/* Moves one flow to the other of its pieces, or to that piece's new owner. */
-static void move_flow(struct fair *f, int flow, int from, int to, int side)
+/* The flow is held by link `to`, through that piece, instead of `from`. */
+static void move_flow(struct fair *f, int flow, int from, int to, int piece)
 {
 	struct fair_flow *w = &f->flows[flow];
 	struct fair_link *a = &f->links[from], *b = &f->links[to];
@@ -124,43 +124,44 @@ static void move_flow(struct fair *f, int flow, int from, int to, int side)
 
 	fair_heap_remove(f, a, w->heap_at);
 	f->pieces[w->piece[w->side]].held--;
-	w->side = (int8_t)side;
-	f->pieces[w->piece[side]].held++;
+	w->side = w->piece[0] != piece;
+	f->pieces[piece].held++;
 	fair_heap_push(f, b, flow, b->v + fmax(left, 0));
 }
 
 /*
  * Flows that cross `link` and are held at places [from, to) are put in
- * f->moves (key: the place); f->count[place - from] counts them.
+ * f->moves; f->count[place - from] counts them.
  */
-static size_t find_held(struct fair *f, int link, size_t from, size_t to)
+static size_t find_held(struct fair *f, int link, int from, int to)
 {
 	const struct fair_link *l = &f->links[link];
 	size_t n = 0;
 
 	f->count = array_grow(f->count, &f->cap_count, to - from + 1,
 			      sizeof(*f->count));
-	for (size_t i = 0; i < to - from; i++) {
-		f->count[i] = 0;
-	}
+	memset(f->count, 0, (to - from) * sizeof(*f->count));
 	f->moves = array_grow(f->moves, &f->cap_moves, l->n_flows + 1,
 			      sizeof(*f->moves));
 	for (size_t k = 0; k < l->n_pieces; k++) {
 		const struct fair_piece *p = &f->pieces[l->pieces[k]];
-		size_t mine = fair_place(f, l->pieces[k]);
+		int mine = f->place[l->pieces[k]];
+		const int32_t *other = p->other, *place = f->place;
 
 		if (mine < from) {
 			continue;
 		}
-		for (int i = 0; i < p->n; i++) {
-			size_t at = fair_place(f, p->other[i]);
+		mine = mine < to ? mine : FAIR_NOWHERE;
+		for (int i = 0, n_entries = p->n; i < n_entries; i++) {
+			int at = place[other[i]];
 
 			at = at < mine ? at : mine;
-			if (at >= from && at < to) {
-				f->count[at - from]++;
-				f->moves[n++] = (struct fair_item){
-					(double)at, p->flow[i] };
+			if (at >= to || at < from) {
+				continue;
 			}
+			f->count[at - from]++;
+			f->moves[n++] = (struct fair_move){ at, p->flow[i],
+							    l->pieces[k] };
 		}
 	}
 	return n;
@@ -173,14 +174,14 @@ static void shift(struct fair *f, struct fair_comp *c, size_t from, size_t to)
 
 	for (size_t i = from; i > to; i--) {
 		c->order[i] = c->order[i - 1];
-		f->links[c->order[i]].pos = (int)i;
+		fair_put(f, c->order[i], (int)i);
 	}
 	for (size_t i = from; i < to; i++) {
 		c->order[i] = c->order[i + 1];
-		f->links[c->order[i]].pos = (int)i;
+		fair_put(f, c->order[i], (int)i);
 	}
 	c->order[to] = link;
-	f->links[link].pos = (int)to;
+	fair_put(f, link, (int)to);
 }
 
 /* Its pieces that a link at `to` or later owned are now the link's. */
@@ -189,27 +190,13 @@ static void own_from(struct fair *f, int link, size_t to)
 	const struct fair_link *l = &f->links[link];
 
 	for (size_t k = 0; k < l->n_pieces; k++) {
-		struct fair_piece *p = &f->pieces[l->pieces[k]];
+		int place = f->place[l->pieces[k]];
 
-		if (p->owner != FAIR_NONE &&
-		    (size_t)f->links[p->owner].pos > to) {
-			p->owner = link;
+		if (place != FAIR_NOWHERE && (size_t)place > to) {
+			fair_own(f, l->pieces[k], link);
 			f->val[l->pieces[k]] = 0;
 		}
 	}
-}
-
-static bool has_link(const struct fair *f, int piece, int link)
-{
-	int n;
-	const int32_t *links = fair_links_of(f, piece, &n);
-
-	for (int i = 0; i < n; i++) {
-		if (links[i] == link) {
-			return true;
-		}
-	}
-	return false;
 }
 
 /*
@@ -227,7 +214,7 @@ static size_t move_back(struct fair *f, struct fair_comp *c, size_t at,
 	while (from > 0 && f->links[c->order[from - 1]].level > level) {
 		from--;
 	}
-	n = find_held(f, link, from, at);
+	n = find_held(f, link, (int)from, (int)at);
 	while (to > from) {
 		double q = f->links[c->order[to - 1]].level;
 		int k = f->count[to - 1 - from];
@@ -251,12 +238,11 @@ static size_t move_back(struct fair *f, struct fair_comp *c, size_t at,
 	}
 	/* who holds what, while places and owners are still the old ones */
 	for (size_t i = 0; i < n; i++) {
-		size_t place = (size_t)f->moves[i].key;
-		int flow = f->moves[i].flow;
+		const struct fair_move *m = &f->moves[i];
 
-		if (place >= to) {
-			move_flow(f, flow, c->order[place], link,
-				  !has_link(f, f->flows[flow].piece[0], link));
+		if ((size_t)m->place >= to) {
+			move_flow(f, m->flow, c->order[m->place], link,
+				  m->piece);
 		}
 	}
 	shift(f, c, at, to);
@@ -264,43 +250,31 @@ static size_t move_back(struct fair *f, struct fair_comp *c, size_t at,
 	return to;
 }
 
-/* The first link of a piece in the order. */
-static int first_link(const struct fair *f, int piece)
+/*
+ * A piece's owner has gone from place `at` to a later one. Flows that it
+ * held and that meet a link of the places [at, new place) before it go
+ * there; the others go to the piece's new first link, if that is another.
+ */
+static void pass_on(struct fair *f, int link, int piece, int at)
 {
-	int n, best;
-	const int32_t *links = fair_links_of(f, piece, &n);
+	const struct fair_piece *p = &f->pieces[piece];
+	int mine = f->place[piece], owner = p->owner;
+	const int32_t *other = p->other, *place = f->place;
+	int limit = owner == link ? mine : FAIR_NOWHERE;
 
-	best = links[0];
-	for (int i = 1; i < n; i++) {
-		if (f->links[links[i]].pos < f->links[best].pos) {
-			best = links[i];
-		}
-	}
-	return best;
-}
+	for (int i = 0, n = p->n; i < n; i++) {
+		int to = place[other[i]];
 
-/* The flows of a piece that another link now holds go there. */
-static void pass_on(struct fair *f, int link, int piece)
-{
-	struct fair_piece *p = &f->pieces[piece];
-	int mine = f->links[p->owner].pos, side;
-
-	for (int i = 0; i < p->n; i++) {
-		const struct fair_flow *w = &f->flows[p->flow[i]];
-		int at = fair_place(f, p->other[i]);
-
-		if (at < mine) {
-			if (w->piece[w->side] != piece) {
-				continue;
-			}
-			side = !w->side;
-		} else if (p->owner != link && w->piece[w->side] == piece) {
-			side = w->side;
-		} else {
+		/* piece 0 is nowhere and must pass when there is an owner */
+		if (to < at || (to >= limit && owner == link)) {
 			continue;
 		}
-		move_flow(f, p->flow[i], link, at < mine ?
-			  f->pieces[p->other[i]].owner : p->owner, side);
+		if (to < mine) {
+			move_flow(f, p->flow[i], link,
+				  f->pieces[other[i]].owner, other[i]);
+		} else {
+			move_flow(f, p->flow[i], link, owner, piece);
+		}
 	}
 }
 
@@ -320,9 +294,9 @@ static void put_off(struct fair *f, struct fair_comp *c, size_t at, size_t to)
 		if (p->owner != link) {
 			continue;
 		}
-		p->owner = first_link(f, l->pieces[k]);
+		fair_own(f, l->pieces[k], fair_first_link(f, l->pieces[k]));
 		if (p->held > 0) {
-			pass_on(f, link, l->pieces[k]);
+			pass_on(f, link, l->pieces[k], (int)at);
 		}
 	}
 }

@@ -86,7 +86,11 @@ struct workload {
 	int64_t routed, kept, dropped;	/* copies; routed = kept + dropped */
 };
 
-/* factor 0: dropless. capacity = ceil(k * tokens * factor / experts). */
+/*
+ * factor 0: dropless. capacity = ceil(k * tokens * factor / experts).
+ * ST_INPUT for an uneven dropless exchange of more ranks than this.
+ */
+#define WORKLOAD_DENSE_RANKS_MAX 8192	/* two matrices of 512 MiB */
 enum status workload_make(const struct routing *r, const struct cluster *c,
 			  const struct model *m, const struct layout *l,
 			  double factor, struct workload *out);

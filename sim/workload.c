@@ -9,8 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define DENSE_RANKS_MAX 8192	/* two matrices of 512 MiB */
-
 static void world_init(struct world *w, const struct routing *r,
 		       const struct cluster *c, const struct layout *l)
 {
@@ -95,11 +93,11 @@ static enum status fill_dense(const struct world *w, struct workload *out)
 {
 	int src;
 
-	if (w->n > DENSE_RANKS_MAX) {
+	if (w->n > WORKLOAD_DENSE_RANKS_MAX) {
 		return err_set(ST_INPUT, "search.capacity: an uneven dropless "
 			       "exchange of %d ranks is above %d ranks; give a "
 			       "capacity factor or routing.kind uniform",
-			       w->n, DENSE_RANKS_MAX);
+			       w->n, WORKLOAD_DENSE_RANKS_MAX);
 	}
 	out->dispatch = (struct traffic){ .n_ranks = w->n, .group = w->ep,
 					  .stride = w->esp };

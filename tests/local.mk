@@ -96,6 +96,10 @@ tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
 	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
 tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
+
+shell_tests += %D%/t200-alltoall.sh
+shell_tests += %D%/t201-alltoall-h200.sh
+shell_tests += %D%/t202-alltoall-deepep.sh
 shell_tests += %D%/t1300-capacity.sh
 
 # `make bench` builds and runs these; one block each:
@@ -129,6 +133,11 @@ unit_tests += tests/unit/test_cluster_text
 tests_unit_test_cluster_text_SOURCES = %D%/unit/test_cluster_text.c
 tests_unit_test_cluster_text_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/fuzz/fuzz_scenario
+TESTS += tests/fuzz/fuzz_scenario
+tests_fuzz_fuzz_scenario_SOURCES = %D%/fuzz/fuzz_scenario.c
+tests_fuzz_fuzz_scenario_LDADD = libscenarios.a libbase.a \
+	$(YAML_LIBS) $(JANSSON_LIBS) -lm
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
 tests_unit_test_cost_LDADD = $(UNIT_LIBS)
@@ -153,3 +162,4 @@ EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
 unit_tests += tests/unit/test_exec_flows
 tests_unit_test_exec_flows_SOURCES = %D%/unit/test_exec_flows.c
 tests_unit_test_exec_flows_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t160-plan.sh

@@ -14,7 +14,7 @@ is_png() {	# signature and, at byte 16, width and height above 0
 }
 
 is_svg() {	# well-formed when an XML parser is at hand
-	grep -q "<svg" "$1" && tail -n 1 "$1" | grep -q "</svg>" || return 1
+	grep -q "<svg" "$1" && tail -n 2 "$1" | grep -q "</svg>" || return 1
 	if command -v xmllint >/dev/null
 	then
 		xmllint --noout "$1"
@@ -30,7 +30,7 @@ clean() {	# nothing but the figures and the report: no side effect
 	! find "$test_scratch" "$PWD" -name "pwned*" | grep .
 }
 
-test_expect_success 'without gnuplot: unavailable, the text is there' '
+test_expect_success 'without gnuplot: unavailable, no file' '
 	mkdir none && GNUPLOT=$PWD/none/x &&
 	export GNUPLOT && test_expect_code 77 "$draw" none .svg label &&
 	test -z "$(ls none)"

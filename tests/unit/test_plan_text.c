@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/outfile.h"
+#include "reports/plan_files.h"
 #include "reports/table.h"
 #include "reports/text.h"
 #include "tests/unit/report_fixture.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -118,6 +120,27 @@ static void test_numbers(void **state)
 	buf_release(&out);
 }
 
+/* Without gnuplot the text is written all the same. */
+static void test_files_without_gnuplot(void **state)
+{
+	char dir[] = "test_plan_text.XXXXXX", *path, *text;
+	size_t len;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(setenv("GNUPLOT", "/nonexistent/gnuplot", 1), 0);
+	assert_int_equal(plan_files_write(report_fixture(), false, dir),
+			 ST_UNAVAILABLE);
+	assert_non_null(strstr(err_msg(), "gnuplot"));
+	path = xasprintf("%s/report.txt", dir);
+	assert_int_equal(infile_read(path, GOLDEN_MAX, &text, &len), ST_OK);
+	assert_non_null(strstr(text, "What limits it"));
+	free(text);
+	assert_int_equal(unlink(path), 0);
+	free(path);
+	assert_int_equal(rmdir(dir), 0);	/* nothing else was there */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +148,7 @@ int main(void)
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_bare),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_files_without_gnuplot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,7 @@ static void load(struct scenario *s, const char *sets[], int n_sets)
 		"  gpus_per_node: 4\n"
 		"  gpu: h100-sxm\n"
 		"  intra: {kind: nvswitch, bandwidth: 450GB/s, latency: 1us}\n"
-		"  nic: {per_gpu: 1, bandwidth: 200Gb/s, latency: 3us}\n"
+		"  nic: {bandwidth: 200Gb/s, latency: 3us}\n"
 		"  fabric: {kind: rail, oversubscription: 2}\n"
 		"model: {hidden: 1024, layers: 4, experts: 8,\n"
 		"        experts_per_token: 2, expert_ffn: 2048, gated: true,\n"
@@ -144,8 +144,7 @@ static void test_equals_brute_force(void **state)
 	const char *plain[] = { "routing.seed=5" };
 	const char *uniform[] = { "routing.kind=uniform", "routing.skew=0" };
 	const char *slow_net[] = { "cluster.nic.bandwidth=10Gb/s" };
-	const char *one_nic[] = { "cluster.nic.per_gpu=0",
-				  "cluster.nic.per_node=1" };
+	const char *one_nic[] = { "cluster.nic.per_node=1" };
 	const char *tight[] = { "constraints.max_drop=0" };
 	const char *fat_ffn[] = { "model.expert_ffn=8192",
 				  "model.gated=false" };
@@ -154,7 +153,7 @@ static void test_equals_brute_force(void **state)
 	compare(plain, 1);
 	compare(uniform, 1);
 	compare(slow_net, 1);
-	compare(one_nic, 2);
+	compare(one_nic, 1);
 	compare(tight, 1);
 	compare(fat_ffn, 2);
 }

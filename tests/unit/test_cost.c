@@ -210,8 +210,8 @@ static void test_layer(void **state)
 	near(one(c, OP_UNPERMUTE, 1, 0), 98304e-9);
 	near(one(c, OP_PERMUTE_BWD, 1, 0), 98304e-9);
 	near(one(c, OP_UNPERMUTE_BWD, 1, 0), 163840e-9);
-	near(one(c, OP_DISPATCH, 1, 0), 325.12e-6);
-	near(one(c, OP_COMBINE, 1, 0), 325.12e-6);
+	near(one(c, OP_DISPATCH, 1, 0), 327.68e-6);
+	near(one(c, OP_COMBINE, 1, 0), 327.68e-6);
 	near(one(c, OP_DISPATCH, 4, 0), 327.68e-6 / 4);
 	assert_true(one(c, OP_SHARED, 1, 0) == 0);
 	assert_true(one(c, OP_ALLREDUCE_EXPERT, 1, ALLREDUCE_DP) == 0);

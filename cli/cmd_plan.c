@@ -15,7 +15,6 @@
 #define TOP_DEFAULT 8
 #define TOP_MAX 1000
 #define REJECTED_SHOWN 8
-#define REASONS_MAX 8
 
 struct opts {
 	struct cli_common common;
@@ -230,6 +229,9 @@ static void fill_report(const struct scenario *s, const struct net *net,
 	int n_candidates = fill_candidates(r, f);
 	int n_links = fill_links(net, &r->exec, &f->names, f->link);
 
+	for (int i = 0; i < r->n_reasons; i++)
+		f->reason[i] = (struct report_reason){ r->reason[i].why,
+						       r->reason[i].n };
 	fill_baselines(r, f);
 	f->op = fill_ops(&r->program, &r->exec);
 	*out = (struct plan_report){
@@ -250,6 +252,8 @@ static void fill_report(const struct scenario *s, const struct net *net,
 		.pruned = r->pruned,
 		.infeasible = r->infeasible,
 		.bound_s = r->bound_s,
+		.reason = f->reason,
+		.n_reasons = r->n_reasons,
 		.op = f->op,
 		.n_ops = r->program.n_ops,
 		.cost_source = CURVE_ASSUMED,

@@ -50,7 +50,7 @@ static void put_knobs(struct table *t, const struct plan *p)
 	table_text(t, a2a_table[p->alltoall].name);
 	snprintf(text, sizeof(text), "%d/%d", p->degree_forward,
 		 p->degree_backward);
-	table_text(t, text);
+	table_text(t, p->degree_forward ? text : "all");
 	snprintf(text, sizeof(text), "%.4g", p->capacity_factor);
 	table_text(t, p->capacity_factor > 0 ? text : "none");
 	add_layout(&layout, &p->layout);

@@ -42,7 +42,8 @@ struct report_candidate {
 	struct plan plan;
 	double lane_s, flow_s;	/* flow_s 0: not evaluated there */
 	double drop_fraction, padding_fraction, memory_bytes;
-	const char *why_not;	/* NULL: feasible */
+	const char *why_not;	/* NULL: feasible; else the plan stands for
+				   all degrees when its degrees are 0 */
 };
 
 struct report_reason {	/* why plans fell, and how many */

@@ -50,11 +50,22 @@ static enum status cost_group(struct search *x, const struct group *g)
 
 static void reject(struct search *x, const struct group *g, const char *why)
 {
-	struct candidate k = search_candidate(x, g, 1, 1);
+	struct candidate k = search_candidate(x, g, 0, 0);
 
 	k.lane_s = g->bound_s;
 	k.why_not = why;
 	candidate_list_add(&x->rejected, &k);
+}
+
+static void count_reason(struct search_result *r, const char *why, uint64_t n)
+{
+	int i = 0;
+
+	while (i < r->n_reasons && r->reason[i].why != why)
+		i++;
+	if (i == r->n_reasons)
+		r->reason[r->n_reasons++].why = why;
+	r->reason[i].n += n;
 }
 
 static enum status cost_groups(struct search *x, struct search_result *out)
@@ -67,13 +78,14 @@ static enum status cost_groups(struct search *x, struct search_result *out)
 
 		if (g->why_not) {
 			out->infeasible += pairs;
+			count_reason(out, g->why_not, pairs);
 			reject(x, g, g->why_not);
 			continue;
 		}
 		if (!x->o->brute_force &&
 		    g->bound_s >= candidate_list_limit(&x->top)) {
 			out->pruned += pairs;
-			reject(x, g, "its lower bound is above the plans kept");
+			reject(x, g, "bound above the plans kept");
 			continue;
 		}
 		st = cost_group(x, g);

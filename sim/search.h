@@ -30,6 +30,12 @@ struct baseline {
 };
 
 #define BASELINES_MAX (KNOB_MAX + 2)
+#define REASONS_MAX 4
+
+struct reason {	/* why plans were left out, and how many */
+	const char *why;	/* static text */
+	uint64_t n;
+};
 
 struct search_result {
 	struct candidate best;
@@ -39,9 +45,12 @@ struct search_result {
 	struct baseline baseline[BASELINES_MAX];
 	int n_baselines;
 	uint64_t evaluated, pruned, infeasible;
+	struct reason reason[REASONS_MAX];	/* of the infeasible */
+	int n_reasons;
 	double bound_s;		/* lane time that a bound had to beat */
 	/* groups (layout, capacity, algorithm) that were left out, lowest
-	 * bound first: why_not says why; lane_s is the bound; owned */
+	 * bound first: why_not says why, lane_s is the bound, the degrees
+	 * are 0 (all of them); owned */
 	struct candidate *rejected;
 	int n_rejected;
 	double search_s;	/* wall clock */

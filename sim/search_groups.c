@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define CAPACITIES_MAX 16
+#define CAPACITIES_MAX KNOB_MAX
 #define DEGREE_AUTO_MAX 8	/* auto: 1, 2, 4, 8 */
 
 static void drop_workload(struct search *x)
@@ -165,9 +165,9 @@ static const char *constraint_broken(const struct search *x,
 	double room = search_memory_room(s);
 
 	if (g->drop > s->constraints.max_drop)
-		return "drops more than constraints.max_drop";
+		return "drops too many tokens";
 	if (room > 0 && g->memory.total > room)
-		return "needs more than constraints.memory";
+		return "needs too much memory";
 	return NULL;
 }
 
@@ -209,9 +209,11 @@ static int capacity_list(const struct search *x, double *out)
 			out[n] = k->v[n];
 		return n;
 	}
-	out[n++] = 0;
+	/* uneven traffic among more ranks than that is refused */
+	if (x->routing.ranks <= WORKLOAD_DENSE_RANKS_MAX)
+		out[n++] = 0;
 	return n + capacity_candidates(&x->routing, x->s->constraints.max_drop,
-				       out + 1, CAPACITIES_MAX - 1);
+				       out + n, CAPACITIES_MAX - n);
 }
 
 static enum status add_layout_groups(struct search *x, int layout)

@@ -146,9 +146,6 @@ unit_tests += tests/unit/test_memory
 tests_unit_test_memory_SOURCES = %D%/unit/test_memory.c
 tests_unit_test_memory_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t140-simulate.sh
-unit_tests += tests/unit/test_fair
-tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
-tests_unit_test_fair_LDADD = $(UNIT_LIBS)
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/draw_figures
 endif

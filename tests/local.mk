@@ -163,4 +163,7 @@ EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
 
 shell_tests += %D%/t110-keys.sh
 shell_tests += %D%/t111-bad-scenario.sh
+unit_tests += tests/unit/test_exec_flows
+tests_unit_test_exec_flows_SOURCES = %D%/unit/test_exec_flows.c
+tests_unit_test_exec_flows_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t160-plan.sh

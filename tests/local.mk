@@ -167,3 +167,4 @@ unit_tests += tests/unit/test_exec_flows
 tests_unit_test_exec_flows_SOURCES = %D%/unit/test_exec_flows.c
 tests_unit_test_exec_flows_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t160-plan.sh
+shell_tests += %D%/t2000-readme.sh

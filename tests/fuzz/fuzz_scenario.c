@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ITERATIONS 4000	/* about two seconds */
+#define ITERATIONS 6000	/* about two seconds */
 #define SEED 1
 #define TEXT_MAX 16384
 #define MUTATIONS_MAX 6
@@ -142,8 +142,11 @@ static _Noreturn void die(const char *what, const struct buf *text,
 
 static void write_file(const char *path, const struct buf *text)
 {
-	FILE *f = fopen(path, "w");
+	FILE *f;
 
+	/* a new file: some systems write a truncated one to disk at once */
+	unlink(path);
+	f = fopen(path, "w");
 	if (!f || fwrite(buf_str(text), 1, text->len, f) != text->len ||
 	    fclose(f)) {
 		perror(path);

@@ -78,35 +78,50 @@ static bool listed(const struct layout *list, int n, const struct layout *l)
 	return found == 1;
 }
 
-/* Every layout of all degrees up to the world is listed or breaks a rule. */
-static int compare(const struct scenario *s, const struct layout *list, int n)
+/* One layout: is it listed exactly when it is right? Returns whether. */
+static int compare_one(const struct scenario *s, const struct layout *l,
+		       const struct layout *list, int n)
 {
 	int w = cluster_gpus(&s->cluster), g = s->cluster.gpus_per_node;
-	int want = 0;
-	struct layout l;
+	bool right = obeys(s, l);
+
+	assert_int_equal(right, !layout_check(l, &s->cluster, &s->model));
+	right = right && in_knob(&s->layout.pp, l->pp, w) &&
+		in_knob(&s->layout.dp, l->dp, w) &&
+		in_knob(&s->layout.ep, l->ep, w) &&
+		in_knob(&s->layout.esp, l->esp, g) &&
+		in_knob(&s->layout.tp, l->tp, g);
+	assert_int_equal(right, listed(list, n, l));
+	return right;
+}
+
+static int compare_shards(const struct scenario *s, struct layout l,
+			  const struct layout *list, int n)
+{
+	int w = cluster_gpus(&s->cluster), right = 0;
+
+	for (l.esp = 1; l.pp * l.dp * l.ep * l.esp <= w; l.esp++) {
+		for (l.tp = 1; l.tp <= w; l.tp++) {
+			right += compare_one(s, &l, list, n);
+		}
+	}
+	return right;
+}
+
+/* Every layout of all degrees up to the world; how many are right. */
+static int compare(const struct scenario *s, const struct layout *list, int n)
+{
+	int w = cluster_gpus(&s->cluster), right = 0;
+	struct layout l = { 0 };
 
 	for (l.pp = 1; l.pp <= w; l.pp++) {
-	for (l.dp = 1; l.pp * l.dp <= w; l.dp++) {
-	for (l.ep = 1; l.pp * l.dp * l.ep <= w; l.ep++) {
-	for (l.esp = 1; l.pp * l.dp * l.ep * l.esp <= w; l.esp++) {
-	for (l.tp = 1; l.tp <= w; l.tp++) {
-		bool right = obeys(s, &l) &&
-			in_knob(&s->layout.pp, l.pp, w) &&
-			in_knob(&s->layout.dp, l.dp, w) &&
-			in_knob(&s->layout.ep, l.ep, w) &&
-			in_knob(&s->layout.esp, l.esp, g) &&
-			in_knob(&s->layout.tp, l.tp, g);
-
-		assert_int_equal(obeys(s, &l), !layout_check(&l, &s->cluster,
-							     &s->model));
-		assert_int_equal(right, listed(list, n, &l));
-		want += right;
+		for (l.dp = 1; l.pp * l.dp <= w; l.dp++) {
+			for (l.ep = 1; l.pp * l.dp * l.ep <= w; l.ep++) {
+				right += compare_shards(s, l, list, n);
+			}
+		}
 	}
-	}
-	}
-	}
-	}
-	return want;
+	return right;
 }
 
 static void check_enumeration(const struct scenario *s)

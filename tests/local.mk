@@ -163,3 +163,6 @@ EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
 shell_tests += %D%/t110-keys.sh
 shell_tests += %D%/t111-bad-scenario.sh
 shell_tests += %D%/t160-plan.sh
+bench_programs += tests/bench/bench_coll
+tests_bench_bench_coll_SOURCES = %D%/bench/bench_coll.c
+tests_bench_bench_coll_LDADD = $(UNIT_LIBS)

@@ -18,3 +18,5 @@ update-man: moecast
 	  sed -n '/END KEYS/,$$p' "$$page"; } >update-man.tmp && \
 	{ cmp -s update-man.tmp "$$page" || cp update-man.tmp "$$page"; }; \
 	rm -f update-man.tmp
+EXTRA_DIST += %D%/sections/50-cost.md
+EXTRA_DIST += %D%/sections/60-exec.md

@@ -3,8 +3,8 @@
  * Kernels of one GPU: what a product and a streaming kernel take.
  *
  * A struct work sums kernels that run one after the other: seconds, and the
- * HBM bytes that they move. Private to sim/cost*.c; doc/sections/cost.md has
- * the equations.
+ * HBM bytes that they move. Private to sim/cost*.c; doc/model.md, section
+ * "Layer cost", has the equations.
  */
 #ifndef SIM_COST_KERNEL_H
 #define SIM_COST_KERNEL_H

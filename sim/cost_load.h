@@ -10,10 +10,12 @@
 
 struct step_load {
 	double *link_bytes;	/* [net->n_links], owned; NULL: not known */
+	int busiest_link;	/* -1: no flow */
+	double busiest_bytes;	/* over that link */
 	double hbm_bytes;	/* read + written on the busiest rank */
 };
 
-/* A step without flows: hbm_bytes only, from its busiest rank. */
+/* A step without flows: only its busiest link and rank. */
 void step_load_init(struct step_load *l, const struct coll_step *s,
 		    const struct net *net);
 void step_load_release(struct step_load *l);

@@ -31,7 +31,8 @@ static void sum_up(const struct program *p, struct exec_result *r)
 	}
 }
 
-/* Bytes that the whole program carries over each link. */
+/* Bytes that the whole program carries over each link; of exchanges that keep
+ * no flows only their busiest link. */
 static void add_links(const struct program *p, const struct cost *c,
 		      double *bytes)
 {
@@ -40,8 +41,15 @@ static void add_links(const struct program *p, const struct cost *c,
 
 	for (i = 0; i < p->n_ops; i++) {
 		load = cost_op_load(c, &p->op[i]);
-		if (!load || !load->link_bytes)
+		if (!load)
 			continue;
+		if (!load->link_bytes) {
+			if (load->busiest_link >= 0)
+				bytes[load->busiest_link] +=
+					load->busiest_bytes /
+					p->op[i].n_chunks;
+			continue;
+		}
 		for (l = 0; l < n_links; l++)
 			bytes[l] += load->link_bytes[l] / p->op[i].n_chunks;
 	}

@@ -14,7 +14,8 @@
  * capacity. A running collective holds gpu.comm_sms SMs, which slows
  * products down. An op that never shares takes exactly its cost_op(), so
  * where nothing is shared both models give the same times to the picosecond
- * (doc/sections/exec.md compares with flow-by-flow runs).
+ * (tests/unit/test_exec_flows.c compares with sharing flow by
+ * flow).
  */
 #ifndef SIM_EXEC_H
 #define SIM_EXEC_H

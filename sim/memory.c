@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Memory per GPU; the equations are in doc/sections/cost.md. */
+/* Memory per GPU; the equations: doc/model.md, section "Memory". */
 #include "sim/cost.h"
 #include "sim/cost_layer.h"
 

@@ -4,6 +4,7 @@ TAP = env AM_TAP_AWK='$(AWK)' CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C \
 	MAKE='$(MAKE)' AWK='$(AWK)' \
 	$(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER = $(TAP)
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit-tap.sh
 SH_LOG_DRIVER = $(TAP)
 SH_LOG_COMPILER = $(SHELL)
 UNIT_LIBS = libreports.a libsim.a libscenarios.a libbase.a \
@@ -15,7 +16,7 @@ TESTS += $(unit_tests)
 endif
 shell_tests =
 TESTS += $(shell_tests)
-EXTRA_DIST += $(shell_tests) %D%/test-lib.sh
+EXTRA_DIST += $(shell_tests) %D%/test-lib.sh %D%/unit-tap.sh
 
 # one block per unit test:
 # unit_tests += tests/unit/test_x
@@ -162,6 +163,9 @@ EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
 
 shell_tests += %D%/t110-keys.sh
 shell_tests += %D%/t111-bad-scenario.sh
+unit_tests += tests/unit/test_exec_flows
+tests_unit_test_exec_flows_SOURCES = %D%/unit/test_exec_flows.c
+tests_unit_test_exec_flows_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t160-plan.sh
 bench_programs += tests/bench/bench_coll
 tests_bench_bench_coll_SOURCES = %D%/bench/bench_coll.c

@@ -135,7 +135,8 @@ struct fixture {
 	struct workload work;
 };
 
-static void fixture_make(struct fixture *f, int ep, int esp, double factor)
+static void fixture_make_experts(struct fixture *f, int ep, int esp,
+				 double factor, int experts)
 {
 	struct routing_spec spec = { .kind = ROUTING_UNIFORM };
 
@@ -148,7 +149,7 @@ static void fixture_make(struct fixture *f, int ep, int esp, double factor)
 		},
 		.model = {
 			.hidden = 64, .layers = 1, .moe_layers = 1,
-			.experts = 4, .experts_per_token = 2,
+			.experts = experts, .experts_per_token = 2,
 			.expert_ffn = 128, .gated = true, .sequence = 256,
 			.batch_per_gpu = 1, .dtype = DT_BF16,
 		},
@@ -160,6 +161,11 @@ static void fixture_make(struct fixture *f, int ep, int esp, double factor)
 				      &f->routing), ST_OK);
 	assert_int_equal(workload_make(&f->routing, &f->cluster, &f->model,
 				       &f->layout, factor, &f->work), ST_OK);
+}
+
+static void fixture_make(struct fixture *f, int ep, int esp, double factor)
+{
+	fixture_make_experts(f, ep, esp, factor, 4);
 }
 
 static void fixture_release(struct fixture *f)
@@ -261,9 +267,10 @@ static void test_expert(void **state)
  * Two experts per rank, of 128 copies from each of 4 ranks once the ESP
  * group has gathered: 1024 rows. The all-gather's result is 1024 * 128 =
  * 131072 bytes, half of it over NVLink of 1e9: 65.536 us; the reduce-scatter
- * likewise. Router all-reduce over 4 ranks, 64*4*4 = 1024 bytes: 2 * 3/4 of
- * it crosses between the nodes, in two rings, one for each of a node's two
- * NICs of 1e8: 768 bytes each, 7.68 us.
+ * likewise. Router all-reduce over 4 ranks, 64*4*4 = 1024 bytes, with two
+ * rings or trees, one for each of a node's NICs of 1e8. Ring: 2 * 3/4 * 512 =
+ * 768 bytes over a NIC, 7.68 us. Tree: 512 bytes up and 512 down, on
+ * different directions: 5.12 us, and taken.
  */
 static void test_esp(void **state)
 {
@@ -276,7 +283,61 @@ static void test_esp(void **state)
 	c = fixture_cost(&f, A2A_FLAT);
 	near(one(c, OP_ALLGATHER, 1, 0), 65.536e-6);
 	near(one(c, OP_REDUCESCATTER, 1, 0), 65.536e-6);
-	near(one(c, OP_ALLREDUCE_GATE, 1, ALLREDUCE_ROUTER), 7.68e-6);
+	near(one(c, OP_ALLREDUCE_GATE, 1, ALLREDUCE_ROUTER), 5.12e-6);
+	cost_free(c);
+	fixture_release(&f);
+}
+
+/*
+ * One shared expert of ffn 128 on the fixture's model: its op with 256 rows,
+ * memory bound (elements as in test_expert, with M = 256):
+ *	256*64 + 64*256 + 256*256 = 98304; activation 3*256*128 = 98304;
+ *	256*128 + 128*64 + 256*64 = 57344: 253952 elements, 507904 bytes.
+ * Its weights, 3 * 64 * 128 * 2 = 49152 bytes, go through two trees of 24576
+ * each: 245.76 us over a NIC of 1e8. Backward, data and weights:
+ *	57344 + 5*256*128 + 98304 + 57344 + 98304 = 475136: 950272 bytes.
+ */
+static void test_shared(void **state)
+{
+	struct fixture f;
+	struct cost *c;
+
+	(void)state;
+	fixture_make(&f, 2, 2, 0);
+	f.model.shared_experts = 1;
+	f.model.shared_ffn = 128;
+	c = fixture_cost(&f, A2A_FLAT);
+	near(one(c, OP_SHARED, 1, 0), 507904e-9);
+	near(one(c, OP_SHARED_BWD, 1, 0), 950272e-9);
+	near(one(c, OP_ALLREDUCE_GATE, 1, ALLREDUCE_SHARED), 245.76e-6);
+	near(one(c, OP_ALLREDUCE_GATE, 1, ALLREDUCE_ROUTER), 5.12e-6);
+	cost_free(c);
+	fixture_release(&f);
+}
+
+/*
+ * ep 2, dp 2: a rank's two experts, 2 * 3 * 64 * 128 * 2 = 98304 bytes, are
+ * summed over dp: ranks 0, 2 and 1, 3, one per node. Each pair's ring sends
+ * 2 * 1/2 of them through its NIC, 983.04 us; the tree as much each way.
+ * ep 4 of 2 experts: two copies, on neighbouring ranks; 49152 bytes over
+ * NVLink of 1e9: 49.152 us.
+ */
+static void test_allreduce(void **state)
+{
+	struct fixture f;
+	struct cost *c;
+
+	(void)state;
+	fixture_make(&f, 2, 1, 0);
+	c = fixture_cost(&f, A2A_FLAT);
+	near(one(c, OP_ALLREDUCE_EXPERT, 1, ALLREDUCE_DP), 983.04e-6);
+	assert_true(one(c, OP_ALLREDUCE_EXPERT, 1, ALLREDUCE_COPIES) == 0);
+	cost_free(c);
+	fixture_release(&f);
+	fixture_make_experts(&f, 4, 1, 0, 2);
+	c = fixture_cost(&f, A2A_FLAT);
+	near(one(c, OP_ALLREDUCE_EXPERT, 1, ALLREDUCE_COPIES), 49.152e-6);
+	assert_true(one(c, OP_ALLREDUCE_EXPERT, 1, ALLREDUCE_DP) == 0);
 	cost_free(c);
 	fixture_release(&f);
 }
@@ -497,6 +558,8 @@ int main(void)
 		cmocka_unit_test(test_layer),
 		cmocka_unit_test(test_expert),
 		cmocka_unit_test(test_esp),
+		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_allreduce),
 		cmocka_unit_test(test_loads),
 		cmocka_unit_test(test_algorithms),
 		cmocka_unit_test(test_dtype),

@@ -440,9 +440,9 @@ static void test_two_on_a_link(void **state)
 }
 
 /*
- * By hand: 2 chunks, dispatch 10 s each, expert 8 s each, combine 0. Expert 0
- * runs while dispatch 1 holds 2 of 10 SMs: speed 0.8, so 10..20 s, when the
- * dispatch ends too. Expert 1 is alone: 20..28 s.
+ * By hand: 2 chunks, dispatch 10 s each, expert 12 s each, combine 0. Expert 0
+ * runs while dispatch 1 holds 2 of 10 SMs: speed 0.8, so 8 of its 12 s are
+ * done when the dispatch ends at 20; the rest alone: 24 s. Expert 1: 36 s.
  */
 static void test_sms(void **state)
 {
@@ -453,10 +453,10 @@ static void test_sms(void **state)
 	(void)state;
 	cost_init(&c);
 	set_comm(&c, OP_DISPATCH, 10, 2);
-	c.s[OP_EXPERT] = 8;
+	c.s[OP_EXPERT] = 12;
 	lower(&p, 16, 1, A2A_FLAT, 2, 1);
 	run(&p, &c, EXEC_FLOW, &r);
-	assert_true(fabs(s_from_ps(r.forward_ps) - 28) < 1e-9);
+	assert_true(fabs(s_from_ps(r.forward_ps) - 36) < 1e-9);
 	exec_release(&r);
 	program_release(&p);
 }

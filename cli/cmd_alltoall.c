@@ -388,16 +388,6 @@ out:
 	return st;
 }
 
-static enum status load_cluster(const struct cli_common *c,
-				struct scenario *s)
-{
-	enum status st = cli_need_input(c, "scenario file");
-
-	if (st)
-		return st;
-	return scenario_load_cluster(s, c->input, c->sets, c->n_sets);
-}
-
 enum status cmd_alltoall(int argc, char **argv)
 {
 	struct alltoall_opts o = { .op = &ops[0], .min_bytes = MIN_DEFAULT,
@@ -410,7 +400,7 @@ enum status cmd_alltoall(int argc, char **argv)
 	if (!st)
 		st = check_opts(&o);
 	if (!st)
-		st = load_cluster(&o.common, &s);
+		st = cli_load_cluster(&o.common, &s);
 	if (st)
 		goto out;
 	st = run(&o, &s);

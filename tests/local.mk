@@ -168,3 +168,6 @@ tests_unit_test_exec_flows_SOURCES = %D%/unit/test_exec_flows.c
 tests_unit_test_exec_flows_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t160-plan.sh
 shell_tests += %D%/t2000-readme.sh
+bench_programs += tests/bench/bench_coll
+tests_bench_bench_coll_SOURCES = %D%/bench/bench_coll.c
+tests_bench_bench_coll_LDADD = $(UNIT_LIBS)

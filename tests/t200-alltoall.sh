@@ -133,6 +133,16 @@ test_expect_success 'one token per node: dedup with --node-matrix' '
 		"$(awk "BEGIN { printf \"%.15g\", 27 / 19 * $bound }")"
 '
 
+test_expect_success 'a cluster by name or in one line is enough' '
+	moecast alltoall hgx-h200-8x400g -b 1GiB --json >a &&
+	echo "cluster: hgx-h200-8x400g" >c.yaml &&
+	moecast alltoall c.yaml -b 1GiB --json >b &&
+	test_cmp a b &&
+	moecast alltoall "nodes=2(nic=8x400Gb/s) gpu=8(nvlink=450GB/s) \
+fabric=rail" -b 1GiB --json >j &&
+	test_grep "\"ranks\": 16" j
+'
+
 test_expect_success 'the same bytes twice' '
 	for i in 1 2
 	do

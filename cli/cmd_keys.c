@@ -105,8 +105,12 @@ static void print_text(const char *name, const struct key_row *k, void *arg)
 
 	(void)arg;
 	add_default(k, &b);
-	printf("%-*s %-6s%s%s\n", NAME_WIDTH, name, key_type_name(k->type),
-	       b.len ? " " : "", buf_str(&b));
+	if (b.len)
+		printf("%-*s %-6s %s\n", NAME_WIDTH, name,
+		       key_type_name(k->type), buf_str(&b));
+	else
+		printf("%-*s %s\n", NAME_WIDTH, name,
+		       key_type_name(k->type));
 	print_wrapped(k->help);
 	buf_clear(&b);
 	key_allowed(k, &b);
@@ -114,16 +118,19 @@ static void print_text(const char *name, const struct key_row *k, void *arg)
 	buf_release(&b);
 }
 
-static bool is_number(const struct key_row *k)
-{
-	return k->type == KEY_INT || k->type == KEY_REAL ||
-	       k->type == KEY_UINT64 || k->type == KEY_KNOB_INT ||
-	       k->type == KEY_KNOB_REAL;
-}
-
 static json_t *number(const struct key_row *k, double v)
 {
-	return is_number(k) ? json_real(v) : json_null();
+	switch (k->type) {
+	case KEY_INT:
+	case KEY_KNOB_INT:
+		return json_integer((json_int_t)v);
+	case KEY_REAL:
+	case KEY_UINT64:	/* beyond JSON's integers */
+	case KEY_KNOB_REAL:
+		return json_real(v);
+	default:
+		return json_null();
+	}
 }
 
 static void add_json(const char *name, const struct key_row *k, void *arg)
@@ -145,7 +152,7 @@ static void add_json(const char *name, const struct key_row *k, void *arg)
 	buf_release(&allowed);
 }
 
-/* Text as troff takes it: no line of it starts with a dot or a quote. */
+/* Text as troff takes it, within a line. */
 static void print_troff(const char *text)
 {
 	for (; *text; text++) {
@@ -158,11 +165,22 @@ static void print_troff(const char *text)
 	}
 }
 
+/* A subsection for each top mapping; *last_p is a key of the last one. */
+static void print_section(const char *name, const char **last_p)
+{
+	size_t n = strcspn(name, ".");
+
+	if (!strncmp(*last_p, name, n + 1))
+		return;
+	printf(".SS %.*s\n", (int)n, name);
+	*last_p = key_find(name) ? key_find(name)->name : "";
+}
+
 static void print_man(const char *name, const struct key_row *k, void *arg)
 {
 	struct buf b = { 0 };
 
-	(void)arg;
+	print_section(name, arg);
 	fputs(".TP\n.B ", stdout);
 	print_troff(name);
 	fputs("\nIs ", stdout);
@@ -183,12 +201,13 @@ static void print_man(const char *name, const struct key_row *k, void *arg)
 static enum status print_keys(const struct opts *o, const char *prefix)
 {
 	json_t *list = NULL;
+	const char *last = "";
 	int n;
 
 	if (o->common.json)
 		n = each_key(prefix, add_json, list = json_array());
 	else
-		n = each_key(prefix, o->man ? print_man : print_text, NULL);
+		n = each_key(prefix, o->man ? print_man : print_text, &last);
 	if (!n) {
 		json_decref(list);
 		return err_set(ST_INPUT, "no key starts with '%s'", prefix);

@@ -315,7 +315,7 @@ enum status cmd_topo(int argc, char **argv)
 	if (!st && o.figure)
 		st = figure_format_find(o.figure, &format);
 	if (!st)
-		st = cli_load(&o.common, &s);
+		st = cli_load_cluster(&o.common, &s);
 	if (!st) {
 		st = show(&o, &s.cluster);
 		scenario_release(&s);

@@ -46,7 +46,9 @@ bool cluster_text_is(const char *text);
 
 /*
  * The canonical line; reading it back gives the same struct cluster but for
- * provenance, and for gpu when that is no shipped type.
+ * provenance, and for gpu when that is no file (an inline mapping, or a file
+ * with keys overridden). A name or path with a blank or one of ()=, cannot
+ * stand in a line: the name is left out, the path would not read back.
  */
 void cluster_text_print(const struct cluster *c, struct buf *out);
 

@@ -134,8 +134,8 @@ static enum status refuse(struct arena *a, enum data_kind kind,
 	if (!*hint)
 		data_names(kind, &known);
 	err_set(ST_INPUT, "unknown %s '%s'%s%s%.400s%s", kinds[kind].noun,
-		doc_shown(a, name), hint, known.len ? " (shipped: " : "", buf_str(&known),
-		known.len ? "; or give a file)" : "");
+		doc_shown(a, name), hint, known.len ? " (shipped: " : "",
+		buf_str(&known), known.len ? "; or give a file)" : "");
 	buf_release(&known);
 	return ST_INPUT;
 }

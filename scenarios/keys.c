@@ -101,9 +101,10 @@ const struct key_row scenario_keys[] = {
 	TEXT("cluster.name", cluster.name, "", "name for reports"),
 	SOURCE("cluster.base", "", "cluster file that gives the keys not "
 	       "written here: a shipped name or a path"),
-	INT("cluster.nodes", cluster.nodes, 1, RANKS_MAX, NULL, "nodes"),
+	INT("cluster.nodes", cluster.nodes, 1, RANKS_MAX, NULL,
+	    "number of nodes"),
 	INT("cluster.gpus_per_node", cluster.gpus_per_node, 1, RANKS_MAX,
-	    NULL, "GPUs of one node"),
+	    NULL, "number of GPUs of one node"),
 	SOURCE("cluster.gpu", "h100-sxm", "GPU type: a shipped name, the "
 	       "path of a GPU file, or a mapping of its keys"),
 	ENUM("cluster.intra.kind", cluster.intra.kind, intra_kind_at,

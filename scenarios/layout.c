@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "scenarios/scenario.h"
+#include "scenarios/layout.h"
 
 #include "scenarios/keys.h"
+#include "scenarios/scenario.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 
 #define LAYOUTS_MAX 65536	/* of one scenario */
-#define DIVISORS_MAX 512	/* no number up to RANKS_MAX has more than 240 */
+#define DIVISORS_MAX 512	/* numbers up to RANKS_MAX have at most 240 */
 
 int layout_tokens(const struct layout *l, const struct model *m)
 {

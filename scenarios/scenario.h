@@ -17,13 +17,14 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "scenarios/gpu.h"
+#include "scenarios/layout.h"
 #include "scenarios/technique.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define KNOB_MAX 32	/* values of one list */
-#define NAME_MAX_LEN 128	/* bytes of a name or a path's last part */
 
 /* Candidates for an integer knob. */
 struct knob_int {
@@ -36,38 +37,6 @@ struct knob_real {
 	bool is_auto;
 	int n;
 	double v[KNOB_MAX];
-};
-
-enum dtype { DT_FP32, DT_TF32, DT_FP16, DT_BF16, DT_FP8, DT_N };
-
-/* Cost constants of one tier (inside a node, between nodes). See coll.h. */
-struct comm_tier {
-	double efficiency;	/* share of the nominal link rate that large
-				   messages reach with the simple protocol */
-	double launch_s;	/* fixed cost of a collective that uses it */
-	double message_s;	/* per message that one rank sends */
-	double ramp;		/* s per sqrt(byte) of the busiest rank */
-	double ll_launch_s;	/* the same two with the low-latency */
-	double ll_efficiency;	/*   protocol (no ramp) */
-};
-
-/* One GPU type: data sheet values and named efficiencies. gpus/<name>.yaml */
-struct gpu {
-	char name[NAME_MAX_LEN];
-	char type[NAME_MAX_LEN];	/* what cluster.gpu said: a shipped
-					   name or a path; "": inline */
-	double flops[DT_N];	/* dense peak, FLOP/s; 0: not supported */
-	double hbm_bytes;
-	double hbm_Bps;
-	int sms;		/* SMs, or cores */
-	double nvlink_Bps;	/* per GPU and direction; 0: none */
-	double gemm_efficiency;	/* of peak, large products */
-	double hbm_efficiency;	/* of hbm_Bps, streaming kernels */
-	int tile_m, tile_n;	/* output tile of one SM's product kernel */
-	double kernel_s;	/* launch of one kernel, seen by the stream */
-	int comm_sms;		/* SMs that a collective holds */
-	struct comm_tier intra, inter;
-	char provenance[512];	/* of the data sheet numbers */
 };
 
 enum intra_kind {
@@ -134,19 +103,6 @@ struct model {
 	int sequence, batch_per_gpu;
 	enum dtype dtype;
 	char provenance[512];
-};
-
-/*
- * Degrees. The world of nodes * gpus_per_node ranks is
- * pp x dp x ep x esp, esp fastest: rank = ((p*dp + d)*ep + e)*esp + s.
- * An ESP group is esp neighbours, an EP group is ranks esp apart, dp is the
- * number of replicas of the expert set. tp shards attention inside
- * ep*esp*dp and divides the tokens per rank. Experts lie on EP indices in
- * order, experts/ep each; where ep is a multiple of experts, each expert has
- * ep/experts replicas on neighbouring EP indices.
- */
-struct layout {
-	int ep, esp, tp, dp, pp;
 };
 
 enum routing_kind {
@@ -243,7 +199,8 @@ enum status scenario_load(struct scenario *s, const char *path,
 			  const struct scenario_set *sets, int n_sets);
 /*
  * The same for what looks at the cluster alone: keys of the other sections
- * may be absent, and rules that join them are not checked.
+ * may be absent, and rules that join them are not checked. `path` may then
+ * also be a shipped cluster, a cluster file, or a cluster in one line.
  */
 enum status scenario_load_cluster(struct scenario *s, const char *path,
 				  const struct scenario_set *sets, int n_sets);
@@ -266,24 +223,5 @@ static inline int cluster_gpus(const struct cluster *c)
 {
 	return c->nodes * c->gpus_per_node;
 }
-
-/* Bytes of one element. */
-int dtype_bytes(enum dtype t);
-const char *dtype_name(enum dtype t);
-
-/* Tokens that one rank brings to the layer: sequence*batch/tp, rounded up. */
-int layout_tokens(const struct layout *l, const struct model *m);
-
-/* Every product of degrees, divisibility, sizes; message names the keys. */
-enum status layout_check(const struct layout *l, const struct cluster *c,
-			 const struct model *m);
-
-/*
- * All layouts that the scenario's lists allow (auto: divisors), each passing
- * layout_check(); free() *out_p. ST_INPUT when there is none: the message of
- * the first that failed.
- */
-enum status layout_enumerate(const struct scenario *s, struct layout **out_p,
-			     int *n_p);
 
 #endif

@@ -6,6 +6,7 @@
 #include "scenarios/scenario_rules.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define LAYERS_MAX 4096		/* mostly --set options */
 #define BASES_MAX 8		/* cluster files that name one another */
@@ -114,7 +115,8 @@ static enum status check_required(struct loader *ld)
 	for (i = 0; i < n_scenario_keys; i++) {
 		const struct key_row *row = &scenario_keys[i];
 
-		if (ld->s->cluster_only && !key_part_after(row->name, "cluster"))
+		if (ld->s->cluster_only &&
+		    !key_part_after(row->name, "cluster"))
 			continue;
 		if (!row->def && !ld->s->where[i])
 			return err_set(ST_INPUT, "%s: key '%s' is missing "
@@ -201,17 +203,55 @@ static enum status load_layers(struct loader *ld)
 	return st ? st : scenario_check(ld->s);
 }
 
+/* A root that only says `cluster: TEXT`. */
+static enum status cluster_root(struct scenario *s, const char *text,
+				struct doc_node **root_p)
+{
+	const struct doc_node like = { .source = "command line" };
+	struct doc_node *node = doc_scalar(&s->arena, &like, text);
+
+	node->key = "cluster";
+	*root_p = doc_mapping(&s->arena, &like);
+	doc_append(*root_p, node);
+	s->path = arena_strdup(&s->arena, text);
+	return ST_OK;
+}
+
+/* For scenario_load_cluster(): is it a line, a name or a cluster's keys? */
+static bool is_line(const char *text)
+{
+	return cluster_text_is(text) && access(text, F_OK);
+}
+
+static bool is_cluster_name(struct scenario *s, const char *text)
+{
+	const char *path;
+
+	return data_find(&s->arena, DATA_SCENARIO, text, NULL, &path) &&
+	       !data_find(&s->arena, DATA_CLUSTER, text, NULL, &path);
+}
+
+static bool is_cluster_file(const struct doc_node *root)
+{
+	return root->kind == DOC_MAPPING && !doc_get(root, "cluster") &&
+	       (doc_get(root, "nodes") || doc_get(root, "base"));
+}
+
 static enum status load_root(struct scenario *s, const char *path,
 			     struct doc_node **root_p)
 {
 	const char *found;
-	enum status st = data_find(&s->arena, DATA_SCENARIO, path, NULL,
-				   &found);
+	enum status st;
 
+	if (s->cluster_only && (is_line(path) || is_cluster_name(s, path)))
+		return cluster_root(s, path, root_p);
+	st = data_find(&s->arena, DATA_SCENARIO, path, NULL, &found);
 	if (!st)
 		st = doc_load(&s->arena, found, root_p);
 	if (st)
 		return st;
+	if (s->cluster_only && is_cluster_file(*root_p))
+		return cluster_root(s, found, root_p);
 	s->path = arena_strdup(&s->arena, found);
 	if ((*root_p)->kind != DOC_MAPPING)
 		return err_set(ST_INPUT, "%s: a mapping of keys was expected",

@@ -94,7 +94,8 @@ struct coll_step {
 	double flow_s;		/* makespan of the flows at share 1 */
 	double bound_s;		/* busiest link alone: <= flow_s */
 	double merge_error_s;	/* most that merging can have added */
-	int busiest_link;	/* -1: no flow; else one that takes bound_s */
+	int busiest_link;	/* -1: no flow; else the one that takes bound_s
+				   (pairwise: in the longest round) */
 	int messages;		/* most that one rank sends */
 	struct coll_flow *flow;	/* owned; NULL unless keep_flows */
 	int n_flows;		/* 0 when `flow` is NULL */

@@ -3,20 +3,12 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Sums of doubles in different orders. */
 #define CHECK_TOLERANCE 1e-9
-
-static void require(bool ok, const char *what, int rank)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "coll_check: %s (rank %d)\n", what, rank);
-	abort();
-}
 
 static bool equal(double a, double b, double scale)
 {
@@ -52,7 +44,7 @@ static void check_balance(const struct traffic *t, const struct coll *c)
 		for (j = 0; j < n; j++)
 			net[i] -= traffic_cell(t, i, j) -
 				  traffic_cell(t, j, i);
-		require(equal(net[i], 0, total), "bytes are lost", i);
+		assert(equal(net[i], 0, total));	/* nothing is lost */
 	}
 	free(net);
 }
@@ -75,7 +67,7 @@ static void check_pairs(const struct traffic *t, const struct coll *c)
 		int s = (int)(i / n), d = (int)(i % n);
 		double want = s == d ? 0 : traffic_cell(t, s, d);
 
-		require(equal(sent[i], want, want), "pair is wrong", s);
+		assert(equal(sent[i], want, want));
 	}
 	free(sent);
 }
@@ -102,16 +94,14 @@ static void check_dedup(const struct coll_spec *spec, const struct traffic *t,
 		want[reverse ? f->src : f->dst] -= f->bytes;
 	}
 	for (i = 0; i < n; i++)
-		require(equal(want[i], 0, traffic_total(t)),
-			"fan-out is wrong", i);
+		assert(equal(want[i], 0, traffic_total(t)));
 	for (i = 0; i < nic->n_flows; i++) {
 		const struct coll_flow *f = &nic->flow[i];
 		int rank = reverse ? f->dst : f->src;
 		int node = (reverse ? f->src : f->dst) / g;
 		size_t at = (size_t)rank * (size_t)(n / g) + (size_t)node;
 
-		require(!t->node_bytes || f->bytes == t->node_bytes[at],
-			"copies per node are wrong", rank);
+		assert(!t->node_bytes || f->bytes == t->node_bytes[at]);
 	}
 	free(want);
 }
@@ -142,17 +132,14 @@ static void check_step(const struct coll_spec *spec, enum a2a_alg alg,
 {
 	int i, g = spec->net->cluster.gpus_per_node;
 
-	require(s->bound_s <= s->flow_s * (1 + CHECK_TOLERANCE),
-		"bound is no bound", -1);
+	assert(s->bound_s <= s->flow_s * (1 + CHECK_TOLERANCE));
 	for (i = 0; i < s->n_flows; i++) {
 		const struct coll_flow *f = &s->flow[i];
 
-		require(f->src >= 0 && f->src < spec->net->n_ranks &&
-			f->dst >= 0 && f->dst < spec->net->n_ranks &&
-			f->src != f->dst && f->bytes > 0, "flow is wrong",
-			f->src);
-		require(ends_right(alg, s->lane, g, f), "hop is misplaced",
-			f->src);
+		assert(f->src >= 0 && f->src < spec->net->n_ranks);
+		assert(f->dst >= 0 && f->dst < spec->net->n_ranks);
+		assert(f->src != f->dst && f->bytes > 0);
+		assert(ends_right(alg, s->lane, g, f));
 	}
 }
 

@@ -116,7 +116,7 @@ struct coll_tally {
 	double latency_s;	/* longest route */
 	double bound_s;		/* busiest link */
 	double merge_error_s;	/* set by coll_makespan() */
-	int busiest_link;
+	int busiest_link;	/* rounds: of the longest one */
 };
 
 /* Sorts the flows when the part goes by rounds. */

@@ -199,7 +199,7 @@ size_t *coll_sort_by_source(const struct coll_build *b, struct coll_part *p)
 /* One round: flows [i, end) of the part. */
 static void tally_round(const struct coll_view *v, const struct coll_part *p,
 			size_t i, size_t end, struct loads *l,
-			struct coll_tally *out)
+			double *longest_s, struct coll_tally *out)
 {
 	double latency = 0, message = 0, t;
 	struct route r;
@@ -216,8 +216,10 @@ static void tally_round(const struct coll_view *v, const struct coll_part *p,
 		loads_add(l, &r, f->bytes);
 	}
 	t = loads_take(l, v, &link);
-	if (out->busiest_link < 0)
+	if (t > *longest_s) {
+		*longest_s = t;
 		out->busiest_link = link;
+	}
 	out->bound_s += t;
 	out->latency_s += latency;
 	out->message_s += message;
@@ -230,6 +232,7 @@ static void tally_rounds(const struct coll_build *b,
 {
 	struct loads l = loads_new(v);
 	size_t *begin = coll_sort_by_shift(b, p);
+	double longest_s = 0;
 	int d;
 
 	out->message_s = 0;
@@ -237,7 +240,7 @@ static void tally_rounds(const struct coll_build *b,
 	for (d = 0; d < b->group; d++) {
 		if (begin[d] < begin[d + 1])
 			tally_round(v, p, begin[d], begin[d + 1],
-				    &l, out);
+				    &l, &longest_s, out);
 	}
 	free(begin);
 	loads_free(&l);

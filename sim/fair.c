@@ -69,7 +69,7 @@ int fair_start(struct fair *f, const int32_t *links, int n, double bytes,
 	w = &f->flows[f->n_flows];
 	w->heap_at = w->own = FAIR_NONE;
 	w->side = 0;
-	w->active = 1;
+	w->active = w->fresh = 1;
 	w->value = bytes;
 	f->pending[k] = (struct fair_pending){ (int)f->n_pending_links, n,
 					       bound };
@@ -83,13 +83,18 @@ int fair_start(struct fair *f, const int32_t *links, int n, double bytes,
 
 void fair_settle(struct fair *f)
 {
-	if (f->n_settled < f->n_flows) {
+	size_t first = f->n_settled;
+
+	if (first < f->n_flows) {
 		fair_adopt(f);
 	}
 	for (size_t i = 0; i < f->n_comps; i++) {
 		if (f->comps[i].dirty) {
 			fair_solve(f, &f->comps[i]);
 		}
+	}
+	for (size_t i = first; i < f->n_flows; i++) {
+		f->flows[i].fresh = 0;
 	}
 }
 

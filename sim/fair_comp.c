@@ -193,7 +193,7 @@ static void hold_new(struct fair *f, struct fair_comp *c, int flow,
 	p->held++;
 	l = &f->links[p->owner];
 	fair_link_sync(f, l);
-	fair_heap_push(f, l, flow, l->v + w->value);
+	fair_hold(f, l, flow, w->value);
 	/* a tie's width below, for levels that are equal but for rounding */
 	from = place_above(f, c, least * (1 - 1e3 * FAIR_TIE));
 	if (c->restart > from) {

@@ -22,7 +22,9 @@ static void let_go(struct fair *f, struct fair_comp *c)
 		for (size_t k = 0; k < l->heap_n; k++) {
 			struct fair_flow *w = &f->flows[l->heap[k].flow];
 
-			w->value = fmax(l->heap[k].key - l->v, 0);
+			if (!w->fresh) {
+				w->value = fmax(l->heap[k].key - l->v, 0);
+			}
 			w->heap_at = FAIR_NONE;
 		}
 		l->heap_n = 0;

@@ -64,9 +64,12 @@ void fair_heap_make(struct fair *f, struct fair_link *l)
 	}
 }
 
-void fair_heap_push(struct fair *f, struct fair_link *l, int flow, double key)
+void fair_hold(struct fair *f, struct fair_link *l, int flow, double left)
 {
-	fair_heap_append(f, l, flow, key);
+	if (l->heap_n == 0) {
+		l->v = 0;	/* may be from a time of much higher levels */
+	}
+	fair_heap_append(f, l, flow, l->v + left);
 	up(f, l, l->heap_n - 1, l->heap[l->heap_n - 1]);
 }
 

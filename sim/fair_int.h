@@ -88,6 +88,7 @@ struct fair_flow {
 	int32_t own;	/* its private link (the bound), or FAIR_NONE */
 	int8_t side;	/* held through piece[side] */
 	int8_t active;
+	int8_t fresh;	/* started since the last solve: value is exact */
 	double value;	/* bytes left while not in a heap; then finish */
 };
 
@@ -150,7 +151,8 @@ struct fair {
 };
 
 /* fair_heap.c: a link's held flows. */
-void fair_heap_push(struct fair *f, struct fair_link *l, int flow, double key);
+/* The link, synced, holds a flow with `left` bytes to go. */
+void fair_hold(struct fair *f, struct fair_link *l, int flow, double left);
 void fair_heap_remove(struct fair *f, struct fair_link *l, int at);
 void fair_heap_append(struct fair *f, struct fair_link *l, int flow,
 		      double key);	/* then fair_heap_make() */

@@ -120,13 +120,13 @@ static void move_flow(struct fair *f, int flow, int from, int to, int piece)
 {
 	struct fair_flow *w = &f->flows[flow];
 	struct fair_link *a = &f->links[from], *b = &f->links[to];
-	double left = a->heap[w->heap_at].key - a->v;
+	double left = w->fresh ? w->value : a->heap[w->heap_at].key - a->v;
 
 	fair_heap_remove(f, a, w->heap_at);
 	f->pieces[w->piece[w->side]].held--;
 	w->side = w->piece[0] != piece;
 	f->pieces[piece].held++;
-	fair_heap_push(f, b, flow, b->v + fmax(left, 0));
+	fair_hold(f, b, flow, fmax(left, 0));
 }
 
 /*

@@ -4,6 +4,7 @@ TAP = env AM_TAP_AWK='$(AWK)' CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C \
 	MAKE='$(MAKE)' AWK='$(AWK)' \
 	$(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER = $(TAP)
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit-tap.sh
 SH_LOG_DRIVER = $(TAP)
 SH_LOG_COMPILER = $(SHELL)
 UNIT_LIBS = libreports.a libsim.a libscenarios.a libbase.a \
@@ -15,7 +16,7 @@ TESTS += $(unit_tests)
 endif
 shell_tests =
 TESTS += $(shell_tests)
-EXTRA_DIST += $(shell_tests) %D%/test-lib.sh
+EXTRA_DIST += $(shell_tests) %D%/test-lib.sh %D%/unit-tap.sh
 
 # one block per unit test:
 # unit_tests += tests/unit/test_x
@@ -80,8 +81,12 @@ unit_tests += tests/unit/test_data
 tests_unit_test_data_SOURCES = %D%/unit/test_data.c
 tests_unit_test_data_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll
-tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c
+tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c %D%/unit/coll_bench.h
 tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll_even
+tests_unit_test_coll_even_SOURCES = %D%/unit/test_coll_even.c
+tests_unit_test_coll_even_SOURCES += %D%/unit/coll_bench.h
+tests_unit_test_coll_even_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_fair
 tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
 tests_unit_test_fair_LDADD = $(UNIT_LIBS)
@@ -156,6 +161,8 @@ shell_tests += %D%/t150-topo.sh
 shell_tests += %D%/t151-figures.sh
 EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
 
+shell_tests += %D%/t110-keys.sh
+shell_tests += %D%/t111-bad-scenario.sh
 unit_tests += tests/unit/test_exec_flows
 tests_unit_test_exec_flows_SOURCES = %D%/unit/test_exec_flows.c
 tests_unit_test_exec_flows_LDADD = $(UNIT_LIBS)

@@ -210,11 +210,13 @@ static bool run(const char *path, const struct buf *text, const char *set)
 
 int main(int argc, char **argv)
 {
-	long i, loaded = 0, n = argc > 1 ? atol(argv[1]) : ITERATIONS;
+	long i, loaded = 0, n = ITERATIONS;
 	char path[] = "/tmp/moecast-fuzz-XXXXXX";
 	struct buf text = { 0 }, set = { 0 };
 	int fd = mkstemp(path);
 
+	if (argc > 1)
+		n = strtol(argv[1], NULL, 10);
 	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) : SEED;
 	random_state += !random_state;	/* 0 would stay 0 */
 	if (fd < 0) {

@@ -23,7 +23,7 @@ static void small_scenario(struct scenario *s)
 	s->cluster.gpus_per_node = 4;
 	s->model = (struct model){ .hidden = 64, .layers = 2, .moe_layers = 2,
 				   .experts = 4, .experts_per_token = 2,
-				   .expert_ffn = 96, .sequence = 10,
+				   .expert_ffn = 90, .sequence = 10,
 				   .batch_per_gpu = 3 };
 	s->layout.ep = s->layout.esp = s->layout.dp = automatic;
 	s->layout.tp = s->layout.pp = one(1);

@@ -428,6 +428,41 @@ static void test_dropped(void **state)
 	scenario_release(&s);
 }
 
+/* Without a model; from a shipped cluster, a cluster file, a line. */
+static void test_cluster_only(void **state)
+{
+	static const char keys[] = "{nodes: 2, gpus_per_node: 4, nic: "
+				   "{bandwidth: 1GB/s}}\n";
+	static const struct scenario_set sets[] = { { "cluster.nodes=3" } };
+	char *file = help_file(keys, strlen(keys));
+	char *scenario = help_file(HELP_CLUSTER, strlen(HELP_CLUSTER));
+	const char *const from[] = { "dgx-h100-superpod", file, scenario,
+				     "nodes=2(nic=1GB/s) gpu=4", "default" };
+	struct scenario s;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(from) / sizeof(*from); i++) {
+		if (scenario_load_cluster(&s, from[i], sets, 1))
+			fail_msg("%s", err_msg());
+		assert_int_equal(s.cluster.nodes, 3);
+		scenario_release(&s);
+	}
+	assert_int_equal(scenario_load(&s, file, sets, 1), ST_INPUT);
+	assert_int_equal(scenario_load_cluster(&s, "gpu=4", NULL, 0),
+			 ST_INPUT);
+	assert_string_equal(err_msg(), "command line: cluster: 'gpu=4' needs "
+			    "nodes=N and gpu=N");
+	assert_int_equal(scenario_load_cluster(&s, "defaul", NULL, 0),
+			 ST_INPUT);
+	assert_string_equal(err_msg(), "unknown scenario 'defaul' (did you "
+			    "mean 'default'?)");
+	unlink(file);
+	unlink(scenario);
+	free(file);
+	free(scenario);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +477,7 @@ int main(void)
 		cmocka_unit_test(test_bad_sets),
 		cmocka_unit_test(test_cross),
 		cmocka_unit_test(test_dropped),
+		cmocka_unit_test(test_cluster_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

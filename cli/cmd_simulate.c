@@ -237,15 +237,17 @@ static void print_ops(const struct exec_result *x, struct buf *out)
 
 	table_init(&t, columns, 4);
 	for (i = 0; i < OP_KIND_N; i++) {
-		if (x->kind_ps[i])
+		if (x->kind_ps[i]) {
 			add_row(&t, op_kind_name((enum op_kind)i),
 				s_from_ps(x->kind_ps[i]),
 				(double)x->kind_ps[i] / (double)x->time_ps);
+		}
 	}
-	for (i = 0; i < LANE_N; i++)
+	for (i = 0; i < LANE_N; i++) {
 		add_row(&t, lane_name((enum lane)i),
 			s_from_ps(x->lane_busy_ps[i]),
 			(double)x->lane_busy_ps[i] / (double)x->time_ps);
+	}
 	table_print(&t, out, 0, TABLE_WIDTH);
 	table_release(&t);
 }
@@ -318,9 +320,10 @@ static enum status simulate(const struct opts *o, const struct scenario *s)
 		return st;
 	if (o->trace)
 		st = write_trace(o->trace, &p, &e);
-	if (!st)
+	if (!st) {
 		st = o->common.json ? print_json(o, &p, &e) :
 			print_text(&p, &e);
+	}
 	evaluation_release(&e);
 	return st;
 }

@@ -51,9 +51,10 @@ void plan_print(const struct plan *p, struct buf *out)
 	const struct layout *l = &p->layout;
 	char number[UNIT_TEXT_MAX] = "none";
 
-	if (p->capacity_factor > 0)
+	if (p->capacity_factor > 0) {
 		unit_print(p->capacity_factor, U_NUMBER, number,
 			   sizeof(number));
+	}
 	buf_addf(out, "ep=%d esp=%d tp=%d dp=%d pp=%d alltoall=%s "
 		 "degree=%d/%d capacity=%s techniques=", l->ep, l->esp, l->tp,
 		 l->dp, l->pp, a2a_table[p->alltoall].name, p->degree_forward,
@@ -121,10 +122,11 @@ static enum status parse_capacity(const char *value, struct plan *p)
 		p->capacity_factor = 0;
 		return ST_OK;
 	}
-	if (!unit_parse(value, U_NUMBER, &v) || !(v > 0) || v > CAPACITY_MAX)
+	if (!unit_parse(value, U_NUMBER, &v) || !(v > 0) || v > CAPACITY_MAX) {
 		return err_set(ST_INPUT, "plan: 'capacity' is '%s', must be "
 			       "'none' or a number above 0, up to %g", value,
 			       CAPACITY_MAX);
+	}
 	p->capacity_factor = v;
 	return ST_OK;
 }
@@ -210,18 +212,20 @@ static enum status parse_word(char *word, struct plan *p, unsigned *seen)
 	char hint[WORD_MAX];
 	int w;
 
-	if (!equal)
+	if (!equal) {
 		return err_set(ST_INPUT, "plan: '%s' is not of the form "
 			       "NAME=VALUE", word);
+	}
 	*equal = '\0';
 	for (w = 0; w < WORD_N; w++) {
 		if (!strcmp(word, word_names[w]))
 			break;
 	}
-	if (w == WORD_N)
+	if (w == WORD_N) {
 		return err_set(ST_INPUT, "plan: unknown word '%s'%s", word,
 			       nearest_hint(word, word_names, WORD_N, hint,
 					    sizeof(hint)));
+	}
 	if (*seen & 1u << w)
 		return err_set(ST_INPUT, "plan: '%s' is given twice", word);
 	*seen |= 1u << w;
@@ -260,9 +264,10 @@ enum status plan_parse(const char *text, struct plan *out)
 	if (st)
 		return st;
 	for (w = 0; w < WORD_N; w++) {
-		if (!(seen & 1u << w))
+		if (!(seen & 1u << w)) {
 			return err_set(ST_INPUT, "plan: '%s' is missing",
 				       word_names[w]);
+		}
 	}
 	*out = p;
 	return ST_OK;

@@ -215,15 +215,17 @@ static void add_exchange(struct pass *p, int first, int shared)
 	for (i = 0; i < p->degree; i++)
 		ends_set(p, i, sequential && shared >= 0 ? shared : first);
 	add_path(p, &p->to);
-	for (i = 0; i < p->degree; i++)
+	for (i = 0; i < p->degree; i++) {
 		p->expert[i] = add_expert(p, p->backward ? OP_EXPERT_BWD_DATA :
 					  OP_EXPERT, i);
+	}
 	/* all input gradients first: their exchange waits for them */
 	for (i = 0; p->backward && i < p->degree; i++)
 		p->weight[i] = add_expert(p, OP_EXPERT_BWD_WEIGHT, i);
-	for (i = 0; i < p->degree; i++)
+	for (i = 0; i < p->degree; i++) {
 		ends_set(p, i, sequential && p->backward ? p->weight[i] :
 			 p->expert[i]);
+	}
 	add_path(p, &p->back);
 }
 
@@ -272,9 +274,10 @@ static void add_expert_allreduces(struct pass *p, int shared)
 	int weight = p->weight[p->degree - 1];
 	int copies = layout_expert_copies(l, p->model);
 
-	if (shared >= 0)
+	if (shared >= 0) {
 		add_allreduce(p, OP_ALLREDUCE_GATE, ALLREDUCE_SHARED,
 			      l->dp * l->ep * l->esp, 1, shared);
+	}
 	add_allreduce(p, OP_ALLREDUCE_EXPERT, ALLREDUCE_COPIES, copies,
 		      l->esp, weight);
 	add_allreduce(p, OP_ALLREDUCE_EXPERT, ALLREDUCE_DP, l->dp,
@@ -303,9 +306,10 @@ static enum status check_plan(const struct plan *p)
 		return err_set(ST_INPUT, "plan: 'degree' is '%d/%d', must be "
 			       "in 1..%d", p->degree_forward,
 			       p->degree_backward, PLAN_DEGREE_MAX);
-	if ((unsigned)p->alltoall >= A2A_N)
+	if ((unsigned)p->alltoall >= A2A_N) {
 		return err_set(ST_INPUT, "plan: 'alltoall' is '%d', must be "
 			       "below %d", (int)p->alltoall, A2A_N);
+	}
 	return ST_OK;
 }
 

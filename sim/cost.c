@@ -115,9 +115,10 @@ static enum status make_allreduces(struct cost *c, const struct coll_spec *cs)
 	enum status st = ST_OK;
 	size_t i;
 
-	for (i = 0; !st && i < sizeof(row) / sizeof(row[0]); i++)
+	for (i = 0; !st && i < sizeof(row) / sizeof(row[0]); i++) {
 		st = make_allreduce(c, cs, row[i].which, row[i].group,
 				    row[i].stride, row[i].bytes);
+	}
 	return st;
 }
 
@@ -159,9 +160,10 @@ static void make_loads(struct cost *c)
 	int i, j;
 
 	for (i = 0; i < COST_COLL_N; i++) {
-		for (j = 0; j < c->coll[i].n_steps; j++)
+		for (j = 0; j < c->coll[i].n_steps; j++) {
 			step_load_init(&c->load[i][j], &c->coll[i].step[j],
 				       c->spec.net);
+		}
 	}
 }
 

@@ -86,9 +86,10 @@ static double tiling_time(const struct tiling *t, const struct gpu *g,
 	double waves = t->tiles * split / g->sms;
 	double s = t->flop / rate * ceil(waves) / waves;
 
-	if (split > 1)
+	if (split > 1) {
 		s += 2 * ACCUMULATOR_BYTES * t->outputs * split /
 			(g->hbm_Bps * g->hbm_efficiency);
+	}
 	return s;
 }
 

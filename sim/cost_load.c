@@ -41,9 +41,10 @@ void step_load_init(struct step_load *l, const struct coll_step *s,
 
 	*l = (struct step_load){ .hbm_bytes = 2 * s->busiest_bytes,
 				 .busiest_link = s->busiest_link };
-	if (s->busiest_link >= 0)
+	if (s->busiest_link >= 0) {
 		l->busiest_bytes = s->bound_s *
 			net->capacity_Bps[s->busiest_link];
+	}
 	if (!s->flow)
 		return;
 	l->link_bytes = xcalloc((size_t)net->n_links, sizeof(*l->link_bytes));

@@ -46,13 +46,15 @@ enum status evaluate_plan(const struct scenario *s, const struct plan *p,
 		return st;
 	*out = (struct evaluation){ 0 };
 	st = net_init(&out->net, &s->cluster, NET_EFFECTIVE);
-	if (!st)
+	if (!st) {
 		st = routing_make(&s->routing, &s->model, &p->layout,
 				  cluster_gpus(&s->cluster), &out->routing);
-	if (!st)
+	}
+	if (!st) {
 		st = workload_make(&out->routing, &s->cluster, &s->model,
 				   &p->layout, p->capacity_factor,
 				   &out->workload);
+	}
 	if (!st)
 		st = run_plan(s, p, model, out);
 	if (st)

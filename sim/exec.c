@@ -44,10 +44,11 @@ static void add_links(const struct program *p, const struct cost *c,
 		if (!load)
 			continue;
 		if (!load->link_bytes) {
-			if (load->busiest_link >= 0)
+			if (load->busiest_link >= 0) {
 				bytes[load->busiest_link] +=
 					load->busiest_bytes /
 					p->op[i].n_chunks;
+			}
 			continue;
 		}
 		for (l = 0; l < n_links; l++)
@@ -84,9 +85,10 @@ static void find_links(const struct program *p, const struct cost *c,
 	bytes = xcalloc((size_t)net->n_links + 1, sizeof(*bytes));
 	add_links(p, c, bytes);
 	for (l = 0; l < net->n_links; l++) {
-		if (bytes[l] > 0)
+		if (bytes[l] > 0) {
 			insert_link(r, (struct exec_link){ l, bytes[l] /
 				    (net->capacity_Bps[l] * seconds) });
+		}
 	}
 	free(bytes);
 }

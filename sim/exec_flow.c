@@ -107,9 +107,10 @@ static void start_comm(struct flow_run *f, struct running *r, int lane)
 static void start_compute(struct flow_run *f, struct running *r)
 {
 	r->part_s[PART_FLOWS] = r->total_s;
-	if (r->total_s > 0)
+	if (r->total_s > 0) {
 		r->memory = fmin(1, cost_op_hbm_bytes(f->c, r->o) /
 				 (r->total_s * f->hbm_Bps));
+	}
 }
 
 /* The first part from `part` on that takes time. */

@@ -255,9 +255,10 @@ static void test_expert(void **state)
 	near(one(c, OP_EXPERT_BWD_DATA, 1, 0), 1228800e-9);
 	near(one(c, OP_EXPERT_BWD_WEIGHT, 1, 0), 573440e-9);
 	/* weights are read again for every chunk */
-	for (n = 2; n <= 8; n++)
+	for (n = 2; n <= 8; n++) {
 		assert_true(n * one(c, OP_EXPERT, n, 0) >
 			    one(c, OP_EXPERT, 1, 0));
+	}
 	cost_free(c);
 	fixture_release(&f);
 }
@@ -389,10 +390,11 @@ static void test_algorithms(void **state)
 			m += one(c, OP_COMBINE, 1, i);
 			near(one(c, OP_DISPATCH, 1, i),
 			     one(c, OP_COMBINE_BWD, 1, i));
-			for (n = 2; n < 9; n++)
+			for (n = 2; n < 9; n++) {
 				assert_true(n * one(c, OP_DISPATCH, n, i) >=
 					    one(c, OP_DISPATCH, 1, i) *
 					    (1 - 1e-12));
+			}
 		}
 		near(d, m);
 		cost_free(c);
@@ -425,12 +427,13 @@ static FILE *open_measured(const char *name)
 	const char *src = getenv("srcdir");
 	char path[4096];
 
-	if (shared)
+	if (shared) {
 		snprintf(path, sizeof(path), "%s/data/measured/%s", shared,
 			 name);
-	else
+	} else {
 		snprintf(path, sizeof(path), "%s/../shared/data/measured/%s",
 			 src ? src : ".", name);
+	}
 	return fopen(path, "r");
 }
 

@@ -231,9 +231,10 @@ static void random_cost(struct cost *c)
 		c->step[k].flow_s = 1e-6 * (rand() % 1000);
 		c->step[k].fixed_s = 1e-6 * (rand() % 10);
 		c->step[k].copy_s = 1e-6 * (rand() % 3) * (rand() % 100);
-		for (l = 0; l < LINKS; l++)
+		for (l = 0; l < LINKS; l++) {
 			c->bytes[k][l] = c->step[k].flow_s * (rand() % 101) /
 				100;
+		}
 		c->load[k].hbm_bytes = c->step[k].flow_s / 5;
 	}
 }

@@ -191,9 +191,10 @@ static void run_cases(double factor, enum routing_kind kind, double skew)
 		s.routing.kind = kind;
 		s.routing.skew = skew;
 		for (l = 0; l < 3; l++) {
-			for (a = 0; a < A2A_N; a++)
+			for (a = 0; a < A2A_N; a++) {
 				run_case(&s, layouts[l], factor,
 					 (enum a2a_alg)a);
+			}
 		}
 		scenario_release(&s);
 	}

@@ -234,6 +234,11 @@ bool fair_next(struct fair *f, double until_s, const int **done_p,
 	return true;
 }
 
+void fair_set_merge(struct fair *f, double merge_s)
+{
+	f->merge_s = merge_s;
+}
+
 double fair_now(const struct fair *f)
 {
 	return f->now;

@@ -72,8 +72,10 @@ static void cost_init(struct cost *c)
 	c->net.cluster.gpu.hbm_efficiency = 1;
 	c->net.cluster.gpu.sms = 10;
 	c->net.cluster.gpu.comm_sms = 2;
-	for (i = 0; i < OP_KIND_N; i++)
+	for (i = 0; i < OP_KIND_N; i++) {
 		c->load[i].link_bytes = c->bytes[i];
+		c->step[i].ll_fixed_s = INFINITY;
+	}
 }
 
 /* A chunk of n takes `s`. */

@@ -206,7 +206,7 @@ static bool can_meet(const struct flow_run *f, int lane)
 {
 	const struct running *r = &f->lane[lane];
 
-	if (!in_flows(r) || !exec_pool_takes(r->step))
+	if (!in_flows(r) || !exec_live_takes(r->step))
 		return false;
 	return r->pooled ? exec_pool_has(f->pool, lane) :
 		r->left_s > LEFT_MIN_S;
@@ -301,26 +301,24 @@ static void meet(struct flow_run *f)
 static void run_pool(struct flow_run *f)
 {
 	double until_s = INFINITY;
-	uint64_t last_ps = UINT64_MAX, end;
 	struct evq_event e;
 	unsigned set;
+	uint64_t end;
 	int lane;
 
 	if (!exec_pool_has(f->pool, LANE_INTRA) &&
 	    !exec_pool_has(f->pool, LANE_INTER))
 		return;
-	if (evq_peek(f->q, &e)) {
-		last_ps = e.time_ps;
-		until_s = pool_time(f, last_ps);
-	}
+	if (evq_peek(f->q, &e))
+		until_s = pool_time(f, e.time_ps);
 	set = exec_pool_run(f->pool, until_s);
 	for (lane = 0; lane < LANE_N; lane++) {
 		if (!(set & 1u << lane))
 			continue;
 		end = f->at_ps + ps_from_s(fmax(0, exec_pool_finish(f->pool,
 						lane) - f->at_s) / f->speed);
-		end = end < f->now_ps ? f->now_ps : end;
-		evq_push(f->q, end < last_ps ? end : last_ps, (uint64_t)lane);
+		evq_push(f->q, end > f->now_ps ? end : f->now_ps,
+			 (uint64_t)lane);
 	}
 }
 

@@ -2,35 +2,42 @@
 #include "sim/exec_pool.h"
 
 #include "base/mem.h"
-#include "sim/fair.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
-/* An exchange whose flows start and finish. */
-struct member {
+/* Someone joins, or members are done. */
+struct action {
+	unsigned done;		/* set of members; 0: `who` joins */
+	int who;
 	const struct coll_step *s;
 	double factor;
-	int left;		/* flows that have not finished */
-	int round, open;	/* rounds: which one; flows of it not done */
-	int *next, *end;	/* window: flows of each source, [n_ranks] */
-	double finish_s;
+	/* joins: when; done: the first completion that merged with theirs */
+	double at_s;
+	double finish_s[EXEC_LIVE_MAX];	/* done */
 };
 
-/* Which flow of which member a flow of the engine is. */
-struct origin {
-	int who, flow;
+struct session {
+	struct action *a;
+	size_t n, cap;
 };
 
 struct exec_pool {
 	const struct net *net;
-	struct fair *fair;
-	struct member member[EXEC_POOL_MAX];
-	struct origin *origin;
-	size_t n_origins, cap_origins;
-	int *done;		/* fair_start() may move the engine's list */
-	size_t cap_done;
+	struct session *old;	/* each went through the engine */
+	size_t n_old, cap_old;
+	struct session now;
+	/*
+	 * Without an engine, `now` is the beginning of old[guide], which says
+	 * how it goes on.
+	 */
+	struct exec_live *live;
+	size_t guide;
+	double now_s;
+	unsigned members;
+	double finish_s[EXEC_LIVE_MAX];
+	int solved;
 };
 
 struct exec_pool *exec_pool_new(const struct net *net)
@@ -38,213 +45,191 @@ struct exec_pool *exec_pool_new(const struct net *net)
 	struct exec_pool *p = xcalloc(1, sizeof(*p));
 
 	p->net = net;
-	p->fair = fair_new(net->n_links, net->capacity_Bps, 0);
 	return p;
-}
-
-static void member_release(struct member *m)
-{
-	free(m->next);
-	free(m->end);
-	m->next = m->end = NULL;
 }
 
 void exec_pool_free(struct exec_pool *p)
 {
-	int i;
+	size_t i;
 
 	if (!p)
 		return;
-	for (i = 0; i < EXEC_POOL_MAX; i++)
-		member_release(&p->member[i]);
-	fair_free(p->fair);
-	free(p->origin);
-	free(p->done);
+	for (i = 0; i < p->n_old; i++)
+		free(p->old[i].a);
+	free(p->old);
+	free(p->now.a);
+	exec_live_free(p->live);
 	free(p);
 }
 
 void exec_pool_reset(struct exec_pool *p)
 {
-	int i;
-
-	for (i = 0; i < EXEC_POOL_MAX; i++) {
-		member_release(&p->member[i]);
-		p->member[i] = (struct member){ 0 };
+	assert(!p->members);
+	if (p->live) {
+		p->old = array_grow(p->old, &p->cap_old, p->n_old + 1,
+				    sizeof(*p->old));
+		p->old[p->n_old++] = p->now;
+		p->now = (struct session){ 0 };
+		exec_live_free(p->live);
+		p->live = NULL;
 	}
-	fair_free(p->fair);
-	p->fair = fair_new(p->net->n_links, p->net->capacity_Bps, 0);
-	p->n_origins = 0;
+	p->now.n = 0;
+	p->now_s = 0;
 }
 
-bool exec_pool_takes(const struct coll_step *s)
+static void append(struct session *s, const struct action *a)
 {
-	return s->flow && s->n_flows > 0 && s->n_flows <= EXEC_POOL_FLOWS_MAX;
+	s->a = array_grow(s->a, &s->cap, s->n + 1, sizeof(*s->a));
+	s->a[s->n++] = *a;
 }
 
-static void start_flow(struct exec_pool *p, int who, int i)
+/* Of members that are done the joins before say all. */
+static bool same_action(const struct action *a, const struct action *b)
 {
-	const struct member *m = &p->member[who];
-	const struct coll_flow *f = &m->s->flow[i];
-	struct route r;
-	int id;
-
-	net_route(p->net, f->src, f->dst, &r);
-	id = fair_start(p->fair, r.link, r.n, f->bytes * m->factor, INFINITY);
-	assert((size_t)id == p->n_origins);
-	p->origin = array_grow(p->origin, &p->cap_origins, p->n_origins + 1,
-			       sizeof(*p->origin));
-	p->origin[p->n_origins++] = (struct origin){ who, i };
+	return a->done == b->done && a->at_s == b->at_s &&
+	       (a->done || (a->who == b->who && a->s == b->s &&
+			    a->factor == b->factor));
 }
 
-/* The next round that has flows. */
-static void start_round(struct exec_pool *p, int who)
+static bool begins_with(const struct session *s, const struct session *head)
 {
-	struct member *m = &p->member[who];
-	int i, begin, end;
+	size_t i;
 
-	do {
-		begin = m->s->round_begin[m->round++];
-		end = m->s->round_begin[m->round];
-	} while (begin == end);
-	m->open = end - begin;
-	for (i = begin; i < end; i++)
-		start_flow(p, who, i);
-}
-
-static bool start_next(struct exec_pool *p, int who, int source)
-{
-	struct member *m = &p->member[who];
-
-	if (m->next[source] >= m->end[source])
+	if (s->n < head->n)
 		return false;
-	start_flow(p, who, m->next[source]++);
+	for (i = 0; i < head->n; i++) {
+		if (!same_action(&s->a[i], &head->a[i]))
+			return false;
+	}
 	return true;
 }
 
-static void start_window(struct exec_pool *p, int who)
+static bool find_guide(struct exec_pool *p)
 {
-	struct member *m = &p->member[who];
-	size_t n = (size_t)p->net->n_ranks;
-	int i, r;
-
-	m->next = xcalloc(n, sizeof(*m->next));
-	m->end = xcalloc(n, sizeof(*m->end));
-	for (i = m->s->n_flows - 1; i >= 0; i--) {
-		r = m->s->flow[i].src;
-		if (!m->end[r])
-			m->end[r] = i + 1;
-		m->next[r] = i;
+	for (p->guide = 0; p->guide < p->n_old; p->guide++) {
+		if (begins_with(&p->old[p->guide], &p->now))
+			return true;
 	}
-	for (r = 0; r < p->net->n_ranks; r++) {
-		for (i = 0; i < m->s->window; i++) {
-			if (!start_next(p, who, r))
-				break;
-		}
-	}
+	return false;
 }
 
-static void set_merge(struct exec_pool *p)
+/* The engine as it would be had it run the session from its start. */
+static void go_live(struct exec_pool *p)
 {
-	double merge = INFINITY;
-	int i;
+	double first_s;
+	size_t i;
 
-	for (i = 0; i < EXEC_POOL_MAX; i++) {
-		const struct member *m = &p->member[i];
+	p->live = exec_live_new(p->net);
+	p->solved++;
+	for (i = 0; i < p->now.n; i++) {
+		const struct action *a = &p->now.a[i];
 
-		if (m->left > 0)
-			merge = fmin(merge, m->factor * m->s->merge_s);
+		if (a->done) {
+			unsigned set = exec_live_run(p->live, a->at_s,
+						     &first_s);
+
+			assert(set == a->done);
+			(void)set;
+		} else {
+			exec_live_run(p->live, a->at_s, &first_s);
+			exec_live_join(p->live, a->who, a->s, a->factor);
+		}
 	}
-	fair_set_merge(p->fair, isinf(merge) ? 0 : merge);
 }
 
 void exec_pool_join(struct exec_pool *p, int who, const struct coll_step *s,
 		    double factor)
 {
-	struct member *m = &p->member[who];
+	const struct action a = { .who = who, .s = s, .factor = factor,
+				  .at_s = p->now_s };
+
+	assert(!(p->members & 1u << who));
+	append(&p->now, &a);
+	p->members |= 1u << who;
+	if (p->live) {
+		exec_live_join(p->live, who, s, factor);
+		return;
+	}
+	if (!find_guide(p))
+		go_live(p);
+}
+
+/* Members are done: as the engine or an earlier session says. */
+static unsigned take_done(struct exec_pool *p, const struct action *a)
+{
 	int i;
 
-	assert(m->left == 0 && exec_pool_takes(s) && factor > 0);
-	member_release(m);
-	*m = (struct member){ .s = s, .factor = factor, .left = s->n_flows };
-	if (s->n_rounds > 0) {
-		start_round(p, who);
-	} else if (s->window > 0) {
-		start_window(p, who);
-	} else {
-		for (i = 0; i < s->n_flows; i++)
-			start_flow(p, who, i);
+	append(&p->now, a);
+	p->members &= ~a->done;
+	for (i = 0; i < EXEC_LIVE_MAX; i++) {
+		if (!(a->done & 1u << i))
+			continue;
+		p->finish_s[i] = a->finish_s[i];
+		p->now_s = fmax(p->now_s, a->finish_s[i]);
 	}
-	set_merge(p);
+	return a->done;
 }
 
-static void finish_flow(struct exec_pool *p, int id)
+static unsigned run_live(struct exec_pool *p, double until_s)
 {
-	const struct origin o = p->origin[id];
-	struct member *m = &p->member[o.who];
+	struct action a = { 0 };
+	int i;
 
-	m->finish_s = fmax(m->finish_s, fair_finish(p->fair, id));
-	if (--m->left == 0)
-		return;
-	if (m->s->n_rounds > 0) {
-		if (--m->open == 0)
-			start_round(p, o.who);
-	} else if (m->s->window > 0) {
-		start_next(p, o.who, m->s->flow[o.flow].src);
+	a.done = exec_live_run(p->live, until_s, &a.at_s);
+	if (!a.done) {
+		if (isfinite(until_s))
+			p->now_s = fmax(p->now_s, until_s);
+		return 0;
 	}
-}
-
-/* Returns the members that are done with these flows. */
-static unsigned finish_flows(struct exec_pool *p, const int *done, int n)
-{
-	unsigned set = 0;
-	int i, who;
-
-	p->done = array_grow(p->done, &p->cap_done, (size_t)n,
-			     sizeof(*p->done));
-	for (i = 0; i < n; i++)
-		p->done[i] = done[i];
-	for (i = 0; i < n; i++) {
-		who = p->origin[p->done[i]].who;
-		finish_flow(p, p->done[i]);
-		if (!p->member[who].left)
-			set |= 1u << who;
+	for (i = 0; i < EXEC_LIVE_MAX; i++) {
+		if (a.done & 1u << i)
+			a.finish_s[i] = exec_live_finish(p->live, i);
 	}
-	if (set)
-		set_merge(p);
-	return set;
+	return take_done(p, &a);
 }
 
 unsigned exec_pool_run(struct exec_pool *p, double until_s)
 {
-	const int *done;
-	unsigned set;
-	int n;
+	const struct session *g;
+	struct action next;
 
-	while (fair_next(p->fair, until_s, &done, &n) && n > 0) {
-		set = finish_flows(p, done, n);
-		if (set)
-			return set;
+	if (!p->members) {
+		if (isfinite(until_s))
+			p->now_s = fmax(p->now_s, until_s);
+		return 0;
 	}
-	return 0;
+	if (p->live)
+		return run_live(p, until_s);
+	g = &p->old[p->guide];
+	assert(p->now.n < g->n);	/* all are done where it ends */
+	next = g->a[p->now.n];
+	if (until_s < next.at_s || (until_s == next.at_s && !next.done)) {
+		p->now_s = fmax(p->now_s, until_s);
+		return 0;
+	}
+	if (next.done)
+		return take_done(p, &next);
+	go_live(p);
+	return run_live(p, until_s);
 }
 
 double exec_pool_now(const struct exec_pool *p)
 {
-	return fair_now(p->fair);
+	return p->now_s;
 }
 
 bool exec_pool_has(const struct exec_pool *p, int who)
 {
-	return p->member[who].left > 0;
+	return p->members & 1u << who;
 }
 
 double exec_pool_finish(const struct exec_pool *p, int who)
 {
-	assert(p->member[who].s && !p->member[who].left);
-	return p->member[who].finish_s;
+	assert(!exec_pool_has(p, who));
+	return p->finish_s[who];
 }
 
-double exec_pool_link_bytes(const struct exec_pool *p, int link)
+int exec_pool_solved(const struct exec_pool *p)
 {
-	return fair_link_bytes(p->fair, link);
+	return p->solved;
 }

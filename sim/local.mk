@@ -23,6 +23,7 @@ libsim_a_SOURCES += %D%/memory.c %D%/evaluate.c
 libsim_a_SOURCES += %D%/exec.c %D%/exec.h %D%/exec_int.h
 libsim_a_SOURCES += %D%/exec_lane.c %D%/exec_flow.c
 libsim_a_SOURCES += %D%/exec_pool.c %D%/exec_pool.h
+libsim_a_SOURCES += %D%/exec_live.c %D%/exec_live.h
 libsim_a_SOURCES += %D%/exec_share.c %D%/exec_share.h
 libsim_a_SOURCES += %D%/search.c %D%/search.h
 libsim_a_SOURCES += %D%/search_list.c %D%/search_list.h

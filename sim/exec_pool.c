@@ -104,10 +104,19 @@ static bool begins_with(const struct session *s, const struct session *head)
 	return true;
 }
 
-static bool find_guide(struct exec_pool *p)
+/* Does the old session say what happens up to until_s? */
+static bool can_guide(const struct exec_pool *p, size_t i, double until_s)
+{
+	const struct session *s = &p->old[i];
+
+	return begins_with(s, &p->now) && s->n > p->now.n &&
+	       (s->a[p->now.n].done || until_s <= s->a[p->now.n].at_s);
+}
+
+static bool find_guide(struct exec_pool *p, double until_s)
 {
 	for (p->guide = 0; p->guide < p->n_old; p->guide++) {
-		if (begins_with(&p->old[p->guide], &p->now))
+		if (can_guide(p, p->guide, until_s))
 			return true;
 	}
 	return false;
@@ -150,7 +159,7 @@ void exec_pool_join(struct exec_pool *p, int who, const struct coll_step *s,
 		exec_live_join(p->live, who, s, factor);
 		return;
 	}
-	if (!find_guide(p))
+	if (!find_guide(p, p->now_s))
 		go_live(p);
 }
 
@@ -190,8 +199,7 @@ static unsigned run_live(struct exec_pool *p, double until_s)
 
 unsigned exec_pool_run(struct exec_pool *p, double until_s)
 {
-	const struct session *g;
-	struct action next;
+	const struct action *next;
 
 	if (!p->members) {
 		if (isfinite(until_s))
@@ -200,17 +208,15 @@ unsigned exec_pool_run(struct exec_pool *p, double until_s)
 	}
 	if (p->live)
 		return run_live(p, until_s);
-	g = &p->old[p->guide];
-	assert(p->now.n < g->n);	/* all are done where it ends */
-	next = g->a[p->now.n];
-	if (until_s < next.at_s || (until_s == next.at_s && !next.done)) {
-		p->now_s = fmax(p->now_s, until_s);
-		return 0;
+	if (!can_guide(p, p->guide, until_s) && !find_guide(p, until_s)) {
+		go_live(p);
+		return run_live(p, until_s);
 	}
-	if (next.done)
-		return take_done(p, &next);
-	go_live(p);
-	return run_live(p, until_s);
+	next = &p->old[p->guide].a[p->now.n];
+	if (next->done && next->at_s <= until_s)
+		return take_done(p, next);
+	p->now_s = fmax(p->now_s, until_s);
+	return 0;
 }
 
 double exec_pool_now(const struct exec_pool *p)

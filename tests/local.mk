@@ -171,3 +171,7 @@ shell_tests += %D%/t2000-readme.sh
 bench_programs += tests/bench/bench_coll
 tests_bench_bench_coll_SOURCES = %D%/bench/bench_coll.c
 tests_bench_bench_coll_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_exec_pool
+tests_unit_test_exec_pool_SOURCES = %D%/unit/test_exec_pool.c
+tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)

@@ -115,7 +115,7 @@ static void test_certificate(void **state)
 {
 	struct scenario s;
 	struct net net;
-	struct coll_flow f[8];
+	struct coll_flow f[16];
 	int i, k, n, sure = 0, later = 0;
 	double bound, want;
 
@@ -125,11 +125,11 @@ static void test_certificate(void **state)
 				       0), ST_OK);
 	assert_int_equal(net_init(&net, &s.cluster, NET_EFFECTIVE), ST_OK);
 	for (i = 0; i < 5000; i++) {
-		n = 1 + rand() % 8;
+		n = 1 + rand() % 16;
 		for (k = 0; k < n; k++) {
 			f[k].src = rand() % 4;
 			f[k].dst = (f[k].src + 1 + rand() % 3) % 4;
-			f[k].bytes = 1e9 * (1 + rand() % 2);
+			f[k].bytes = 1e9 * (1 + rand() % 4);
 		}
 		bound = busiest(&net, f, n);
 		want = flow_by_flow(&net, f, n);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Levels computed per link of a component before its order is given up. */
-#define GIVE_UP 8
+#define GIVE_UP 64
 #define GIVE_UP_MIN 64
 
 void fair_link_sync(const struct fair *f, struct fair_link *l)

@@ -19,3 +19,6 @@ endif
 unit_tests += tests/unit/test_fair
 tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
 tests_unit_test_fair_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_symmetry
+tests_unit_test_symmetry_SOURCES = %D%/unit/test_symmetry.c
+tests_unit_test_symmetry_LDADD = $(UNIT_LIBS)

@@ -8,8 +8,9 @@
  * its own bound). When a flow finishes or starts, rates change. Finish times
  * are exact up to rounding (relative 1e-9), with `merge` = 0.
  *
- * merge > 0 (seconds): completions up to that far apart are handled at one
- * time: rates stay as they are from the first to the last of them, each
+ * merge > 0 (seconds): completions up to that far apart (and no more than 1 %
+ * of the time so far, so that what ends early is not blurred) are handled at
+ * one time: rates stay as they are from the first to the last of them, each
  * finish time is the exact one under those rates, and the freed bandwidth is
  * given out at the end of the window. No byte is lost and no link is over
  * its capacity. fair_merge_error() bounds what this costs in makespan.

@@ -42,11 +42,11 @@ static double sum_of(const double *restrict val, const int32_t *restrict o,
 	double a = 0, b = 0, c = 0, d = 0;
 	int i = 0;
 
-	for (; i + 4 <= n; i += 4) {
-		a += val[o[i]];
-		b += val[o[i + 1]];
-		c += val[o[i + 2]];
-		d += val[o[i + 3]];
+	for (; i + 8 <= n; i += 8) {
+		a += val[o[i]] + val[o[i + 4]];
+		b += val[o[i + 1]] + val[o[i + 5]];
+		c += val[o[i + 2]] + val[o[i + 6]];
+		d += val[o[i + 3]] + val[o[i + 7]];
 	}
 	for (; i < n; i++) {
 		a += val[o[i]];

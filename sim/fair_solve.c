@@ -48,6 +48,13 @@ static double sum_of(const double *restrict val, const int32_t *restrict o,
 		c += val[o[i + 2]] + val[o[i + 6]];
 		d += val[o[i + 3]] + val[o[i + 7]];
 	}
+	if (i + 4 <= n) {
+		a += val[o[i]];
+		b += val[o[i + 1]];
+		c += val[o[i + 2]];
+		d += val[o[i + 3]];
+		i += 4;
+	}
 	for (; i < n; i++) {
 		a += val[o[i]];
 	}
@@ -61,7 +68,7 @@ static double rest_of(struct fair *f, int link, int *held_p)
 	double sum = 0;
 	int held = 0;
 
-	for (size_t k = 0; k < l->n_pieces; k++) {
+	for (size_t k = 0, n = l->n_pieces; k < n; k++) {
 		struct fair_piece *p = &f->pieces[l->pieces[k]];
 
 		if (p->n == 0) {

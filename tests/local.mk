@@ -171,3 +171,6 @@ shell_tests += %D%/t2000-readme.sh
 bench_programs += tests/bench/bench_coll
 tests_bench_bench_coll_SOURCES = %D%/bench/bench_coll.c
 tests_bench_bench_coll_LDADD = $(UNIT_LIBS)
+bench_programs += tests/bench/bench_plan
+tests_bench_bench_plan_SOURCES = %D%/bench/bench_plan.c
+tests_bench_bench_plan_LDADD = $(UNIT_LIBS)

@@ -408,12 +408,13 @@ out:
 enum status cmd_alltoall(int argc, char **argv)
 {
 	struct alltoall_opts o = { .op = &ops[0], .min_bytes = MIN_DEFAULT,
-			  .max_bytes = MAX_DEFAULT,
 			  .factor = FACTOR_DEFAULT };
 	struct scenario s;
 	enum status st;
 
 	st = cli_parse(&argp, argc, argv, &o);
+	if (o.max_bytes == 0)	/* not given */
+		o.max_bytes = fmax(o.min_bytes, MAX_DEFAULT);
 	if (!st)
 		st = check_opts(&o);
 	if (!st)

@@ -45,7 +45,7 @@ struct curve curve_make(double a, double b, double c, enum curve_source src);
 /* Seconds for n units, n >= 0. */
 double curve_eval(const struct curve *f, double n);
 
-/* f + g, pointwise. */
+/* f + g, pointwise; the source of a result is the less trusted of the two. */
 bool curve_add(const struct curve *f, const struct curve *g,
 	       struct curve *out);
 
@@ -61,7 +61,8 @@ bool curve_min(const struct curve *f, const struct curve *g,
 
 /*
  * Smallest n > lo with f(n) = g(n), for two curves with c = 0; negative when
- * they do not meet: the size threshold between two protocols.
+ * they do not meet: the size threshold between two protocols. A jump across
+ * each other is no meeting.
  */
 double curve_intersect(const struct curve *f, const struct curve *g,
 		       double lo);

@@ -8,7 +8,7 @@
 /*
  * The entry of names[0..n) with the smallest edit distance (insert, delete,
  * replace, swap neighbours) to `word`; NULL when none is within a third of
- * the word's length (at least 2). Ties: the first.
+ * the word's length (at least 2) or shares a letter with it. Ties: the first.
  */
 const char *nearest_name(const char *word, const char *const *names,
 			 size_t n);

@@ -3,8 +3,9 @@
  * Output files that are whole or absent: write to a temporary name in the
  * same directory, rename on success. A run that fails or is interrupted
  * leaves no half-written file: outfile_abort() removes the temporary, and so
- * does the handler that outfile_on_signal() installs for SIGINT, SIGTERM and
- * SIGHUP.
+ * does the handler that outfile_on_signal() installs for SIGINT, SIGTERM,
+ * SIGHUP and SIGPIPE (unless they are ignored). A device or pipe cannot be
+ * replaced and is written in place; a symbolic link stays one.
  *
  *	struct outfile f;
  *
@@ -39,8 +40,8 @@ enum status outfile_write(const char *path, const char *text, size_t len);
 enum status outfile_mkdir(const char *path);
 
 /*
- * The whole regular file (NUL-terminated, free() it); refused when larger
- * than `max` bytes, a directory, or unreadable.
+ * The whole regular file (NUL-terminated, free() it); refused (ST_INPUT)
+ * when larger than `max` bytes, a directory, or unreadable.
  */
 enum status infile_read(const char *path, size_t max, char **text_p,
 			size_t *len_p);

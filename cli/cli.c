@@ -112,6 +112,15 @@ enum status cli_load(const struct cli_common *c, struct scenario *s)
 	return scenario_load(s, c->input, c->sets, c->n_sets);
 }
 
+enum status cli_load_cluster(const struct cli_common *c, struct scenario *s)
+{
+	enum status st = cli_need_input(c, "scenario file");
+
+	if (st)
+		return st;
+	return scenario_load_cluster(s, c->input, c->sets, c->n_sets);
+}
+
 error_t cli_quantity(const char *option, const char *text, int unit_kind,
 		     double *value_p)
 {

@@ -69,8 +69,9 @@ error_t cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 enum status cli_need_input(const struct cli_common *c, const char *what);
 void cli_common_release(struct cli_common *c);
 
-/* Loads the scenario of the common options. */
+/* Loads the scenario of the common options; its cluster alone. */
 enum status cli_load(const struct cli_common *c, struct scenario *s);
+enum status cli_load_cluster(const struct cli_common *c, struct scenario *s);
 
 /* Numbers of options: quantity with unit; ST_INPUT naming the option. */
 error_t cli_quantity(const char *option, const char *text, int unit_kind,

@@ -1,9 +1,345 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* moecast simulate: one plan in virtual time. */
+#include "base/buf.h"
+#include "base/outfile.h"
+#include "base/units.h"
 #include "cli/cli.h"
+#include "cli/fill.h"
+#include "reports/table.h"
+#include "reports/trace.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PLAN_FILE_MAX 65536	/* bytes: a plan is one line */
+#define LINKS_SHOWN 5
+
+struct opts {
+	struct cli_common common;
+	const char *plan, *trace;
+	enum exec_model model;
+};
+
+static const struct argp_option options[] = {
+	{ "plan", 'p', "PLAN", 0,
+	  "the plan as one line, or a file that holds it, as 'moecast plan "
+	  "-o' writes it (default: the first layout that the scenario "
+	  "allows, one chunk, flat, dropless, where search: names no single "
+	  "value)", 0 },
+	{ "trace", 't', "FILE.json", 0,
+	  "write a Chrome/Perfetto trace of the lanes", 0 },
+	{ "model", 'm', "lane|flow", 0,
+	  "lane: ops do not slow one another down; flow: they share links, "
+	  "memory and SMs (default)", 0 },
+	{ 0 },
+};
+
+static error_t parse_model(const char *arg, enum exec_model *out)
+{
+	if (!strcmp(arg, "lane")) {
+		*out = EXEC_LANE;
+	} else if (!strcmp(arg, "flow")) {
+		*out = EXEC_FLOW;
+	} else {
+		return cli_usage("--model: '%s' must be 'lane' or 'flow'",
+				 arg);
+	}
+	return 0;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct opts *o = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &o->common;
+		return 0;
+	case 'p':
+		o->plan = arg;
+		return 0;
+	case 't':
+		o->trace = arg;
+		return 0;
+	case 'm':
+		return parse_model(arg, &o->model);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child children[] = { { &cli_common_argp, 0, NULL, 0 },
+					      { 0 } };
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "SCENARIO",
+	.doc = "Runs one plan of a scenario in virtual time.",
+	.children = children,
+};
+
+/* ---- the plan ---- */
+
+static enum status read_plan_file(const char *path, struct plan *out)
+{
+	char *text;
+	size_t len;
+	enum status st = infile_read(path, PLAN_FILE_MAX, &text, &len);
+
+	if (st)
+		return st;
+	st = plan_parse(text, out);
+	free(text);
+	return st ? err_prefix(st, "%s", path) : ST_OK;
+}
+
+/* The one algorithm that the scenario names, else flat. */
+static enum a2a_alg single_alg(unsigned mask)
+{
+	int i;
+
+	for (i = 0; i < A2A_N; i++) {
+		if (mask == 1u << i)
+			return (enum a2a_alg)i;
+	}
+	return A2A_FLAT;
+}
+
+static enum status default_plan(const struct scenario *s, struct plan *out)
+{
+	const struct search_space *x = &s->search;
+	struct layout *layout;
+	int n, degree = x->degree.n == 1 ? x->degree.v[0] : 1;
+	enum status st = layout_enumerate(s, &layout, &n);
+
+	if (st)
+		return st;
+	*out = (struct plan){
+		.layout = layout[0],
+		.alltoall = single_alg(x->alltoall_mask),
+		.degree_forward = degree,
+		.degree_backward = degree,
+		.capacity_factor = x->capacity.n == 1 ? x->capacity.v[0] : 0,
+		.technique_mask = x->technique_mask,
+	};
+	free(layout);
+	return ST_OK;
+}
+
+/* Plans are NAME=VALUE words; "./a=b" is a file. */
+static bool is_line(const char *text)
+{
+	size_t name = strcspn(text, "=/");
+
+	return text[name] == '=';
+}
+
+static enum status get_plan(const struct opts *o, const struct scenario *s,
+			    struct plan *out)
+{
+	if (!o->plan)
+		return default_plan(s, out);
+	return is_line(o->plan) ? plan_parse(o->plan, out) :
+		read_plan_file(o->plan, out);
+}
+
+/* ---- output ---- */
+
+static char *plan_line(const struct plan *p)
+{
+	struct buf b = { 0 };
+
+	plan_print(p, &b);
+	return buf_take(&b);
+}
+
+static json_t *json_memory(const struct memory_use *m)
+{
+	return json_pack("{s:f, s:f, s:f, s:f, s:f}",
+			 "parameters_bytes", m->parameters,
+			 "gradients_bytes", m->gradients,
+			 "optimizer_bytes", m->optimizer,
+			 "activations_bytes", m->activations,
+			 "buffers_bytes", m->buffers);
+}
+
+static enum status print_json(const struct opts *o, const struct plan *p,
+			      const struct evaluation *e)
+{
+	const struct exec_result *x = &e->exec;
+	char *text = plan_line(p);
+	json_t *root = json_pack(
+		"{s:s, s:s, s:o, s:s, s:f, s:f, s:f, s:o, s:o, s:o, s:I, "
+		"s:f, s:f, s:f, s:o}",
+		"schema", "moecast.simulate/1",
+		"plan", text,
+		"knobs", json_knobs(p),
+		"model", o->model == EXEC_FLOW ? "flow" : "lane",
+		"time_s", s_from_ps(x->time_ps),
+		"forward_s", s_from_ps(x->forward_ps),
+		"backward_s", s_from_ps(x->time_ps - x->forward_ps),
+		"breakdown", json_breakdown(x),
+		"lanes", json_lanes(x),
+		"links", json_links(&e->net, x),
+		"events", (json_int_t)x->events,
+		"drop_fraction", e->workload.drop_fraction,
+		"padding_fraction", e->workload.padding_fraction,
+		"memory_bytes", e->memory.total,
+		"memory", json_memory(&e->memory));
+
+	free(text);
+	return cli_print_json(root);
+}
+
+static void print_head(const struct plan *p, const struct evaluation *e,
+		       struct buf *out)
+{
+	const struct exec_result *x = &e->exec;
+	char all[UNIT_TEXT_MAX], fwd[UNIT_TEXT_MAX], bwd[UNIT_TEXT_MAX];
+	char mem[UNIT_TEXT_MAX];
+	char *plan = plan_line(p);
+
+	text_wrap(out, "Plan      ", plan, TABLE_WIDTH);
+	buf_addf(out, "Time      %s a layer: forward %s, backward %s\n",
+		 unit_human(s_from_ps(x->time_ps), U_TIME, all, sizeof(all)),
+		 unit_human(s_from_ps(x->forward_ps), U_TIME, fwd,
+			    sizeof(fwd)),
+		 unit_human(s_from_ps(x->time_ps - x->forward_ps), U_TIME,
+			    bwd, sizeof(bwd)));
+	buf_addf(out, "Memory    %s per GPU\n",
+		 unit_human(e->memory.total, U_BYTES, mem, sizeof(mem)));
+	buf_addf(out, "Capacity  %.2f %% of the copies drop, %.2f %% of the "
+		 "slots are padding\n\n", 100 * e->workload.drop_fraction,
+		 100 * e->workload.padding_fraction);
+	free(plan);
+}
+
+static void add_row(struct table *t, const char *name, double value,
+		    double share)
+{
+	table_text(t, name);
+	table_value(t, value);
+	table_value(t, share);
+	table_value(t, share);
+}
+
+static void print_ops(const struct exec_result *x, struct buf *out)
+{
+	static const struct table_column columns[] = {
+		{ "op", TABLE_TEXT, 0, 0 },
+		{ "time", TABLE_TIME, 0, 0 },
+		{ "of all", TABLE_PERCENT, 0, 0 },
+		{ "", TABLE_BAR, TABLE_LEFT, 20 },
+	};
+	struct table t;
+	int i;
+
+	table_init(&t, columns, 4);
+	for (i = 0; i < OP_KIND_N; i++) {
+		if (x->kind_ps[i]) {
+			add_row(&t, op_kind_name((enum op_kind)i),
+				s_from_ps(x->kind_ps[i]),
+				(double)x->kind_ps[i] / (double)x->time_ps);
+		}
+	}
+	for (i = 0; i < LANE_N; i++) {
+		add_row(&t, lane_name((enum lane)i),
+			s_from_ps(x->lane_busy_ps[i]),
+			(double)x->lane_busy_ps[i] / (double)x->time_ps);
+	}
+	table_print(&t, out, 0, TABLE_WIDTH);
+	table_release(&t);
+}
+
+static void print_links(const struct net *net, const struct exec_result *x,
+			struct buf *out)
+{
+	static const struct table_column columns[] = {
+		{ "busiest links", TABLE_TEXT, 0, 0 },
+		{ "busy", TABLE_PERCENT, 0, 0 },
+		{ "", TABLE_BAR, TABLE_LEFT, 20 },
+	};
+	struct table t;
+	char name[128];
+	int i;
+
+	if (!x->n_links)
+		return;
+	table_init(&t, columns, 3);
+	for (i = 0; i < x->n_links && i < LINKS_SHOWN; i++) {
+		table_text(&t, net_link_name(net, x->link[i].link, name,
+					     sizeof(name)));
+		table_value(&t, x->link[i].utilisation);
+		table_value(&t, x->link[i].utilisation);
+	}
+	buf_puts(out, "\n");
+	table_print(&t, out, 0, TABLE_WIDTH);
+	table_release(&t);
+}
+
+static enum status print_text(const struct plan *p, const struct evaluation *e)
+{
+	struct buf b = { 0 };
+
+	print_head(p, e, &b);
+	print_ops(&e->exec, &b);
+	print_links(&e->net, &e->exec, &b);
+	fputs(buf_str(&b), stdout);
+	buf_release(&b);
+	return ST_OK;
+}
+
+static enum status write_trace(const char *path, const struct plan *p,
+			       const struct evaluation *e)
+{
+	struct report_op *op = fill_ops(&e->program, &e->exec);
+	struct trace *t = trace_new();
+	char *text = plan_line(p);
+	enum status st;
+
+	trace_note(t, "plan", text);
+	trace_add_ops(t, op, e->program.n_ops);
+	st = trace_write(t, path);
+	free(text);
+	trace_free(t);
+	free(op);
+	return st;
+}
+
+static enum status simulate(const struct opts *o, const struct scenario *s)
+{
+	struct evaluation e;
+	struct plan p;
+	enum status st = get_plan(o, s, &p);
+
+	if (st)
+		return st;
+	st = evaluate_plan(s, &p, o->model, &e);
+	if (st)
+		return st;
+	if (o->trace)
+		st = write_trace(o->trace, &p, &e);
+	if (!st) {
+		st = o->common.json ? print_json(o, &p, &e) :
+			print_text(&p, &e);
+	}
+	evaluation_release(&e);
+	return st;
+}
 
 enum status cmd_simulate(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
-	return err_set(ST_UNAVAILABLE, "not built yet");
+	struct opts o = { .model = EXEC_FLOW };
+	struct scenario s;
+	enum status st = cli_parse(&argp, argc, argv, &o);
+
+	if (!st)
+		st = cli_load(&o.common, &s);
+	if (!st) {
+		st = simulate(&o, &s);
+		scenario_release(&s);
+	}
+	cli_common_release(&o.common);
+	return st;
 }

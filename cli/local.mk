@@ -3,10 +3,12 @@ moecast_SOURCES =
 moecast_SOURCES += %D%/main.c %D%/cli.c %D%/cli.h
 moecast_SOURCES += %D%/cmd_plan.c
 moecast_SOURCES += %D%/cmd_simulate.c
-moecast_SOURCES += %D%/cmd_alltoall.c
+moecast_SOURCES += %D%/cmd_alltoall.c %D%/alltoall_matrix.c
+moecast_SOURCES += %D%/alltoall.h %D%/matrix.c %D%/matrix.h
 moecast_SOURCES += %D%/cmd_model.c
 moecast_SOURCES += %D%/cmd_topo.c
 moecast_SOURCES += %D%/cmd_capacity.c
 moecast_SOURCES += %D%/cmd_keys.c
+moecast_SOURCES += %D%/fill.c %D%/fill.h
 moecast_LDADD = libreports.a libsim.a libscenarios.a libbase.a \
 	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) -lm

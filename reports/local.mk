@@ -1,3 +1,15 @@
 noinst_LIBRARIES += libreports.a
 libreports_a_SOURCES =
+libreports_a_SOURCES += %D%/text.c %D%/text.h
 libreports_a_SOURCES += %D%/table.c %D%/table.h
+libreports_a_SOURCES += %D%/trace.c %D%/trace.h
+libreports_a_SOURCES += %D%/gnuplot.c %D%/gnuplot.h
+libreports_a_SOURCES += %D%/chart.h %D%/chart_style.c %D%/chart_style.h
+libreports_a_SOURCES += %D%/chart_bars.c
+libreports_a_SOURCES += %D%/chart_gantt.c
+libreports_a_SOURCES += %D%/chart_lines.c
+libreports_a_SOURCES += %D%/draw.c %D%/draw.h
+libreports_a_SOURCES += %D%/draw_cluster.c
+libreports_a_SOURCES += %D%/plan_text.c %D%/plan_text.h
+libreports_a_SOURCES += %D%/plan_explain.c %D%/plan_explain.h
+libreports_a_SOURCES += %D%/plan_files.c %D%/plan_files.h

@@ -4,7 +4,8 @@
  *
  *	ep=8 esp=8 tp=1 dp=1 pp=1 alltoall=flat degree=4/2 capacity=1.25 techniques=baseline
  *
- * (degree=FORWARD/BACKWARD, capacity=none when dropless), and
+ * (degree=FORWARD/BACKWARD, capacity=none when dropless). Words may come in
+ * any order; each must be there once; degree=4 is read as degree=4/4; and
  * plan_parse(plan_print(p)) == p.
  */
 #ifndef SCENARIOS_PLAN_H
@@ -14,6 +15,8 @@
 #include "scenarios/scenario.h"
 
 struct buf;
+
+#define PLAN_DEGREE_MAX 1024	/* pipeline chunks of one pass */
 
 struct plan {
 	struct layout layout;

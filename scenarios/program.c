@@ -1,2 +1,428 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "scenarios/program.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * One chunk's way to the experts or back: a2a steps and the ESP collective,
+ * in order. Stages of one chunk run one after the other; steps with `beside`
+ * share a stage.
+ */
+#define PATH_MAX_OPS (A2A_STEPS_MAX + 1)
+
+struct path_op {
+	enum op_kind kind;
+	enum lane lane;
+	int step, stage;
+};
+
+struct path {
+	int n, n_stages;
+	struct path_op op[PATH_MAX_OPS];
+};
+
+/* Lowering of one pass. */
+struct pass {
+	struct program *out;
+	const struct cluster *cluster;
+	const struct model *model;
+	int backward, degree;
+	struct path to, back;	/* to the experts, and from them */
+	/* first and last op of each chunk's expert work, data gradients */
+	int expert[PLAN_DEGREE_MAX];
+	int weight[PLAN_DEGREE_MAX];	/* backward: weight gradients */
+	/* where each chunk's path ends: ops of its last stage */
+	int n_end[PLAN_DEGREE_MAX];
+	int end[PLAN_DEGREE_MAX][PATH_MAX_OPS];
+};
+
+bool group_in_domain(const struct cluster *c, int group, int stride)
+{
+	int domain = c->gpus_per_node, block = group * stride;
+
+	if (c->fabric.kind == FABRIC_RACK && c->fabric.gpus_per_rack > domain)
+		domain = c->fabric.gpus_per_rack;
+	return group == 1 || cluster_gpus(c) <= domain || domain % block == 0;
+}
+
+int layout_expert_copies(const struct layout *l, const struct model *m)
+{
+	return l->ep > m->experts ? l->ep / m->experts : 1;
+}
+
+static enum lane group_lane(const struct cluster *c, int group, int stride)
+{
+	return group_in_domain(c, group, stride) ? LANE_INTRA : LANE_INTER;
+}
+
+/* Appends an op without dependencies; returns its index. */
+static int add_op(struct pass *p, enum op_kind kind, enum lane lane)
+{
+	struct program *o = p->out;
+	struct op *op;
+
+	o->op = array_grow(o->op, &o->cap, (size_t)o->n_ops + 1,
+			   sizeof(*o->op));
+	op = &o->op[o->n_ops];
+	*op = (struct op){ .kind = kind, .lane = lane, .n_chunks = 1,
+			   .backward = p->backward };
+	return o->n_ops++;
+}
+
+static void add_dep(struct pass *p, int op, int dep)
+{
+	struct op *o = &p->out->op[op];
+
+	assert(o->n_deps < OP_DEPS_MAX && dep < op);
+	o->dep[o->n_deps++] = dep;
+}
+
+static int add_after(struct pass *p, enum op_kind kind, int dep)
+{
+	int op = add_op(p, kind, LANE_COMPUTE);
+
+	add_dep(p, op, dep);
+	return op;
+}
+
+static int add_chunk_op(struct pass *p, enum op_kind kind, enum lane lane,
+			int chunk)
+{
+	int op = add_op(p, kind, lane);
+
+	p->out->op[op].chunk = chunk;
+	p->out->op[op].n_chunks = p->degree;
+	return op;
+}
+
+static void path_add(struct path *path, struct path_op op, int beside)
+{
+	op.stage = beside ? path->n_stages - 1 : path->n_stages++;
+	path->op[path->n++] = op;
+}
+
+static void path_add_alltoall(struct path *path, const struct pass *p,
+			      enum op_kind kind, int reverse)
+{
+	const struct plan *plan = &p->out->plan;
+	const struct layout *l = &plan->layout;
+	struct a2a_step step;
+	enum lane lane;
+	int i;
+
+	if (l->ep == 1)
+		return;		/* every token stays on its rank */
+	for (i = 0; i < a2a_table[plan->alltoall].n_steps; i++) {
+		step = a2a_step_at(plan->alltoall, reverse, i);
+		lane = step.lane;
+		if (group_in_domain(p->cluster, l->ep, l->esp))
+			lane = LANE_INTRA;
+		path_add(path, (struct path_op){ kind, lane, i, 0 },
+			 step.beside);
+	}
+}
+
+static void path_add_esp(struct path *path, const struct pass *p,
+			 enum op_kind kind)
+{
+	int esp = p->out->plan.layout.esp;
+	enum lane lane = group_lane(p->cluster, esp, 1);
+
+	if (esp > 1)
+		path_add(path, (struct path_op){ kind, lane, 0, 0 }, 0);
+}
+
+static void paths_make(struct pass *p)
+{
+	path_add_alltoall(&p->to, p, p->backward ? OP_COMBINE_BWD :
+			  OP_DISPATCH, 0);
+	path_add_esp(&p->to, p, OP_ALLGATHER);
+	path_add_esp(&p->back, p, OP_REDUCESCATTER);
+	path_add_alltoall(&p->back, p, p->backward ? OP_DISPATCH_BWD :
+			  OP_COMBINE, 1);
+}
+
+/* One stage of one chunk; what the chunk did last becomes its new end. */
+static void add_stage(struct pass *p, const struct path *path, int chunk,
+		      int stage)
+{
+	int i, d, op, n = 0, now[PATH_MAX_OPS];
+
+	for (i = 0; i < path->n; i++) {
+		if (path->op[i].stage != stage)
+			continue;
+		op = add_chunk_op(p, path->op[i].kind, path->op[i].lane,
+				  chunk);
+		p->out->op[op].step = path->op[i].step;
+		for (d = 0; d < p->n_end[chunk]; d++)
+			add_dep(p, op, p->end[chunk][d]);
+		now[n++] = op;
+	}
+	memcpy(p->end[chunk], now, (size_t)n * sizeof(now[0]));
+	p->n_end[chunk] = n;
+}
+
+/*
+ * All chunks through one path, as a wavefront: in round t chunk i is in its
+ * stage t - i, older chunks first. So a lane that serves two stages (leader:
+ * gather and scatter) starts a chunk's second stage as soon as the stage
+ * between them can have ended, and still prefers it to a later chunk.
+ */
+static void add_path(struct pass *p, const struct path *path)
+{
+	int t, chunk;
+
+	for (t = 0; t < p->degree + path->n_stages - 1; t++) {
+		for (chunk = 0; chunk < p->degree && chunk <= t; chunk++) {
+			if (t - chunk < path->n_stages)
+				add_stage(p, path, chunk, t - chunk);
+		}
+	}
+}
+
+static void ends_set(struct pass *p, int chunk, int op)
+{
+	p->n_end[chunk] = 1;
+	p->end[chunk][0] = op;
+}
+
+static int add_expert(struct pass *p, enum op_kind kind, int chunk)
+{
+	int d, op = add_chunk_op(p, kind, LANE_COMPUTE, chunk);
+
+	for (d = 0; d < p->n_end[chunk]; d++)
+		add_dep(p, op, p->end[chunk][d]);
+	return op;
+}
+
+/*
+ * Everything from `first` (the permutation, or its mirror image) to the end
+ * of the last exchange. Dispatch-first: the whole way to the experts comes
+ * before the way back on every lane (Tutel, section 3.3 of its paper).
+ *
+ * With one chunk nothing of the layer runs side by side (DeepSpeed-MoE):
+ * shared experts and weight gradients come before the exchange that could
+ * have hidden them.
+ */
+static void add_exchange(struct pass *p, int first, int shared)
+{
+	int i, sequential = p->degree == 1;
+
+	for (i = 0; i < p->degree; i++)
+		ends_set(p, i, sequential && shared >= 0 ? shared : first);
+	add_path(p, &p->to);
+	for (i = 0; i < p->degree; i++) {
+		p->expert[i] = add_expert(p, p->backward ? OP_EXPERT_BWD_DATA :
+					  OP_EXPERT, i);
+	}
+	/* all input gradients first: their exchange waits for them */
+	for (i = 0; p->backward && i < p->degree; i++)
+		p->weight[i] = add_expert(p, OP_EXPERT_BWD_WEIGHT, i);
+	for (i = 0; i < p->degree; i++) {
+		ends_set(p, i, sequential && p->backward ? p->weight[i] :
+			 p->expert[i]);
+	}
+	add_path(p, &p->back);
+}
+
+/* After the last chunk: a lane's ops of earlier chunks are done by then. */
+static int add_join(struct pass *p, enum op_kind kind)
+{
+	int d, last = p->degree - 1;
+	int op = add_op(p, kind, LANE_COMPUTE);
+
+	for (d = 0; d < p->n_end[last]; d++)
+		add_dep(p, op, p->end[last][d]);
+	return op;
+}
+
+static void lower_forward(struct pass *p)
+{
+	int gate, permute, shared = -1;
+
+	gate = add_op(p, OP_GATE, LANE_COMPUTE);
+	permute = add_after(p, OP_PERMUTE, gate);
+	if (p->model->shared_experts)
+		shared = add_after(p, OP_SHARED, permute);
+	add_exchange(p, permute, shared);
+	add_join(p, OP_UNPERMUTE);
+}
+
+static void add_allreduce(struct pass *p, enum op_kind kind, int step,
+			  int group, int stride, int dep)
+{
+	int op;
+
+	if (group == 1)
+		return;
+	op = add_op(p, kind, group_lane(p->cluster, group, stride));
+	p->out->op[op].step = step;
+	add_dep(p, op, dep);
+}
+
+/*
+ * The all-reduces come after the exchanges on their lane: an exchange is
+ * waited for inside the layer, an all-reduce only at its end (Lina).
+ */
+static void add_expert_allreduces(struct pass *p, int shared)
+{
+	const struct layout *l = &p->out->plan.layout;
+	int weight = p->weight[p->degree - 1];
+	int copies = layout_expert_copies(l, p->model);
+
+	if (shared >= 0) {
+		add_allreduce(p, OP_ALLREDUCE_GATE, ALLREDUCE_SHARED,
+			      l->dp * l->ep * l->esp, 1, shared);
+	}
+	add_allreduce(p, OP_ALLREDUCE_EXPERT, ALLREDUCE_COPIES, copies,
+		      l->esp, weight);
+	add_allreduce(p, OP_ALLREDUCE_EXPERT, ALLREDUCE_DP, l->dp,
+		      l->ep * l->esp, weight);
+}
+
+static void lower_backward(struct pass *p)
+{
+	const struct layout *l = &p->out->plan.layout;
+	int first, gate, shared = -1;
+
+	first = add_after(p, OP_UNPERMUTE_BWD, p->out->n_forward - 1);
+	if (p->model->shared_experts)
+		shared = add_after(p, OP_SHARED_BWD, first);
+	add_exchange(p, first, shared);
+	add_expert_allreduces(p, shared);
+	gate = add_after(p, OP_GATE_BWD, add_join(p, OP_PERMUTE_BWD));
+	add_allreduce(p, OP_ALLREDUCE_GATE, ALLREDUCE_ROUTER,
+		      l->dp * l->ep * l->esp, 1, gate);
+}
+
+static enum status check_plan(const struct plan *p)
+{
+	if (p->degree_forward < 1 || p->degree_forward > PLAN_DEGREE_MAX ||
+	    p->degree_backward < 1 || p->degree_backward > PLAN_DEGREE_MAX)
+		return err_set(ST_INPUT, "plan: 'degree' is '%d/%d', must be "
+			       "in 1..%d", p->degree_forward,
+			       p->degree_backward, PLAN_DEGREE_MAX);
+	if ((unsigned)p->alltoall >= A2A_N) {
+		return err_set(ST_INPUT, "plan: 'alltoall' is '%d', must be "
+			       "below %d", (int)p->alltoall, A2A_N);
+	}
+	return ST_OK;
+}
+
+enum status program_lower(const struct plan *p, const struct cluster *c,
+			  const struct model *m, struct program *out)
+{
+	struct pass forward = { .out = out, .cluster = c, .model = m,
+				.degree = p->degree_forward };
+	struct pass backward = { .out = out, .cluster = c, .model = m,
+				 .degree = p->degree_backward,
+				 .backward = 1 };
+	enum status st = check_plan(p);
+
+	if (st)
+		return st;
+	*out = (struct program){ .plan = *p };
+	paths_make(&forward);
+	paths_make(&backward);
+	lower_forward(&forward);
+	out->n_forward = out->n_ops;
+	lower_backward(&backward);
+	return ST_OK;
+}
+
+void program_release(struct program *p)
+{
+	free(p->op);
+	*p = (struct program){ 0 };
+}
+
+static void check_op(const struct program *p, int i)
+{
+	const struct op *op = &p->op[i];
+	int d;
+
+	assert((unsigned)op->kind < OP_KIND_N);
+	assert((unsigned)op->lane < LANE_N);
+	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
+	assert(op->chunk >= 0 && op->chunk < op->n_chunks);
+	assert(op->step >= 0 && op->step < A2A_STEPS_MAX);
+	assert(op->backward == (i >= p->n_forward));
+	assert(op->n_deps >= 0 && op->n_deps <= OP_DEPS_MAX);
+	assert(op->n_deps > 0 || i == 0);
+	for (d = 0; d < op->n_deps; d++)
+		assert(op->dep[d] >= 0 && op->dep[d] < i);
+	assert((op->lane == LANE_COMPUTE) == !op_kind_is_comm(op->kind));
+}
+
+/* Chunks of each (kind, step, pass) must come in order and be complete. */
+static void check_chunks(const struct program *p, int i)
+{
+	const struct op *a = &p->op[i], *b;
+	int j, seen = 0;
+
+	for (j = 0; j < p->n_ops; j++) {
+		b = &p->op[j];
+		if (b->kind != a->kind || b->step != a->step ||
+		    b->backward != a->backward)
+			continue;
+		assert(b->chunk == seen && b->lane == a->lane);
+		seen++;
+	}
+	assert(seen == a->n_chunks);
+}
+
+void program_check(const struct program *p)
+{
+	int i;
+
+	assert(p->n_ops > 0 && p->n_forward > 0 && p->n_forward < p->n_ops);
+	for (i = 0; i < p->n_ops; i++) {
+		check_op(p, i);
+		check_chunks(p, i);
+	}
+	assert(p->op[p->n_forward - 1].kind == OP_UNPERMUTE);
+}
+
+static const struct {
+	const char *name, *breakdown;
+	bool comm;
+} kinds[OP_KIND_N] = {
+	[OP_GATE] = { "gate", "gate", false },
+	[OP_PERMUTE] = { "permute", "permute", false },
+	[OP_DISPATCH] = { "dispatch", "alltoall", true },
+	[OP_ALLGATHER] = { "allgather", "allgather", true },
+	[OP_EXPERT] = { "expert", "expert", false },
+	[OP_REDUCESCATTER] = { "reducescatter", "reducescatter", true },
+	[OP_COMBINE] = { "combine", "alltoall", true },
+	[OP_UNPERMUTE] = { "unpermute", "permute", false },
+	[OP_SHARED] = { "shared", "shared", false },
+	[OP_UNPERMUTE_BWD] = { "unpermute_bwd", "permute", false },
+	[OP_COMBINE_BWD] = { "combine_bwd", "alltoall", true },
+	[OP_EXPERT_BWD_DATA] = { "expert_bwd_data", "expert", false },
+	[OP_EXPERT_BWD_WEIGHT] = { "expert_bwd_weight", "expert", false },
+	[OP_DISPATCH_BWD] = { "dispatch_bwd", "alltoall", true },
+	[OP_PERMUTE_BWD] = { "permute_bwd", "permute", false },
+	[OP_GATE_BWD] = { "gate_bwd", "gate", false },
+	[OP_SHARED_BWD] = { "shared_bwd", "shared", false },
+	[OP_ALLREDUCE_GATE] = { "allreduce_gate", "allreduce", true },
+	[OP_ALLREDUCE_EXPERT] = { "allreduce_expert", "allreduce", true },
+};
+
+const char *op_kind_name(enum op_kind k)
+{
+	return k < OP_KIND_N ? kinds[k].name : "?";
+}
+
+const char *op_kind_breakdown(enum op_kind k)
+{
+	return k < OP_KIND_N ? kinds[k].breakdown : "?";
+}
+
+bool op_kind_is_comm(enum op_kind k)
+{
+	return kinds[k].comm;
+}

@@ -43,13 +43,23 @@ enum op_kind {
 	OP_KIND_N,
 };
 
+/* Which all-reduce it is (struct op's step). */
+enum allreduce_step {
+	ALLREDUCE_ROUTER = 0,	/* OP_ALLREDUCE_GATE: the gate's weights */
+	ALLREDUCE_SHARED = 1,	/* OP_ALLREDUCE_GATE: shared experts */
+	ALLREDUCE_COPIES = 0,	/* OP_ALLREDUCE_EXPERT: over the copies of an
+				   expert inside one EP group */
+	ALLREDUCE_DP = 1,	/* OP_ALLREDUCE_EXPERT: over dp */
+};
+
 #define OP_DEPS_MAX 10
 
 struct op {
 	enum op_kind kind;
 	enum lane lane;
 	int chunk, n_chunks;	/* share is 1/n_chunks */
-	int step;		/* all-to-all ops: row of the step table */
+	int step;		/* all-to-all ops: step in order of execution
+				   (a2a_step_at()); all-reduces: below */
 	int backward;		/* 0 forward, 1 backward */
 	int n_deps;
 	int dep[OP_DEPS_MAX];	/* indices, each < own */
@@ -68,7 +78,9 @@ struct program {
  * dispatch-first order (all D before all C on a lane, Tutel), then
  * unpermute. Backward: the mirror image with data and weight gradients and
  * the all-reduces. The forward pass ends before the backward one begins.
- * `inter` lanes fall back to INTRA when an EP group stays inside a node.
+ * `inter` lanes fall back to INTRA when an EP group stays inside a node;
+ * ep = 1 has no exchange. With degree 1 shared experts and weight gradients
+ * come before the exchange beside which they could have run.
  */
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out);
@@ -77,6 +89,16 @@ void program_release(struct program *p);
 /* Asserts the invariants above; for tests and MOECAST_CHECK=1. */
 void program_check(const struct program *p);
 
+/* Copies of each expert inside an EP group: ep / experts, at least 1. */
+int layout_expert_copies(const struct layout *l, const struct model *m);
+
+/*
+ * Does every group of `group` ranks `stride` apart stay inside a node (a
+ * rack's NVLink domain)? A group of one always does.
+ */
+bool group_in_domain(const struct cluster *c, int group, int stride);
+
+bool op_kind_is_comm(enum op_kind k);
 const char *op_kind_name(enum op_kind k);	/* "dispatch", ... */
 const char *op_kind_breakdown(enum op_kind k);	/* "alltoall", "expert", ... */
 

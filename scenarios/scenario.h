@@ -17,13 +17,14 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "scenarios/gpu.h"
+#include "scenarios/layout.h"
 #include "scenarios/technique.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define KNOB_MAX 32	/* values of one list */
-#define NAME_MAX_LEN 128	/* bytes of a name or a path's last part */
 
 /* Candidates for an integer knob. */
 struct knob_int {
@@ -36,36 +37,6 @@ struct knob_real {
 	bool is_auto;
 	int n;
 	double v[KNOB_MAX];
-};
-
-enum dtype { DT_FP32, DT_TF32, DT_FP16, DT_BF16, DT_FP8, DT_N };
-
-/* Cost constants of one tier (inside a node, between nodes). See coll.h. */
-struct comm_tier {
-	double efficiency;	/* share of the nominal link rate that large
-				   messages reach with the simple protocol */
-	double launch_s;	/* fixed cost of a collective that uses it */
-	double message_s;	/* per message that one rank sends */
-	double ramp;		/* s per sqrt(byte) of the busiest rank */
-	double ll_launch_s;	/* the same two with the low-latency */
-	double ll_efficiency;	/*   protocol (no ramp) */
-};
-
-/* One GPU type: data sheet values and named efficiencies. gpus/<name>.yaml */
-struct gpu {
-	char name[NAME_MAX_LEN];
-	double flops[DT_N];	/* dense peak, FLOP/s; 0: not supported */
-	double hbm_bytes;
-	double hbm_Bps;
-	int sms;		/* SMs, or cores */
-	double nvlink_Bps;	/* per GPU and direction; 0: none */
-	double gemm_efficiency;	/* of peak, large products */
-	double hbm_efficiency;	/* of hbm_Bps, streaming kernels */
-	int tile_m, tile_n;	/* output tile of one SM's product kernel */
-	double kernel_s;	/* launch of one kernel, seen by the stream */
-	int comm_sms;		/* SMs that a collective holds */
-	struct comm_tier intra, inter;
-	char provenance[512];	/* of the data sheet numbers */
 };
 
 enum intra_kind {
@@ -134,19 +105,6 @@ struct model {
 	char provenance[512];
 };
 
-/*
- * Degrees. The world of nodes * gpus_per_node ranks is
- * pp x dp x ep x esp, esp fastest: rank = ((p*dp + d)*ep + e)*esp + s.
- * An ESP group is esp neighbours, an EP group is ranks esp apart, dp is the
- * number of replicas of the expert set. tp shards attention inside
- * ep*esp*dp and divides the tokens per rank. Experts lie on EP indices in
- * order, experts/ep each; where ep is a multiple of experts, each expert has
- * ep/experts replicas on neighbouring EP indices.
- */
-struct layout {
-	int ep, esp, tp, dp, pp;
-};
-
 enum routing_kind {
 	ROUTING_UNIFORM,
 	ROUTING_ZIPF,
@@ -165,7 +123,7 @@ struct routing_spec {
 			   log-normal: sigma; hot-*: share of the hot one */
 	uint64_t seed;
 	char *file;	/* counts, trace; NULL otherwise */
-	int layer;	/* counts: layer_slot; trace: layer; -1: all */
+	int layer;	/* counts: layer_slot, -1: all; trace: -1: the first */
 	char *domain;	/* counts: which domain; NULL: all */
 };
 
@@ -190,7 +148,11 @@ struct comm_spec {
 				   low-latency protocol */
 };
 
-struct training {	/* what the memory estimate assumes */
+/*
+ * What the memory estimate assumes; by default what a team does when memory
+ * is tight, so that only plans that cannot be are refused.
+ */
+struct training {
 	bool recompute;	/* keep only layer inputs */
 	int zero;	/* 0: replicated optimizer; 1: sharded over dp */
 };
@@ -207,7 +169,10 @@ struct scenario {
 	struct search_space search;
 	struct comm_spec comm;
 	struct training training;
+	bool cluster_only;	/* see scenario_load_cluster() */
 	struct arena arena;
+	/* where each key was set, or NULL: scenario_where(); in the arena */
+	const char **where;
 };
 
 struct scenario_set {	/* one --set KEY=VALUE */
@@ -215,12 +180,30 @@ struct scenario_set {	/* one --set KEY=VALUE */
 };
 
 /*
- * Loads the file, applies sets in order, fills defaults, checks. On error
- * the scenario is released and the message says file:line:column and key
- * (for --set: "--set 'cluster.nodes=0'").
+ * Loads the file (a path or a shipped name such as "default"), applies sets
+ * in order, fills defaults, checks. On error the scenario is released and
+ * the message says file:line:column and key (for --set: "--set
+ * 'cluster.nodes=0'").
+ *
+ * Beside the keys of the table it takes
+ *	cluster: NAME | FILE | "nodes=8 gpu=8 ..." (cluster_text.h)
+ *	cluster.gpu: NAME | FILE | {base: NAME | FILE, KEY: ...} (gpu_keys)
+ *	model: NAME | FILE, the same as model.config
+ * A key that is null is as if it were not there. Precedence, lowest first:
+ * defaults, the named data files, the scenario file, --set in order; a
+ * --set of the whole cluster by name or line replaces the file's section.
+ * Paths are relative to the file that names them, else to the working
+ * directory.
  */
 enum status scenario_load(struct scenario *s, const char *path,
 			  const struct scenario_set *sets, int n_sets);
+/*
+ * The same for what looks at the cluster alone: keys of the other sections
+ * may be absent, and rules that join them are not checked. `path` may then
+ * also be a shipped cluster, a cluster file, or a cluster in one line.
+ */
+enum status scenario_load_cluster(struct scenario *s, const char *path,
+				  const struct scenario_set *sets, int n_sets);
 void scenario_release(struct scenario *s);
 
 /* Canonical YAML that scenario_load() reads back to the same values. */
@@ -230,28 +213,15 @@ void scenario_print(const struct scenario *s, struct buf *out);
 /* Cross-field rules; scenario_load() has called it. */
 enum status scenario_check(const struct scenario *s);
 
+/*
+ * Where a key was set, for messages: "file.yaml:3:9", "--set
+ * 'layout.ep=3'", "default" (also for a scenario that was not loaded).
+ */
+const char *scenario_where(const struct scenario *s, const char *key);
+
 static inline int cluster_gpus(const struct cluster *c)
 {
 	return c->nodes * c->gpus_per_node;
 }
-
-/* Bytes of one element. */
-int dtype_bytes(enum dtype t);
-const char *dtype_name(enum dtype t);
-
-/* Tokens that one rank brings to the layer: sequence*batch/tp, rounded up. */
-int layout_tokens(const struct layout *l, const struct model *m);
-
-/* Every product of degrees, divisibility, sizes; message names the keys. */
-enum status layout_check(const struct layout *l, const struct cluster *c,
-			 const struct model *m);
-
-/*
- * All layouts that the scenario's lists allow (auto: divisors), each passing
- * layout_check(); free() *out_p. ST_INPUT when there is none: the message of
- * the first that failed.
- */
-enum status layout_enumerate(const struct scenario *s, struct layout **out_p,
-			     int *n_p);
 
 #endif

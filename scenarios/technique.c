@@ -1,2 +1,104 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "scenarios/technique.h"
+
+#include <string.h>
+
+const struct a2a_row a2a_table[A2A_N] = {
+	[A2A_FLAT] = {
+		.name = "flat",
+		.help = "grouped send/recv to every peer (NCCL)",
+		.n_steps = 1,
+		.dispatch = { { "exchange", LANE_INTER, 0 } },
+	},
+	[A2A_LEADER] = {
+		.name = "leader",
+		.help = "gather to one GPU per node, exchange, scatter "
+			"(HetuMoE)",
+		.n_steps = 3,
+		.dispatch = { { "gather", LANE_INTRA, 0 },
+			      { "exchange", LANE_INTER, 0 },
+			      { "scatter", LANE_INTRA, 0 } },
+	},
+	[A2A_2D] = {
+		.name = "2d",
+		.help = "inside the node, then between equal local ranks "
+			"(Tutel)",
+		.n_steps = 2,
+		.dispatch = { { "intra", LANE_INTRA, 0 },
+			      { "inter", LANE_INTER, 0 } },
+	},
+	[A2A_LANES] = {
+		.name = "lanes",
+		.help = "intra-node and inter-node messages side by side "
+			"(ScheMoE)",
+		.n_steps = 2,
+		.dispatch = { { "intra", LANE_INTRA, 0 },
+			      { "inter", LANE_INTER, 1 } },
+	},
+	[A2A_DEDUP] = {
+		.name = "dedup",
+		.help = "one copy per destination node, then fan-out (DeepEP)",
+		.n_steps = 2,
+		.dispatch = { { "inter", LANE_INTER, 0 },
+			      { "fanout", LANE_INTRA, 1 } },
+	},
+	[A2A_PAIRWISE] = {
+		.name = "pairwise",
+		.help = "shift exchanges, one peer at a time (FasterMoE)",
+		.n_steps = 1,
+		.dispatch = { { "exchange", LANE_INTER, 0 } },
+	},
+};
+
+const struct technique_row technique_table[TECH_N] = {
+	[TECH_BASELINE] = {
+		.name = "baseline",
+		.help = "every routed token copy is sent as it is",
+	},
+};
+
+struct a2a_step a2a_step_at(enum a2a_alg alg, int reverse, int i)
+{
+	const struct a2a_row *row = &a2a_table[alg];
+	struct a2a_step step;
+
+	if (!reverse)
+		return row->dispatch[i];
+	step = row->dispatch[row->n_steps - 1 - i];
+	/* a pair runs side by side in both directions */
+	step.beside = i > 0 && row->dispatch[row->n_steps - i].beside;
+	return step;
+}
+
+int a2a_find(const char *name)
+{
+	int i;
+
+	for (i = 0; i < A2A_N; i++) {
+		if (!strcmp(a2a_table[i].name, name))
+			return i;
+	}
+	return -1;
+}
+
+int technique_find(const char *name)
+{
+	int i;
+
+	for (i = 0; i < TECH_N; i++) {
+		if (!strcmp(technique_table[i].name, name))
+			return i;
+	}
+	return -1;
+}
+
+const char *lane_name(enum lane l)
+{
+	static const char *const names[LANE_N] = {
+		[LANE_COMPUTE] = "compute",
+		[LANE_INTRA] = "intra",
+		[LANE_INTER] = "inter",
+	};
+
+	return l < LANE_N ? names[l] : "?";
+}

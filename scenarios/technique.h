@@ -42,6 +42,12 @@ struct a2a_row {
 
 extern const struct a2a_row a2a_table[A2A_N];
 
+/*
+ * Step i in order of execution: of the dispatch, or of the combine
+ * (reverse), which runs the dispatch's steps last to first.
+ */
+struct a2a_step a2a_step_at(enum a2a_alg alg, int reverse, int i);
+
 /* Index, or -1. */
 int a2a_find(const char *name);
 

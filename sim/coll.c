@@ -1,2 +1,174 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/coll.h"
+
+#include "base/mem.h"
+#include "scenarios/technique.h"
+#include "sim/coll_int.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+static void (*const builders[A2A_N])(struct coll_build *b) = {
+	[A2A_FLAT] = coll_build_flat,
+	[A2A_LEADER] = coll_build_leader,
+	[A2A_2D] = coll_build_2d,
+	[A2A_LANES] = coll_build_lanes,
+	[A2A_DEDUP] = coll_build_dedup,
+	[A2A_PAIRWISE] = coll_build_pairwise,
+};
+
+/* Combine: the same hops the other way. */
+static void turn_round(struct coll_part *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_flows; i++) {
+		int src = p->flow[i].src;
+
+		p->flow[i].src = p->flow[i].dst;
+		p->flow[i].dst = src;
+	}
+}
+
+static void solve_flows(struct coll_build *b, const struct coll_view *v,
+			struct coll_part *p, struct coll_step *out)
+{
+	struct coll_tally t;
+
+	coll_tally_flows(b, v, p, &t);
+	coll_price(b->spec, p, &t, out);
+	out->flow_s = b->spec->bound_only ? t.bound_s :
+					    coll_makespan(b, v, p, &t);
+	out->merge_error_s = t.merge_error_s;
+}
+
+/* A pattern by node 0's flows; the others only if they are asked for. */
+static void solve_part(struct coll_build *b, struct coll_part *p,
+		       struct coll_step *out)
+{
+	const struct net *net = b->spec->net;
+	struct coll_view v;
+
+	coll_view_init(&v, net, p->pattern.used);
+	if (p->pattern.used)
+		coll_pattern_expand(net, 1, p);
+	else if (b->reverse)
+		turn_round(p);
+	solve_flows(b, &v, p, out);
+	coll_view_release(&v);
+	if (b->spec->keep_flows) {
+		if (p->pattern.used) {
+			p->n_flows = 0;
+			coll_pattern_expand(net, b->nodes, p);
+		}
+		out->flow = p->flow;
+		out->n_flows = (int)p->n_flows;
+	} else {
+		free(p->flow);
+	}
+	p->flow = NULL;
+}
+
+void coll_build_init(struct coll_build *b, const struct coll_spec *spec,
+		     const struct traffic *t, bool reverse)
+{
+	const struct cluster *c = &spec->net->cluster;
+
+	*b = (struct coll_build){
+		.spec = spec, .t = t, .reverse = reverse,
+		.ranks = t->n_ranks, .nodes = c->nodes,
+		.gpus = c->gpus_per_node, .group = t->group,
+		.stride = t->stride };
+	if (t->bytes && t->group <= 0) {
+		b->group = t->n_ranks;
+		b->stride = 1;
+	}
+	b->shape = coll_shape_of(c, b->group, b->stride);
+}
+
+/* Flow by flow: at most one per pair of peers in any step. */
+enum status coll_check_size(const struct coll_build *b)
+{
+	double flows = (double)b->ranks * coll_peers(b);
+
+	if (coll_symmetric(b) && !b->spec->keep_flows)
+		return ST_OK;
+	if (flows <= COLL_FLOWS_MAX)
+		return ST_OK;
+	return err_set(ST_INPUT, "an exchange among %d of %d GPUs makes %.0f "
+		       "flows on this network: at most %d can be simulated "
+		       "one by one", coll_peers(b), b->ranks, flows,
+		       COLL_FLOWS_MAX);
+}
+
+/* Steps in the direction's order. */
+static void place_steps(struct coll_build *b, enum a2a_alg alg,
+			struct coll *out)
+{
+	int n = a2a_table[alg].n_steps, i;
+
+	out->n_steps = n;
+	for (i = 0; i < n; i++) {
+		struct a2a_step row = a2a_step_at(alg, b->reverse, i);
+		struct coll_step *s = &out->step[i];
+
+		s->lane = row.lane;
+		s->beside = row.beside;
+		solve_part(b, &b->part[b->reverse ? n - 1 - i : i], s);
+		out->messages += s->messages;
+	}
+}
+
+enum status coll_alltoall(const struct coll_spec *spec, enum a2a_alg alg,
+			  const struct traffic *t, bool reverse,
+			  struct coll *out)
+{
+	struct coll_build b;
+	enum status st;
+
+	assert(t->n_ranks == spec->net->n_ranks);
+	assert(t->bytes || t->n_ranks % (t->group * t->stride) == 0);
+	coll_build_init(&b, spec, t, reverse);
+	st = coll_check_size(&b);
+	if (st)
+		return st;
+	*out = (struct coll){ 0 };
+	builders[alg](&b);
+	place_steps(&b, alg, out);
+	return ST_OK;
+}
+
+void coll_release(struct coll *c)
+{
+	int i;
+
+	for (i = 0; i < c->n_steps; i++)
+		free(c->step[i].flow);
+	*c = (struct coll){ 0 };
+}
+
+double coll_step_time(const struct coll_step *s, double share)
+{
+	double simple = s->fixed_s +
+		s->ramp * sqrt(share * s->busiest_bytes) +
+		share * (s->flow_s + s->copy_s);
+
+	if (share * s->largest_bytes > s->ll_bytes || isinf(s->ll_fixed_s))
+		return simple;
+	return fmin(simple, s->ll_fixed_s +
+		    share * (s->flow_s * s->ll_slowdown + s->copy_s));
+}
+
+double coll_time(const struct coll *c, double share)
+{
+	double now = 0, begin = 0;
+	int i;
+
+	for (i = 0; i < c->n_steps; i++) {
+		if (!c->step[i].beside)
+			begin = now;
+		now = fmax(now, begin + coll_step_time(&c->step[i], share));
+	}
+	return now;
+}

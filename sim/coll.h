@@ -3,28 +3,35 @@
  * Collectives as steps of flows.
  *
  * A collective is a few steps; a step is a fixed time (launch, per-message
- * cost, layout copies) followed by flows that all start together and share
- * the links max-min fairly. Its time is
+ * cost, route latency, launches of layout copies) followed by flows that all
+ * start together and share the links max-min fairly. With `share` of the
+ * bytes its time is the smaller of
  *
- *	fixed + ramp * sqrt(busiest rank's bytes) + makespan of the flows
+ *	simple	fixed + ramp * sqrt(share * busiest rank's bytes)
+ *		+ share * (makespan of the flows + copies)
+ *	low latency, when the largest message * share <= comm.ll_bytes
+ *		ll_fixed + share * (makespan * ll_slowdown + copies)
  *
- * so that for one size s the flow part scales with s: coll_step_time(step,
- * share) is exact for every chunk of a pipelined exchange.
+ * so that coll_step_time(step, share) is exact for every chunk of a
+ * pipelined exchange: the flow part scales with its size.
  *
  * Constants come from struct comm_tier (the GPU file) and struct comm_spec:
  *	launch_s	once per step, of the slowest tier that it touches
- *	message_s	times the largest number of messages one rank sends
- *	protocol	messages up to comm.ll_bytes may go by the low-latency
- *			protocol (ll_launch_s, ll_efficiency, no ramp); each
- *			step takes the faster of the two
+ *	message_s	times the number of messages that one rank sends, by
+ *			the message's tier, for the rank where that is most
+ *	latency		the longest route of the step, once
+ *	ramp		of the tier where ramp * sqrt(busiest rank) is largest
+ *	protocol	ll_launch_s replaces launch_s; ll_slowdown is
+ *			efficiency / ll_efficiency; no ramp
  *	window		at most that many peers in flight per rank, started in
  *			shift order: for d = 1.., rank (node n, local g) sends
- *			to (n + d / G, g + d % G), both modulo (NCCL's order of
- *			node first, then local rank)
+ *			to (n + d / L, g + d % L), both modulo (NCCL's order of
+ *			node first, then local rank; L members per node)
  *
  * Algorithms (enum a2a_alg; equations in doc/model.md): flat, leader, 2d,
  * lanes, dedup, pairwise. Gathers, layout copies and scatters are steps or
- * copy bytes of their own and are never left out.
+ * copy bytes of their own and are never left out. A node is the cluster's
+ * (gpus_per_node), also where a rack joins several by NVLink.
  */
 #ifndef SIM_COLL_H
 #define SIM_COLL_H
@@ -36,19 +43,27 @@
  * Who sends how much to whom, over all ranks of the cluster. Dense
  * (bytes != NULL) or balanced (bytes == NULL): within each group of
  * `group` ranks apart by `stride` (rank r's group: same r % stride and same
- * r / (stride * group)), every rank sends `each` bytes to every other.
+ * r / (stride * group), which divides n_ranks), every rank sends `each` bytes
+ * to every other.
  * Diagonal cells are local copies: no link, HBM only.
  */
 struct traffic {
 	int n_ranks;
 	double *bytes;		/* [n*n] row-major: src, dst; owned; or NULL */
 	double each;		/* balanced */
-	int group, stride;	/* balanced; dense: 0 */
 	/*
-	 * What dedup needs: bytes of distinct tokens from rank r to node m,
-	 * [n * nodes]; owned; NULL: no token goes twice to one node.
+	 * Balanced: see above. Dense: the groups inside which it flows, for
+	 * the shift order; 0: one group of all ranks.
+	 */
+	int group, stride;
+	/*
+	 * What dedup needs: bytes of distinct tokens of rank r that go to
+	 * node m (transposed traffic: that come back from it), [n * nodes];
+	 * owned; NULL: no token goes twice to one node.
 	 */
 	double *node_bytes;
+	/* Balanced, instead of node_bytes: to each other node; 0: as NULL. */
+	double node_each;
 };
 
 void traffic_release(struct traffic *t);
@@ -61,27 +76,35 @@ double traffic_busiest(const struct traffic *t);	/* max over ranks of
 struct coll_flow {
 	int src, dst;	/* ranks */
 	double bytes;
+	double finish_s;	/* after the step's fixed part; 0: not solved
+				   flow by flow */
 };
 
 struct coll_step {
 	enum lane lane;
 	int beside;		/* starts with the step before it */
-	double fixed_s;		/* launch + messages + copies' launches */
+	double fixed_s;		/* see above; with the copies' launches */
 	double copy_s;		/* HBM copies of layout changes; scales */
 	double ramp;		/* s per sqrt(byte) */
 	double busiest_bytes;	/* of one rank; what ramp applies to */
+	double largest_bytes;	/* one message; what the switch looks at */
+	double ll_bytes;	/* comm.ll_bytes */
 	double ll_fixed_s;	/* INFINITY: the protocol is not allowed */
 	double ll_slowdown;	/* flow part times this under low latency */
 	double flow_s;		/* makespan of the flows at share 1 */
 	double bound_s;		/* busiest link alone: <= flow_s */
-	struct coll_flow *flow;	/* owned; NULL when solved by symmetry */
-	int n_flows;
+	double merge_error_s;	/* most that merging can have added */
+	int busiest_link;	/* -1: no flow; else the one that takes bound_s
+				   (pairwise: in the longest round) */
+	int messages;		/* most that one rank sends */
+	struct coll_flow *flow;	/* owned; NULL unless keep_flows */
+	int n_flows;		/* 0 when `flow` is NULL */
 };
 
 struct coll {
 	int n_steps;
 	struct coll_step step[A2A_STEPS_MAX];
-	int messages;		/* most that one rank sends */
+	int messages;		/* most that one rank sends, all steps */
 };
 
 struct coll_spec {
@@ -93,27 +116,64 @@ struct coll_spec {
 	bool keep_flows;	/* fill coll_step.flow */
 };
 
-/* reverse: the combine direction (steps of the table in reverse order);
- * `t` is then already the transposed traffic. */
+/*
+ * reverse: the combine direction (steps of the table in reverse order, each
+ * with its flows turned round); `t` is then already the transposed traffic.
+ * t->n_ranks is the cluster's. ST_INPUT when the exchange needs more flows
+ * than COLL_FLOWS_MAX (symmetric balanced ones need none).
+ */
+#define COLL_FLOWS_MAX (1 << 25)
 enum status coll_alltoall(const struct coll_spec *spec, enum a2a_alg alg,
 			  const struct traffic *t, bool reverse,
 			  struct coll *out);
 
 enum coll_op { COLL_ALLGATHER, COLL_REDUCESCATTER, COLL_ALLREDUCE,
-	       COLL_ALLREDUCE_TREE };
+	       COLL_ALLREDUCE_TREE, COLL_SENDRECV };
 
 /*
  * Over every group {rank: base + i*stride, i < group} at once; `bytes` is
  * nccl-tests' size: all-gather: of the whole result; reduce-scatter: of the
- * whole input; all-reduce: of the buffer. Ring unless _TREE. One step.
+ * whole input; all-reduce: of the buffer; send/recv: what a rank sends to
+ * the next one. Ring unless _TREE. One step.
+ *
+ * As many rings (or trees) as a node has members of the group, each with an
+ * equal part of the bytes and another place to leave the node, so that all
+ * NICs work. Equations in doc/model.md.
  */
 enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 		      int group, int stride, double bytes, struct coll *out);
 
 void coll_release(struct coll *c);
 
+/*
+ * The same exchange with nothing but links and latencies: every pair's flow
+ * begins when its route's latency has passed, no launch, message cost,
+ * window or protocol; rates are those of spec->net (NET_NOMINAL for the data
+ * sheet's). With keep_flows `flow` has each pair's finish time.
+ */
+struct coll_ideal {
+	double makespan_s;
+	double bound_s;		/* busiest link alone, without latency */
+	double merge_error_s;
+	int busiest_link;	/* -1: no flow */
+	struct coll_flow *flow;	/* owned; NULL unless keep_flows */
+	size_t n_flows;		/* 0 unless keep_flows */
+};
+
+enum status coll_ideal(const struct coll_spec *spec, const struct traffic *t,
+		       struct coll_ideal *out);
+
 /* Seconds of one step when its sizes are multiplied by `share`. */
 double coll_step_time(const struct coll_step *s, double share);
-double coll_time(const struct coll *c, double share);	/* all steps */
+/* All steps, one after the other but for those beside the one before. */
+double coll_time(const struct coll *c, double share);
+
+/*
+ * Asserts that the flows of `c` (made with keep_flows) deliver `t`: bytes
+ * are conserved at every rank and hop, every flow's ends are where the
+ * algorithm puts them, the bound is a bound. For tests and MOECAST_CHECK=1.
+ */
+void coll_check(const struct coll_spec *spec, enum a2a_alg alg,
+		const struct traffic *t, bool reverse, const struct coll *c);
 
 #endif

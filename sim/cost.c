@@ -1,2 +1,344 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/cost.h"
+
+#include "base/mem.h"
+#include "sim/cost_layer.h"
+#include "sim/cost_load.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Router gradients are summed in fp32 whatever the model's type. */
+#define ROUTER_GRADIENT_BYTES 4
+
+/* Larger exchanges keep no flows: their loads on links are then unknown, and
+ * the flow model shares only memory and SMs with them. */
+#define COST_FLOWS_MAX (1 << 20)
+
+enum cost_coll {
+	COST_DISPATCH,
+	COST_COMBINE,
+	COST_ESP_GATHER,
+	COST_ESP_SCATTER,
+	COST_ROUTER,
+	COST_SHARED,
+	COST_COPIES,
+	COST_DP,
+	COST_COLL_N,
+};
+
+/* Expert ops at one pipeline degree; made when first asked for. */
+struct expert_cost {
+	bool known;
+	struct work work;
+};
+
+enum { EXPERT_FORWARD, EXPERT_DATA, EXPERT_WEIGHT, EXPERT_KIND_N };
+
+struct cost {
+	struct cost_spec spec;
+	const struct gpu *gpu;
+	struct layer layer;
+	struct coll coll[COST_COLL_N];
+	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
+	struct work fixed[OP_KIND_N];	/* ops that are not cut in chunks */
+	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1] */
+	struct expert_cost *expert;
+};
+
+static enum status make_ring(struct cost *c, const struct coll_spec *cs,
+			     enum cost_coll which, enum coll_op op, int group,
+			     int stride, double bytes)
+{
+	if (group == 1 || !(bytes > 0))
+		return ST_OK;
+	return coll_ring(cs, op, group, stride, bytes, &c->coll[which]);
+}
+
+/* Ring or tree, whichever is faster: so does NCCL. */
+static enum status make_allreduce(struct cost *c, const struct coll_spec *cs,
+				  enum cost_coll which, int group, int stride,
+				  double bytes)
+{
+	struct coll tree = { 0 };
+	enum status st = make_ring(c, cs, which, COLL_ALLREDUCE, group,
+				   stride, bytes);
+
+	if (st || !c->coll[which].n_steps)
+		return st;
+	st = coll_ring(cs, COLL_ALLREDUCE_TREE, group, stride, bytes, &tree);
+	if (st)
+		return st;
+	if (coll_time(&tree, 1) < coll_time(&c->coll[which], 1)) {
+		coll_release(&c->coll[which]);
+		c->coll[which] = tree;
+	} else {
+		coll_release(&tree);
+	}
+	return ST_OK;
+}
+
+static enum status make_esp(struct cost *c, const struct coll_spec *cs)
+{
+	const struct workload *w = c->spec.workload;
+	int esp = c->spec.layout.esp;
+	double bytes = layer_busiest_rows(w) * w->token_bytes;
+	enum status st;
+
+	st = make_ring(c, cs, COST_ESP_GATHER, COLL_ALLGATHER, esp, 1, bytes);
+	if (st)
+		return st;
+	return make_ring(c, cs, COST_ESP_SCATTER, COLL_REDUCESCATTER, esp, 1,
+			 bytes);
+}
+
+static enum status make_allreduces(struct cost *c, const struct coll_spec *cs)
+{
+	const struct model *m = c->spec.model;
+	const struct layout *l = &c->spec.layout;
+	int b = dtype_bytes(m->dtype), all = l->dp * l->ep * l->esp;
+	double experts = c->layer.local_experts *
+		layer_expert_params(m, c->layer.ffn) * b;
+	const struct {
+		enum cost_coll which;
+		int group, stride;
+		double bytes;
+	} row[] = {
+		{ COST_ROUTER, all, 1, (double)m->hidden * m->experts *
+		  ROUTER_GRADIENT_BYTES },
+		{ COST_SHARED, all, 1, layer_shared_params(m) * b },
+		{ COST_COPIES, layout_expert_copies(l, m), l->esp, experts },
+		{ COST_DP, l->dp, l->ep * l->esp, experts },
+	};
+	enum status st = ST_OK;
+	size_t i;
+
+	for (i = 0; !st && i < sizeof(row) / sizeof(row[0]); i++) {
+		st = make_allreduce(c, cs, row[i].which, row[i].group,
+				    row[i].stride, row[i].bytes);
+	}
+	return st;
+}
+
+static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
+{
+	const struct cost_spec *s = &c->spec;
+	enum status st;
+
+	if (s->layout.ep == 1)
+		return ST_OK;
+	if ((double)s->net->n_ranks * s->layout.ep > COST_FLOWS_MAX)
+		cs.keep_flows = false;
+	st = coll_alltoall(&cs, s->alltoall, &s->workload->dispatch, false,
+			   &c->coll[COST_DISPATCH]);
+	if (st)
+		return st;
+	return coll_alltoall(&cs, s->alltoall, &s->workload->combine, true,
+			     &c->coll[COST_COMBINE]);
+}
+
+static enum status make_colls(struct cost *c)
+{
+	const struct cost_spec *s = &c->spec;
+	struct coll_spec cs = {
+		.net = s->net, .comm = s->comm, .tolerance = s->tolerance,
+		.bound_only = s->bound_only, .keep_flows = s->keep_flows,
+	};
+	enum status st = make_alltoalls(c, cs);
+
+	if (!st)
+		st = make_esp(c, &cs);
+	if (!st)
+		st = make_allreduces(c, &cs);
+	return st;
+}
+
+static void make_loads(struct cost *c)
+{
+	int i, j;
+
+	for (i = 0; i < COST_COLL_N; i++) {
+		for (j = 0; j < c->coll[i].n_steps; j++) {
+			step_load_init(&c->load[i][j], &c->coll[i].step[j],
+				       c->spec.net);
+		}
+	}
+}
+
+static enum status check_dtype(const struct cost_spec *spec)
+{
+	const struct gpu *g = &spec->net->cluster.gpu;
+	enum dtype t = spec->model->dtype;
+
+	if (g->flops[t] > 0)
+		return ST_OK;
+	return err_set(ST_INPUT, "'model.dtype' is '%s', which gpu '%s' has "
+		       "no rate for", dtype_name(t), g->name);
+}
+
+enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
+{
+	struct cost *c;
+	enum status st = check_dtype(spec);
+	int k;
+
+	if (st)
+		return st;
+	c = xcalloc(1, sizeof(*c));
+	c->spec = *spec;
+	c->gpu = &spec->net->cluster.gpu;
+	c->expert = xcalloc((size_t)EXPERT_KIND_N * (PLAN_DEGREE_MAX + 1),
+			    sizeof(*c->expert));
+	layer_init(&c->layer, c->gpu, spec->model, &spec->layout,
+		   spec->workload);
+	st = make_colls(c);
+	if (st) {
+		cost_free(c);
+		return st;
+	}
+	if (spec->keep_flows)
+		make_loads(c);
+	for (k = 0; k < OP_KIND_N; k++)
+		layer_work(&c->layer, (enum op_kind)k, &c->fixed[k]);
+	*out_p = c;
+	return ST_OK;
+}
+
+void cost_free(struct cost *c)
+{
+	int i, j;
+
+	if (!c)
+		return;
+	for (i = 0; i < COST_COLL_N; i++) {
+		for (j = 0; j < A2A_STEPS_MAX; j++)
+			step_load_release(&c->load[i][j]);
+		coll_release(&c->coll[i]);
+	}
+	free(c->expert);
+	free(c);
+}
+
+static int expert_kind(enum op_kind k)
+{
+	switch (k) {
+	case OP_EXPERT:
+		return EXPERT_FORWARD;
+	case OP_EXPERT_BWD_DATA:
+		return EXPERT_DATA;
+	case OP_EXPERT_BWD_WEIGHT:
+		return EXPERT_WEIGHT;
+	default:
+		return -1;
+	}
+}
+
+/* The slowest rank's; a rank with the rows of the one before is skipped. */
+static struct work slowest_expert(const struct cost *c, enum op_kind kind,
+				  double share)
+{
+	const struct workload *w = c->spec.workload;
+	size_t n = (size_t)w->local_experts, r;
+	struct work work, most = { 0 };
+	const double *rows;
+
+	for (r = 0; r < (size_t)w->ranks; r++) {
+		rows = w->rows + r * n;
+		if (r && !memcmp(rows, rows - n, n * sizeof(*rows)))
+			continue;
+		layer_expert_work(&c->layer, kind, rows, share, &work);
+		if (work.seconds > most.seconds)
+			most = work;
+	}
+	return most;
+}
+
+static struct work op_work(const struct cost *c, const struct op *op)
+{
+	int kind = expert_kind(op->kind);
+	struct expert_cost *e;
+
+	if (kind < 0)
+		return c->fixed[op->kind];
+	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
+	e = &c->expert[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
+	if (!e->known) {
+		e->work = slowest_expert(c, op->kind, 1.0 / op->n_chunks);
+		e->known = true;
+	}
+	return e->work;
+}
+
+/* Which collective an op is a step of; COST_COLL_N: none. */
+static enum cost_coll op_coll(const struct op *op)
+{
+	switch (op->kind) {
+	case OP_DISPATCH:
+	case OP_COMBINE_BWD:
+		return COST_DISPATCH;
+	case OP_COMBINE:
+	case OP_DISPATCH_BWD:
+		return COST_COMBINE;
+	case OP_ALLGATHER:
+		return COST_ESP_GATHER;
+	case OP_REDUCESCATTER:
+		return COST_ESP_SCATTER;
+	case OP_ALLREDUCE_GATE:
+		return op->step == ALLREDUCE_SHARED ? COST_SHARED :
+			COST_ROUTER;
+	case OP_ALLREDUCE_EXPERT:
+		return op->step == ALLREDUCE_DP ? COST_DP : COST_COPIES;
+	default:
+		return COST_COLL_N;
+	}
+}
+
+/* Only all-to-alls have more than one step. */
+static int op_step(const struct op *op)
+{
+	enum cost_coll which = op_coll(op);
+
+	return which <= COST_COMBINE ? op->step : 0;
+}
+
+const struct coll_step *cost_op_step(const struct cost *c,
+				     const struct op *op)
+{
+	enum cost_coll which = op_coll(op);
+
+	if (which == COST_COLL_N || op_step(op) >= c->coll[which].n_steps)
+		return NULL;
+	return &c->coll[which].step[op_step(op)];
+}
+
+const struct step_load *cost_op_load(const struct cost *c,
+				     const struct op *op)
+{
+	if (!cost_op_step(c, op))
+		return NULL;
+	return &c->load[op_coll(op)][op_step(op)];
+}
+
+double cost_op(const struct cost *c, const struct op *op)
+{
+	const struct coll_step *step;
+
+	if (!op_kind_is_comm(op->kind))
+		return op_work(c, op).seconds;
+	step = cost_op_step(c, op);
+	return step ? coll_step_time(step, 1.0 / op->n_chunks) : 0;
+}
+
+double cost_op_hbm_bytes(const struct cost *c, const struct op *op)
+{
+	if (op_kind_is_comm(op->kind))
+		return 0;
+	return op_work(c, op).bytes;
+}
+
+const struct net *cost_net(const struct cost *c)
+{
+	return c->spec.net;
+}

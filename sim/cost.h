@@ -7,7 +7,8 @@
  * are roofline estimates from the GPU file (doc/model.md, section "Layer
  * cost"): products with tile and wave quantisation and a weight-reading
  * bound, streaming kernels by bytes over HBM. An op's time is that of the
- * slowest rank.
+ * slowest rank. Expert ops are computed when first asked for, so a struct
+ * cost is for one thread.
  */
 #ifndef SIM_COST_H
 #define SIM_COST_H
@@ -40,9 +41,20 @@ double cost_op(const struct cost *c, const struct op *op);
 /* Bytes of HBM traffic of a compute op on one rank (flow model). */
 double cost_op_hbm_bytes(const struct cost *c, const struct op *op);
 
-/* The step behind a communication op; NULL for compute ops. */
+/*
+ * The step behind a communication op; NULL for compute ops, and for an
+ * all-reduce of nothing.
+ */
 const struct coll_step *cost_op_step(const struct cost *c,
 				     const struct op *op);
+
+/* What that step puts on links and memory; NULL as above. Empty unless
+ * keep_flows was set. See sim/cost_load.h. */
+struct step_load;
+const struct step_load *cost_op_load(const struct cost *c,
+				     const struct op *op);
+
+const struct net *cost_net(const struct cost *c);
 
 /* One product m x n x k, `batch` times, on one GPU. */
 double cost_gemm(const struct gpu *g, enum dtype t, double m, double n,

@@ -3,10 +3,19 @@
  * Runs a program in virtual time.
  *
  * Lane model: each op has one duration (cost_op), ops are list-scheduled on
- * their lanes in program order. Flow model: communication ops put their
- * flows on the links of the net and compute ops their HBM traffic on the
- * GPUs' memory; whatever is active at the same time shares max-min fairly.
- * Where nothing is shared both give the same times to 1e-9.
+ * their lanes in program order.
+ *
+ * Flow model: the ops that are active at one time, at most one per lane,
+ * share the links of the net, the GPUs' memory and their SMs. An op goes
+ * through parts: a delay (launch, latency, ramp), its flows, its copies. A
+ * part that takes t alone puts bytes / (capacity * t) on each link and on
+ * the busiest GPU's memory, as the mean over its flows; speeds are max-min
+ * fair among the active ops, so that no link and no memory is over its
+ * capacity. A running collective holds gpu.comm_sms SMs, which slows
+ * products down. An op that never shares takes exactly its cost_op(), so
+ * where nothing is shared both models give the same times to the picosecond
+ * (tests/unit/test_exec_flows.c compares with sharing flow by
+ * flow).
  */
 #ifndef SIM_EXEC_H
 #define SIM_EXEC_H
@@ -34,12 +43,24 @@ struct exec_result {
 	uint64_t kind_ps[OP_KIND_N];	/* sum over ops of that kind */
 	int n_links;
 	struct exec_link link[EXEC_LINKS];	/* busiest first */
-	uint64_t events;
+	bool links_shared;	/* no link can be over its capacity */
+	uint64_t events;	/* lane: ops; flow: ends of parts */
 };
 
 enum status exec_run(const struct program *p, const struct cost *c,
 		     enum exec_model model, struct exec_result *out);
 void exec_release(struct exec_result *r);
+
+/* The flow model with some kinds of sharing switched off; NULL: lane. */
+struct exec_sharing {
+	bool links, memory, sms;
+};
+
+extern const struct exec_sharing exec_share_all, exec_share_nothing;
+
+enum status exec_run_sharing(const struct program *p, const struct cost *c,
+			     const struct exec_sharing *sharing,
+			     struct exec_result *out);
 
 /*
  * Lane model, time only: no allocation, for the search. `end_ps` is scratch

@@ -1,2 +1,206 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Branch and bound over groups. A group is a (layout, capacity, algorithm):
+ * what the collectives' cost depends on. Pass 1 gives every group a lower
+ * bound for each degree, from the lane model with exchanges at their busiest
+ * link alone; pass 2 costs the groups exactly, lowest bound first, until no
+ * bound can beat the worst of the kept candidates. Forward and backward do
+ * not overlap, so a group needs one lane run per degree, not per pair.
+ */
 #include "sim/search.h"
+
+#include "sim/search_priv.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static enum status cost_group(struct search *x, const struct group *g)
+{
+	struct degree_times t;
+	struct cost *c;
+	enum status st = search_at(x, g->layout, g->factor);
+
+	if (!st)
+		st = search_group_cost(x, g, false, false, &c);
+	if (st)
+		return st;
+	st = search_time_degrees(x, g, c, &t);
+	cost_free(c);
+	if (st)
+		return st;
+	for (int f = 0; f < x->n_degrees; f++) {
+		for (int b = 0; b < x->n_degrees; b++) {
+			struct candidate k = search_candidate(x, g,
+				x->degree[f], x->degree[b]);
+
+			k.lane_s = t.forward_s[f] + t.backward_s[b];
+			candidate_list_add(&x->top, &k);
+		}
+	}
+	return ST_OK;
+}
+
+static void reject(struct search *x, const struct group *g, const char *why)
+{
+	struct candidate k = search_candidate(x, g, 0, 0);
+
+	k.lane_s = g->bound_s;
+	k.why_not = why;
+	candidate_list_add(&x->rejected, &k);
+}
+
+static void count_reason(struct search_result *r, const char *why, uint64_t n)
+{
+	int i = 0;
+
+	while (i < r->n_reasons && r->reason[i].why != why)
+		i++;
+	if (i == r->n_reasons)
+		r->reason[r->n_reasons++].why = why;
+	r->reason[i].n += n;
+}
+
+static enum status cost_groups(struct search *x, struct search_result *out)
+{
+	uint64_t pairs = (uint64_t)x->n_degrees * (uint64_t)x->n_degrees;
+
+	for (size_t i = 0; i < x->n_groups; i++) {
+		const struct group *g = &x->group[i];
+		enum status st;
+
+		if (g->why_not) {
+			out->infeasible += pairs;
+			count_reason(out, g->why_not, pairs);
+			reject(x, g, g->why_not);
+			continue;
+		}
+		if (!x->o->brute_force &&
+		    g->bound_s >= candidate_list_limit(&x->top)) {
+			out->pruned += pairs;
+			reject(x, g, "bound above the plans kept");
+			continue;
+		}
+		st = cost_group(x, g);
+		if (st)
+			return st;
+		out->evaluated += pairs;
+		if (x->o->progress)
+			x->o->progress(x->o->arg, 0.2 + 0.6 * (double)(i + 1),
+				       (double)x->n_groups);
+	}
+	out->bound_s = candidate_list_limit(&x->top);
+	return ST_OK;
+}
+
+/*
+ * The plan that came closest: among those that drop little enough the one
+ * that needs least memory, else the one that drops least.
+ */
+static const struct group *closest_group(const struct search *x)
+{
+	double max_drop = x->s->constraints.max_drop;
+	const struct group *best = &x->group[0];
+
+	for (size_t i = 1; i < x->n_groups; i++) {
+		const struct group *g = &x->group[i];
+		bool fits = g->drop <= max_drop;
+		bool best_fits = best->drop <= max_drop;
+
+		if (fits != best_fits ? fits :
+		    fits ? g->memory.total < best->memory.total :
+		    g->drop < best->drop)
+			best = g;
+	}
+	return best;
+}
+
+static enum status nothing_feasible(const struct search *x)
+{
+	const struct group *g;
+
+	if (!x->n_groups)
+		return err_set(ST_INPUT, "search: no plan to try");
+	g = closest_group(x);
+	if (g->drop > x->s->constraints.max_drop)
+		return err_set(ST_INPUT,
+			"no plan meets the constraints: at capacity factor %g "
+			"%.3g %% of the tokens drop, constraints.max_drop is "
+			"%g %%", g->factor, 100 * g->drop,
+			100 * x->s->constraints.max_drop);
+	return err_set(ST_INPUT,
+		"no plan meets the constraints: ep=%d esp=%d needs %.4g GB "
+		"per GPU, constraints.memory and the GPU allow %.4g GB "
+		"(training.recompute, a larger layout.ep or a smaller "
+		"model.batch_per_gpu needs less)", x->layout[g->layout].ep, x->layout[g->layout].esp,
+		g->memory.total / 1e9, search_memory_room(x->s) / 1e9);
+}
+
+static void hand_over(struct search *x, struct search_result *out)
+{
+	int n = x->o->top < x->top.n ? x->o->top : x->top.n;
+
+	out->top = x->top.item;
+	out->n_top = n;
+	out->rejected = x->rejected.item;
+	out->n_rejected = x->rejected.n;
+	x->top.item = x->rejected.item = NULL;
+}
+
+static void search_free(struct search *x)
+{
+	search_drop_routing(x);
+	free(x->group);
+	free(x->layout);
+	free(x->top.item);
+	free(x->rejected.item);
+	net_release(&x->net);
+}
+
+enum status search_run(const struct scenario *s,
+		       const struct search_options *o,
+		       struct search_result *out)
+{
+	struct search x = { .s = s, .o = o, .at_layout = -1, .at_factor = -1 };
+	struct search_result r = { 0 };
+	double began = now_s();
+	enum status st = net_init(&x.net, &s->cluster, NET_EFFECTIVE);
+
+	if (st)
+		return st;
+	x.top.max = o->top > s->search.finalists ?
+		o->top : s->search.finalists;
+	x.rejected.max = o->rejected;
+	st = layout_enumerate(s, &x.layout, &x.n_layouts);
+	if (!st)
+		st = search_bound_groups(&x);
+	if (!st)
+		st = cost_groups(&x, &r);
+	if (!st && !x.top.n)
+		st = nothing_feasible(&x);
+	if (!st)
+		st = search_choose(&x, &r);
+	if (!st) {
+		hand_over(&x, &r);
+		r.search_s = now_s() - began;
+		*out = r;
+	}
+	search_free(&x);
+	return st;
+}
+
+void search_release(struct search_result *r)
+{
+	free(r->top);
+	free(r->rejected);
+	program_release(&r->program);
+	exec_release(&r->exec);
+	*r = (struct search_result){ 0 };
+}

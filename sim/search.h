@@ -30,6 +30,12 @@ struct baseline {
 };
 
 #define BASELINES_MAX (KNOB_MAX + 2)
+#define REASONS_MAX 4
+
+struct reason {	/* why plans were left out, and how many */
+	const char *why;	/* static text */
+	uint64_t n;
+};
 
 struct search_result {
 	struct candidate best;
@@ -39,7 +45,14 @@ struct search_result {
 	struct baseline baseline[BASELINES_MAX];
 	int n_baselines;
 	uint64_t evaluated, pruned, infeasible;
-	double bound_s;		/* what pruned the others: the incumbent */
+	struct reason reason[REASONS_MAX];	/* of the infeasible */
+	int n_reasons;
+	double bound_s;		/* lane time that a bound had to beat */
+	/* groups (layout, capacity, algorithm) that were left out, lowest
+	 * bound first: why_not says why, lane_s is the bound, the degrees
+	 * are 0 (all of them); owned */
+	struct candidate *rejected;
+	int n_rejected;
 	double search_s;	/* wall clock */
 	struct program program;	/* of the best plan */
 	struct exec_result exec;	/* its run in the flow model */
@@ -47,7 +60,10 @@ struct search_result {
 
 struct search_options {
 	int top;		/* candidates to keep, >= 1 */
+	int rejected;		/* left-out groups to keep, may be 0 */
 	bool brute_force;	/* no pruning: for tests */
+	bool lane_only;		/* no flow model: flow_s = lane_s; for tests
+				   and sweeps */
 	/* called now and then with work done and total; may be NULL */
 	void (*progress)(void *arg, double done, double total);
 	void *arg;

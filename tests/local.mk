@@ -1,8 +1,10 @@
 TEST_EXTENSIONS = .sh
 TAP = env AM_TAP_AWK='$(AWK)' CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C \
-	srcdir='$(srcdir)' top_builddir='$(abs_top_builddir)' \
+	srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' \
+	MAKE='$(MAKE)' AWK='$(AWK)' \
 	$(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER = $(TAP)
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit-tap.sh
 SH_LOG_DRIVER = $(TAP)
 SH_LOG_COMPILER = $(SHELL)
 UNIT_LIBS = libreports.a libsim.a libscenarios.a libbase.a \
@@ -12,10 +14,79 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
+shell_tests =
+TESTS += $(shell_tests)
+EXTRA_DIST += $(shell_tests) %D%/test-lib.sh %D%/unit-tap.sh
+
 # one block per unit test:
 # unit_tests += tests/unit/test_x
 # tests_unit_test_x_SOURCES = %D%/unit/test_x.c
 # tests_unit_test_x_LDADD = $(UNIT_LIBS)
+# one line per shell test (tests/test-lib.sh says how they look):
+# shell_tests += %D%/t1234-topic.sh
+
+shell_tests += %D%/t0000-layers.sh
+shell_tests += %D%/t0001-dist.sh
+shell_tests += %D%/t0002-style.sh
+shell_tests += %D%/t0003-configure.sh
+shell_tests += %D%/t0004-quickstart.sh
+shell_tests += %D%/t1000-help.sh
+
+unit_tests += tests/unit/test_units
+tests_unit_test_units_SOURCES = %D%/unit/test_units.c
+tests_unit_test_units_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_curve
+tests_unit_test_curve_SOURCES = %D%/unit/test_curve.c
+tests_unit_test_curve_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_outfile
+tests_unit_test_outfile_SOURCES = %D%/unit/test_outfile.c
+tests_unit_test_outfile_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_nearest
+tests_unit_test_nearest_SOURCES = %D%/unit/test_nearest.c
+tests_unit_test_nearest_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_hf_config
+tests_unit_test_hf_config_SOURCES = %D%/unit/test_hf_config.c
+tests_unit_test_hf_config_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_search
+tests_unit_test_search_SOURCES = %D%/unit/test_search.c
+tests_unit_test_search_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/unit/route_help.h
+unit_tests += tests/unit/test_route
+tests_unit_test_route_SOURCES = %D%/unit/test_route.c
+tests_unit_test_route_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_capacity
+tests_unit_test_capacity_SOURCES = %D%/unit/test_capacity.c
+tests_unit_test_capacity_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_workload
+tests_unit_test_workload_SOURCES = %D%/unit/test_workload.c
+tests_unit_test_workload_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_route_file
+tests_unit_test_route_file_SOURCES = %D%/unit/test_route_file.c
+tests_unit_test_route_file_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_plan
+tests_unit_test_plan_SOURCES = %D%/unit/test_plan.c
+tests_unit_test_plan_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_program
+tests_unit_test_program_SOURCES = %D%/unit/test_program.c
+tests_unit_test_program_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_exec
+tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c
+tests_unit_test_exec_LDADD = $(UNIT_LIBS)
+
+shell_tests += %D%/t120-model.sh
+unit_tests += tests/unit/test_data
+tests_unit_test_data_SOURCES = %D%/unit/test_data.c
+tests_unit_test_data_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll
+tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c %D%/unit/coll_bench.h
+tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll_even
+tests_unit_test_coll_even_SOURCES = %D%/unit/test_coll_even.c
+tests_unit_test_coll_even_SOURCES += %D%/unit/coll_bench.h
+tests_unit_test_coll_even_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_fair
 tests_unit_test_fair_SOURCES = %D%/unit/test_fair.c
 tests_unit_test_fair_LDADD = $(UNIT_LIBS)
@@ -36,3 +107,87 @@ tests_bench_bench_fair_LDADD = libsim.a libscenarios.a libbase.a \
 .PHONY: bench
 bench: tests/bench/bench_fair
 	tests/bench/bench_fair
+unit_tests += tests/unit/test_table
+tests_unit_test_table_SOURCES = %D%/unit/test_table.c
+tests_unit_test_table_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_trace
+tests_unit_test_trace_SOURCES = %D%/unit/test_trace.c
+tests_unit_test_trace_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_plan_text
+tests_unit_test_plan_text_SOURCES = %D%/unit/test_plan_text.c \
+	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
+tests_unit_test_plan_text_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
+
+shell_tests += %D%/t200-alltoall.sh
+shell_tests += %D%/t201-alltoall-h200.sh
+shell_tests += %D%/t202-alltoall-deepep.sh
+shell_tests += %D%/t1300-capacity.sh
+
+# `make bench` builds and runs these; one block each:
+bench_programs =
+EXTRA_PROGRAMS += $(bench_programs)
+bench: $(bench_programs)
+	@for p in $(bench_programs); do echo "== $$p"; ./$$p || exit; done
+.PHONY: bench
+bench_programs += tests/bench/bench_fair
+tests_bench_bench_fair_SOURCES = %D%/bench/bench_fair.c
+tests_bench_bench_fair_LDADD = $(UNIT_LIBS)
+
+EXTRA_DIST += %D%/unit/scenario_help.h
+unit_tests += tests/unit/test_doc
+tests_unit_test_doc_SOURCES = %D%/unit/test_doc.c
+tests_unit_test_doc_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_keys
+tests_unit_test_keys_SOURCES = %D%/unit/test_keys.c
+tests_unit_test_keys_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_scenario
+tests_unit_test_scenario_SOURCES = %D%/unit/test_scenario.c
+tests_unit_test_scenario_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_layout
+tests_unit_test_layout_SOURCES = %D%/unit/test_layout.c
+tests_unit_test_layout_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_cluster_text
+tests_unit_test_cluster_text_SOURCES = %D%/unit/test_cluster_text.c
+tests_unit_test_cluster_text_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/fuzz/fuzz_scenario
+TESTS += tests/fuzz/fuzz_scenario
+tests_fuzz_fuzz_scenario_SOURCES = %D%/fuzz/fuzz_scenario.c
+tests_fuzz_fuzz_scenario_LDADD = libscenarios.a libbase.a \
+	$(YAML_LIBS) $(JANSSON_LIBS) -lm
+unit_tests += tests/unit/test_cost
+tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
+tests_unit_test_cost_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_memory
+tests_unit_test_memory_SOURCES = %D%/unit/test_memory.c
+tests_unit_test_memory_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t140-simulate.sh
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/draw_figures
+endif
+tests_unit_draw_figures_SOURCES = %D%/unit/draw_figures.c \
+	%D%/unit/report_fixture.c %D%/unit/report_fixture.h
+tests_unit_draw_figures_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t150-topo.sh
+shell_tests += %D%/t151-figures.sh
+EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
+
+shell_tests += %D%/t110-keys.sh
+shell_tests += %D%/t111-bad-scenario.sh
+unit_tests += tests/unit/test_exec_flows
+tests_unit_test_exec_flows_SOURCES = %D%/unit/test_exec_flows.c
+tests_unit_test_exec_flows_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t160-plan.sh
+shell_tests += %D%/t2000-readme.sh
+bench_programs += tests/bench/bench_coll
+tests_bench_bench_coll_SOURCES = %D%/bench/bench_coll.c
+tests_bench_bench_coll_LDADD = $(UNIT_LIBS)
+bench_programs += tests/bench/bench_plan
+tests_bench_bench_plan_SOURCES = %D%/bench/bench_plan.c
+tests_bench_bench_plan_LDADD = $(UNIT_LIBS)

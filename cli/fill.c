@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/fill.h"
+
+#include "base/mem.h"
+#include "base/units.h"
+
+#include <string.h>
+
+struct report_op *fill_ops(const struct program *p,
+			   const struct exec_result *run)
+{
+	struct report_op *out = xcalloc((size_t)p->n_ops, sizeof(*out));
+
+	for (int i = 0; i < p->n_ops; i++) {
+		const struct op *op = &p->op[i];
+
+		out[i] = (struct report_op){
+			.kind = op->kind,
+			.lane = op->lane,
+			.chunk = op->chunk,
+			.n_chunks = op->n_chunks,
+			.backward = op->backward,
+			.start_ps = run->op[i].start_ps,
+			.finish_ps = run->op[i].finish_ps,
+		};
+	}
+	return out;
+}
+
+int fill_links(const struct net *net, const struct exec_result *run,
+	       struct arena *names, struct report_link *out)
+{
+	char name[128];
+
+	for (int i = 0; i < run->n_links; i++) {
+		net_link_name(net, run->link[i].link, name, sizeof(name));
+		out[i].name = arena_strdup(names, name);
+		out[i].utilisation = run->link[i].utilisation;
+	}
+	return run->n_links;
+}
+
+json_t *json_knobs(const struct plan *p)
+{
+	const struct layout *l = &p->layout;
+	json_t *techniques = json_array();
+
+	for (int i = 0; i < TECH_N; i++) {
+		if (p->technique_mask & 1u << i)
+			json_array_append_new(techniques,
+				json_string(technique_table[i].name));
+	}
+	return json_pack("{s:s, s:i, s:i, s:f, s:b, s:{s:i,s:i,s:i,s:i,s:i}, "
+			 "s:o}",
+			 "alltoall", a2a_table[p->alltoall].name,
+			 "degree_forward", p->degree_forward,
+			 "degree_backward", p->degree_backward,
+			 "capacity_factor", p->capacity_factor,
+			 "dropless", p->capacity_factor == 0,
+			 "layout", "ep", l->ep, "esp", l->esp, "tp", l->tp,
+			 "dp", l->dp, "pp", l->pp,
+			 "techniques", techniques);
+}
+
+json_t *json_breakdown(const struct exec_result *run)
+{
+	json_t *out = json_object();
+
+	for (int i = 0; i < OP_KIND_N; i++) {
+		if (run->kind_ps[i])
+			json_object_set_new(out,
+				op_kind_name((enum op_kind)i),
+				json_real(s_from_ps(run->kind_ps[i])));
+	}
+	return out;
+}
+
+json_t *json_lanes(const struct exec_result *run)
+{
+	json_t *out = json_array();
+
+	for (int i = 0; i < LANE_N; i++)
+		json_array_append_new(out, json_pack("{s:s, s:f}",
+			"lane", lane_name((enum lane)i),
+			"busy_s", s_from_ps(run->lane_busy_ps[i])));
+	return out;
+}
+
+json_t *json_links(const struct net *net, const struct exec_result *run)
+{
+	json_t *out = json_array();
+	char name[128];
+
+	for (int i = 0; i < run->n_links; i++) {
+		net_link_name(net, run->link[i].link, name, sizeof(name));
+		json_array_append_new(out, json_pack("{s:s, s:f}",
+			"name", name,
+			"utilisation", run->link[i].utilisation));
+	}
+	return out;
+}

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The shipped data, installed as it lies here. Automake knows no wildcards:
+# one line for each file; tests/t0001-dist.sh notices a missing one.
+gpusdir = $(pkgdatadir)/gpus
+clustersdir = $(pkgdatadir)/clusters
+modelsdir = $(pkgdatadir)/models
+readydir = $(pkgdatadir)
+dist_gpus_DATA =
+dist_clusters_DATA =
+dist_models_DATA =
+dist_ready_DATA =
+data_files = $(dist_gpus_DATA) $(dist_clusters_DATA) $(dist_models_DATA) \
+	$(dist_ready_DATA)
+
+dist_gpus_DATA += %D%/gpus/a100-40gb.yaml
+dist_gpus_DATA += %D%/gpus/a100-80gb.yaml
+dist_gpus_DATA += %D%/gpus/a6000.yaml
+dist_gpus_DATA += %D%/gpus/ascend-910a.yaml
+dist_gpus_DATA += %D%/gpus/b200.yaml
+dist_gpus_DATA += %D%/gpus/gb200.yaml
+dist_gpus_DATA += %D%/gpus/h100-sxm.yaml
+dist_gpus_DATA += %D%/gpus/h200-sxm.yaml
+dist_gpus_DATA += %D%/gpus/rtx2080ti.yaml
+dist_gpus_DATA += %D%/gpus/v100-sxm.yaml
+dist_clusters_DATA += %D%/clusters/dgx-h100-superpod.yaml
+dist_clusters_DATA += %D%/clusters/gb200-nvl72.yaml
+dist_clusters_DATA += %D%/clusters/hgx-h200-8x400g.yaml
+dist_clusters_DATA += %D%/clusters/v100-8x-100g.yaml
+dist_models_DATA += %D%/models/dbrx.yaml
+dist_models_DATA += %D%/models/deepseek-v2-lite.yaml
+dist_models_DATA += %D%/models/deepseek-v3.yaml
+dist_models_DATA += %D%/models/gpt-oss-120b.yaml
+dist_models_DATA += %D%/models/gpt-oss-20b.yaml
+dist_models_DATA += %D%/models/gpt2-xl-moe.yaml
+dist_models_DATA += %D%/models/llama-4-scout.yaml
+dist_models_DATA += %D%/models/mixtral-8x22b.yaml
+dist_models_DATA += %D%/models/mixtral-8x7b.yaml
+dist_models_DATA += %D%/models/olmoe.yaml
+dist_models_DATA += %D%/models/qwen3-235b-a22b.yaml
+dist_models_DATA += %D%/models/qwen3-30b-a3b.yaml
+dist_ready_DATA += %D%/default.yaml
+dist_ready_DATA += %D%/deepseek-v3-h100.yaml
+dist_ready_DATA += %D%/mixtral-v100.yaml
+dist_ready_DATA += %D%/qwen3-hgx-h200.yaml

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Rings and trees, as NCCL lays them.
+ *
+ * A group with L members on each of N nodes has L channels with 1/L of the
+ * bytes each. Channel j enters a node at local member j or j+1 and leaves it
+ * at the other of the two: even nodes are walked down from j (j, j-1, ..,
+ * j+1), odd ones up from j+1, so that neighbours meet on one rail and every
+ * channel has a NIC of its own. One node, or one member per node: the ring of
+ * the members in order.
+ *
+ * Ring of n ranks: each of the n-1 steps moves bytes/n over every edge, so an
+ * edge of a channel carries (n-1)/n of the channel's bytes (all-reduce:
+ * twice), and the pipeline is n-1 edges long.
+ *
+ * Tree (all-reduce): inside a node a chain from the head, local member j;
+ * between the heads two binary trees with half of the channel's bytes each,
+ * the second one mirrored or shifted so that inner nodes of one are leaves of
+ * the other (P. Sanders et al., 2009). Sums go up and results down, so every
+ * edge carries its tree's bytes both ways; the pipeline is twice the depth.
+ */
+#include "sim/coll_int.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct ring {
+	struct coll_build b;
+	struct coll_part part;
+	struct coll_tally tally;
+	double hops_s;	/* latency and message cost over the pipeline */
+};
+
+static int wrap(int i, int n)
+{
+	return (i % n + n) % n;
+}
+
+/* Rank of local member l on node i of the group that begins at `base`. */
+static int member(const struct ring *r, int base, int i, int l)
+{
+	int in_order = wrap(i, r->b.shape.nodes) * r->b.shape.local +
+		       wrap(l, r->b.shape.local);
+
+	return base + in_order * r->b.stride;
+}
+
+static double edge_s(const struct ring *r, int src, int dst)
+{
+	const struct net *net = r->b.spec->net;
+	const struct gpu *g = &net->cluster.gpu;
+	bool near = net_same_domain(net, src, dst);
+	struct route route;
+
+	net_route(net, src, dst, &route);
+	return route.latency_s + (near ? &g->intra : &g->inter)->message_s;
+}
+
+/*
+ * Walks channel 0 of the first group for the pipeline's time; all channels
+ * together load the edges of a node alike, but for the one edge that each
+ * channel leaves out where it leaves the node.
+ */
+static void ring_node(struct ring *r, int base, int i, double bytes)
+{
+	int local = r->b.shape.local, dir = i % 2 ? 1 : -1, l;
+	double inside = bytes * (local - 1) / local;
+
+	if (r->b.shape.nodes == 1)
+		inside = bytes;
+	for (l = 0; l < local && local > 1; l++) {
+		coll_add(&r->part, member(r, base, i, l),
+			 member(r, base, i, l + dir), inside);
+	}
+	for (l = 0; l < local && r->b.shape.nodes > 1; l++) {
+		/* channel l leaves at l+1 (even) or l (odd) ... */
+		int leave = i % 2 ? l : l + 1;
+		/* ... and enters the next at l+1 (odd) or l (even) */
+		int next = (i + 1) % r->b.shape.nodes;
+		int enter = next % 2 ? l + 1 : l;
+
+		coll_add(&r->part, member(r, base, i, leave),
+			 member(r, base, next, enter), bytes / local);
+	}
+}
+
+/* Time of n-1 edges of the ring: all but an average one. */
+static double ring_hops(const struct ring *r)
+{
+	const struct coll_shape *s = &r->b.shape;
+	int n = r->b.group, inside = s->nodes * (s->local - 1);
+	double sum = 0;
+
+	if (s->local > 1)
+		sum += (s->nodes == 1 ? n : inside) *
+		       edge_s(r, 0, member(r, 0, 0, 1));
+	if (s->nodes > 1)
+		sum += s->nodes * edge_s(r, 0, member(r, 0, 1, 0));
+	return sum * (n - 1) / n;
+}
+
+/* Parent in the binary tree over 0..n-1 rooted at 0; -1 for the root. */
+static int tree_parent(int i, int n)
+{
+	int bit = i & -i, up = (i ^ bit) | bit << 1;
+
+	if (i == 0)
+		return -1;
+	return up < n ? up : i ^ bit;
+}
+
+static void both_ways(struct ring *r, int a, int b, double bytes)
+{
+	coll_add(&r->part, a, b, bytes);
+	coll_add(&r->part, b, a, bytes);
+}
+
+/* Node i's place in the second tree and back. */
+static int second(int i, int n)
+{
+	return n % 2 ? wrap(i + 1, n) : n - 1 - i;
+}
+
+static void tree_node(struct ring *r, int base, int i, double bytes)
+{
+	int local = r->b.shape.local, n = r->b.shape.nodes, j, l;
+	int up = tree_parent(i, n);
+
+	/* chain j: member j, j+1, .., j-1: every edge but the one into j */
+	for (l = 0; l < local && local > 1; l++) {
+		both_ways(r, member(r, base, i, l), member(r, base, i, l + 1),
+			  bytes * (local - 1) / local);
+	}
+	for (j = 0; j < local && up >= 0; j++) {
+		both_ways(r, member(r, base, i, j), member(r, base, up, j),
+			  bytes / local / 2);
+		both_ways(r, member(r, base, second(i, n), j),
+			  member(r, base, second(up, n), j),
+			  bytes / local / 2);
+	}
+}
+
+static double tree_hops(const struct ring *r)
+{
+	const struct coll_shape *s = &r->b.shape;
+	double sum = 0;
+
+	if (s->local > 1)
+		sum += (s->local - 1) * edge_s(r, 0, member(r, 0, 0, 1));
+	if (s->nodes > 1)
+		sum += ceil(log2(s->nodes)) *
+		       edge_s(r, 0, member(r, 0, 1, 0));
+	return 2 * sum;
+}
+
+static void send_recv(struct ring *r, int base, double bytes)
+{
+	int i;
+
+	for (i = 0; i < r->b.group; i++) {
+		coll_add(&r->part, base + i * r->b.stride,
+			 base + (i + 1) % r->b.group * r->b.stride, bytes);
+	}
+}
+
+/* Bytes that one edge of a whole ring (all channels) carries. */
+static double edge_bytes(const struct ring *r, enum coll_op op, double bytes)
+{
+	double n = r->b.group;
+
+	switch (op) {
+	case COLL_ALLGATHER:
+	case COLL_REDUCESCATTER:
+		return bytes * (n - 1) / n;
+	case COLL_ALLREDUCE:
+		return 2 * bytes * (n - 1) / n;
+	default:
+		return bytes;
+	}
+}
+
+static void add_group(struct ring *r, enum coll_op op, int base,
+		      double bytes)
+{
+	int i;
+
+	if (op == COLL_SENDRECV) {
+		send_recv(r, base, bytes);
+		return;
+	}
+	for (i = 0; i < r->b.shape.nodes; i++) {
+		if (op == COLL_ALLREDUCE_TREE)
+			tree_node(r, base, i, bytes);
+		else
+			ring_node(r, base, i, bytes);
+	}
+}
+
+static double pipeline_s(const struct ring *r, enum coll_op op)
+{
+	if (op == COLL_ALLREDUCE_TREE)
+		return tree_hops(r);
+	if (op == COLL_SENDRECV)
+		return r->tally.latency_s + r->tally.message_s;
+	return ring_hops(r) * (op == COLL_ALLREDUCE ? 2 : 1);
+}
+
+static void fill_groups(struct ring *r, enum coll_op op, double bytes)
+{
+	int span = r->b.group * r->b.stride, base;
+
+	for (base = 0; base < r->b.ranks; base++) {
+		if (base % span < r->b.stride)
+			add_group(r, op, base, edge_bytes(r, op, bytes));
+	}
+}
+
+static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
+{
+	const struct coll_spec *spec = r->b.spec;
+	struct coll_view v;
+
+	coll_view_init(&v, spec->net, false);
+	coll_tally_flows(&r->b, &v, &r->part, &r->tally);
+	/* the pipeline's sum stands for one route and the messages */
+	r->tally.message_s = r->part.n_flows ? pipeline_s(r, op) : 0;
+	r->tally.latency_s = 0;
+	coll_price(spec, &r->part, &r->tally, out);
+	out->lane = r->tally.touches[1] ? LANE_INTER : LANE_INTRA;
+	out->flow_s = spec->bound_only ? r->tally.bound_s :
+		coll_makespan(&r->b, &v, &r->part, &r->tally);
+	coll_view_release(&v);
+}
+
+enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
+		      int group, int stride, double bytes, struct coll *out)
+{
+	const struct cluster *c = &spec->net->cluster;
+	struct coll_spec plain = *spec;
+	struct ring r = { .b = { .spec = &plain, .nodes = c->nodes,
+				 .gpus = c->gpus_per_node,
+				 .ranks = spec->net->n_ranks,
+				 .group = group, .stride = stride,
+				 .shape = coll_shape_of(c, group, stride) } };
+
+	if (!r.b.shape.regular) {
+		r.b.shape.local = 1;
+		r.b.shape.nodes = group;
+	}
+	plain.comm.window = 0;
+	*out = (struct coll){ .n_steps = 1 };
+	fill_groups(&r, op, bytes);
+	ring_solve(&r, op, &out->step[0]);
+	out->messages = out->step[0].messages;
+	if (spec->keep_flows) {
+		out->step[0].flow = r.part.flow;
+		out->step[0].n_flows = (int)r.part.n_flows;
+	} else {
+		free(r.part.flow);
+	}
+	return ST_OK;
+}

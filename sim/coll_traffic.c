@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sim/coll_int.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void traffic_release(struct traffic *t)
+{
+	free(t->bytes);
+	free(t->node_bytes);
+	*t = (struct traffic){ 0 };
+}
+
+static double *copy_doubles(const double *v, size_t n)
+{
+	double *out = xcalloc(n, sizeof(*out));
+
+	return memcpy(out, v, n * sizeof(*out));
+}
+
+void traffic_transpose(const struct traffic *t, int nodes,
+		       struct traffic *out)
+{
+	size_t n = (size_t)t->n_ranks, i, j;
+	struct traffic r = *t;
+
+	if (t->node_bytes)
+		r.node_bytes = copy_doubles(t->node_bytes, n * (size_t)nodes);
+	if (t->bytes) {
+		r.bytes = xcalloc(n * n, sizeof(*r.bytes));
+		for (i = 0; i < n; i++) {
+			for (j = 0; j < n; j++)
+				r.bytes[j * n + i] = t->bytes[i * n + j];
+		}
+	}
+	*out = r;
+}
+
+double traffic_total(const struct traffic *t)
+{
+	size_t n = (size_t)t->n_ranks, i, j;
+	double sum = 0;
+
+	if (!t->bytes)
+		return (double)n * (t->group - 1) * t->each;
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < n; j++)
+			sum += i == j ? 0 : t->bytes[i * n + j];
+	}
+	return sum;
+}
+
+double traffic_busiest(const struct traffic *t)
+{
+	size_t n = (size_t)t->n_ranks, i, j;
+	double most = 0;
+
+	if (!t->bytes)
+		return (t->group - 1) * t->each;
+	for (i = 0; i < n; i++) {
+		double sent = 0, received = 0;
+
+		for (j = 0; j < n; j++) {
+			sent += i == j ? 0 : t->bytes[i * n + j];
+			received += i == j ? 0 : t->bytes[j * n + i];
+		}
+		most = fmax(most, fmax(sent, received));
+	}
+	return most;
+}
+
+double coll_cell(const struct coll_build *b, int s, int d)
+{
+	const struct traffic *t = b->t;
+	size_t n = (size_t)t->n_ranks;
+	int span;
+
+	if (t->bytes) {
+		return b->reverse ? t->bytes[(size_t)d * n + (size_t)s] :
+				    t->bytes[(size_t)s * n + (size_t)d];
+	}
+	span = t->group * t->stride;
+	return s % t->stride == d % t->stride && s / span == d / span ?
+		t->each : 0;
+}
+
+int coll_peers(const struct coll_build *b)
+{
+	return b->t->bytes ? b->ranks : b->group;
+}
+
+int coll_peer(const struct coll_build *b, int s, int j)
+{
+	int index = s / b->stride % b->group;
+
+	return b->t->bytes ? j : s + (j - index) * b->stride;
+}
+
+double coll_row_sum(const struct coll_build *b, int s)
+{
+	double sum = 0;
+	int j, n = coll_peers(b);
+
+	for (j = 0; j < n; j++)
+		sum += coll_cell(b, s, coll_peer(b, s, j));
+	return sum;
+}
+
+double coll_column_sum(const struct coll_build *b, int d)
+{
+	double sum = 0;
+	int j, n = coll_peers(b);
+
+	for (j = 0; j < n; j++)
+		sum += coll_cell(b, coll_peer(b, d, j), d);
+	return sum;
+}
+
+struct coll_shape coll_shape_of(const struct cluster *c, int group,
+				int stride)
+{
+	int g = c->gpus_per_node, span = group * stride;
+	struct coll_shape s = { .regular = true, .local = 1, .nodes = group,
+				.node_stride = 1 };
+
+	if (span <= g && g % span == 0) {
+		s.local = group;
+		s.nodes = 1;
+	} else if (stride <= g && g % stride == 0 && span % g == 0) {
+		s.local = g / stride;
+		s.nodes = span / g;
+	} else if (stride % g == 0) {
+		s.node_stride = stride / g;
+	} else {
+		s.regular = false;
+	}
+	return s;
+}
+
+int coll_shift(const struct coll_shape *s, int group, int stride, int src,
+	       int dst)
+{
+	int local = s->regular ? s->local : 1, nodes = group / local;
+	int from = src / stride % group, to = dst / stride % group;
+	int hop = (to / local - from / local + nodes) % nodes;
+	int turn = (to % local - from % local + local) % local;
+
+	return hop * local + turn;
+}

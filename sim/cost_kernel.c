@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sim/cost_kernel.h"
+
+#include "base/curve.h"
+#include "sim/cost.h"
+
+#include <assert.h>
+#include <math.h>
+
+/*
+ * How product libraries cut the work (what CUTLASS and cuBLAS choose
+ * between; not properties of a GPU): the tile of the GPU file and up to
+ * TILE_HALVINGS smaller ones, the longer side halved each time; the depth cut
+ * in up to SPLIT_K_MAX parts of at least SPLIT_K_DEPTH, whose fp32 partial
+ * sums are written and read again.
+ */
+#define TILE_HALVINGS 3
+#define SPLIT_K_MAX 8
+#define SPLIT_K_DEPTH 256
+#define ACCUMULATOR_BYTES 4
+
+double cost_stream(const struct gpu *g, double bytes)
+{
+	struct curve f = curve_make(g->kernel_s,
+				    1 / (g->hbm_Bps * g->hbm_efficiency), 0,
+				    CURVE_DATASHEET);
+
+	return curve_eval(&f, bytes);
+}
+
+struct shape {
+	double m, n, k;
+};
+
+static struct shape group_shape(const struct gemm_group *group, int i)
+{
+	double rows = group->rows[i] * group->row_scale;
+
+	if (group->rows_are_depth)
+		return (struct shape){ group->m, group->n, rows };
+	return (struct shape){ rows, group->n, group->k };
+}
+
+/* Sums over a group for one tile size. */
+struct tiling {
+	double tiles;		/* output tiles */
+	double flop;		/* of whole tiles, edges padded */
+	double outputs;		/* elements written */
+	double depth;		/* of the shallowest product */
+};
+
+static void tiling_add(struct tiling *t, struct shape s, double repeat,
+		       int tile_m, int tile_n)
+{
+	double tiles = repeat * ceil(s.m / tile_m) * ceil(s.n / tile_n);
+
+	t->tiles += tiles;
+	t->flop += 2 * tiles * tile_m * tile_n * s.k;
+	t->outputs += repeat * s.m * s.n;
+	t->depth = fmin(t->depth, s.k);
+}
+
+static struct tiling group_tiling(const struct gemm_group *group, int tile_m,
+				  int tile_n)
+{
+	struct tiling t = { .depth = INFINITY };
+	struct shape s;
+	int i;
+
+	for (i = 0; i < group->n_products; i++) {
+		s = group_shape(group, i);
+		if (s.m > 0 && s.k > 0)
+			tiling_add(&t, s, group->repeat, tile_m, tile_n);
+	}
+	return t;
+}
+
+/*
+ * Tiles run in waves of one per SM, and the last wave costs as much as a full
+ * one: seconds = flop / rate, stretched by ceil(waves) / waves. Splitting
+ * the depth in `split` makes more, shallower tiles.
+ */
+static double tiling_time(const struct tiling *t, const struct gpu *g,
+			  double rate, int split)
+{
+	double waves = t->tiles * split / g->sms;
+	double s = t->flop / rate * ceil(waves) / waves;
+
+	if (split > 1) {
+		s += 2 * ACCUMULATOR_BYTES * t->outputs * split /
+			(g->hbm_Bps * g->hbm_efficiency);
+	}
+	return s;
+}
+
+static double tiling_best(const struct tiling *t, const struct gpu *g,
+			  double rate)
+{
+	double best = tiling_time(t, g, rate, 1);
+	int split;
+
+	for (split = 2; split <= SPLIT_K_MAX &&
+	     t->depth >= split * SPLIT_K_DEPTH; split *= 2)
+		best = fmin(best, tiling_time(t, g, rate, split));
+	return best;
+}
+
+/* Seconds on the SMs, with the best of the library's tiles. */
+static double group_math_time(const struct gemm_group *group,
+			      const struct gpu *g, enum dtype t)
+{
+	double rate = g->flops[t] * g->gemm_efficiency, best = INFINITY;
+	int i, tile_m = g->tile_m, tile_n = g->tile_n;
+	struct tiling tiling;
+
+	for (i = 0; i <= TILE_HALVINGS; i++) {
+		tiling = group_tiling(group, tile_m, tile_n);
+		if (!(tiling.flop > 0))
+			return 0;
+		best = fmin(best, tiling_best(&tiling, g, rate));
+		if (tile_n > tile_m)
+			tile_n = (tile_n + 1) / 2;
+		else
+			tile_m = (tile_m + 1) / 2;
+	}
+	return best;
+}
+
+/* Both inputs read once, the output written once; empty products: nothing. */
+static double group_bytes(const struct gemm_group *group, enum dtype t)
+{
+	double elements = 0;
+	struct shape s;
+	int i;
+
+	for (i = 0; i < group->n_products; i++) {
+		s = group_shape(group, i);
+		if (s.m > 0 && s.k > 0)
+			elements += s.m * s.k + s.k * s.n + s.m * s.n;
+	}
+	return elements * group->repeat * dtype_bytes(t);
+}
+
+void work_add_gemms(struct work *w, const struct gpu *g, enum dtype t,
+		    const struct gemm_group *group)
+{
+	double bytes = group_bytes(group, t);
+
+	assert(g->flops[t] > 0);
+	if (!(bytes > 0))
+		return;
+	w->bytes += bytes;
+	/* roofline: whichever of SMs and HBM takes longer */
+	w->seconds += fmax(g->kernel_s + group_math_time(group, g, t),
+			   cost_stream(g, bytes));
+}
+
+void work_add_gemm(struct work *w, const struct gpu *g, enum dtype t,
+		   double m, double n, double k)
+{
+	struct gemm_group group = { .n_products = 1, .repeat = 1, .rows = &m,
+				    .row_scale = 1, .n = n, .k = k };
+
+	work_add_gemms(w, g, t, &group);
+}
+
+double cost_gemm(const struct gpu *g, enum dtype t, double m, double n,
+		 double k, double batch)
+{
+	struct gemm_group group = { .n_products = 1, .repeat = batch,
+				    .rows = &m, .row_scale = 1, .n = n,
+				    .k = k };
+	struct work w = { 0 };
+
+	work_add_gemms(&w, g, t, &group);
+	return w.seconds;
+}
+
+void work_add_stream(struct work *w, const struct gpu *g, double bytes)
+{
+	if (!(bytes > 0))
+		return;
+	w->bytes += bytes;
+	w->seconds += cost_stream(g, bytes);
+}

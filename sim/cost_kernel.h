@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Kernels of one GPU: what a product and a streaming kernel take.
+ *
+ * A struct work sums kernels that run one after the other: seconds, and the
+ * HBM bytes that they move. Private to sim/cost*.c; doc/model.md, section
+ * "Layer cost", has the equations.
+ */
+#ifndef SIM_COST_KERNEL_H
+#define SIM_COST_KERNEL_H
+
+#include "scenarios/scenario.h"
+
+struct work {
+	double seconds, bytes;
+};
+
+/*
+ * A group of products that one kernel computes: product i is
+ * rows[i]*row_scale x n x k, or, with `rows_are_depth`, m x n x
+ * rows[i]*row_scale (weight gradients).
+ */
+struct gemm_group {
+	int n_products;
+	double repeat;		/* each of them so many times */
+	const double *rows;
+	double row_scale;
+	bool rows_are_depth;
+	double m, n, k;		/* the two that are fixed */
+};
+
+void work_add_gemms(struct work *w, const struct gpu *g, enum dtype t,
+		    const struct gemm_group *group);
+void work_add_gemm(struct work *w, const struct gpu *g, enum dtype t,
+		   double m, double n, double k);
+void work_add_stream(struct work *w, const struct gpu *g, double bytes);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sim/cost_layer.h"
+
+#include <math.h>
+
+/* Bytes of what is not of the model's type. */
+#define FP32_BYTES 4
+#define INDEX_BYTES 4
+
+void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
+		const struct layout *layout, const struct workload *w)
+{
+	*l = (struct layer){
+		.gpu = gpu,
+		.model = m,
+		.tokens = layout_tokens(layout, m),
+		.ffn = ceil((double)m->expert_ffn / layout->esp),
+		.local_experts = w->local_experts,
+	};
+	l->copies = l->tokens * m->experts_per_token;
+	l->slots = l->copies;
+	if (w->capacity > 0)
+		l->slots = (double)w->capacity * m->experts;
+	l->regroup = w->local_experts > 1 && layout->ep * layout->esp > 1;
+}
+
+double layer_busiest_rows(const struct workload *w)
+{
+	double rows, most = 0;
+	int r, i;
+
+	for (r = 0; r < w->ranks; r++) {
+		rows = 0;
+		for (i = 0; i < w->local_experts; i++)
+			rows += w->rows[(size_t)r * w->local_experts + i];
+		most = fmax(most, rows);
+	}
+	return most;
+}
+
+double layer_expert_params(const struct model *m, double ffn)
+{
+	return (m->gated ? 3 : 2) * ffn * m->hidden;
+}
+
+double layer_shared_params(const struct model *m)
+{
+	return m->shared_experts ? layer_expert_params(m, m->shared_ffn) : 0;
+}
+
+static double row_bytes(const struct layer *l)
+{
+	return (double)l->model->hidden * dtype_bytes(l->model->dtype);
+}
+
+/*
+ * Product T x E x hidden, then softmax (logits in, fp32 out), top-k (fp32
+ * in, k weights and indices out), and a counting sort of the T*k indices
+ * (read, write with their positions).
+ */
+static void gate_work(const struct layer *l, struct work *w)
+{
+	const struct model *m = l->model;
+	double scores = l->tokens * m->experts;
+	double routed = l->tokens * m->experts_per_token;
+
+	work_add_gemm(w, l->gpu, m->dtype, l->tokens, m->experts, m->hidden);
+	work_add_stream(w, l->gpu, scores *
+			(dtype_bytes(m->dtype) + FP32_BYTES));
+	work_add_stream(w, l->gpu, scores * FP32_BYTES +
+			routed * (FP32_BYTES + INDEX_BYTES));
+	work_add_stream(w, l->gpu, routed * 3 * INDEX_BYTES);
+}
+
+/* Softmax and top-k backward in one pass over the scores; two products. */
+static void gate_bwd_work(const struct layer *l, struct work *w)
+{
+	const struct model *m = l->model;
+
+	work_add_stream(w, l->gpu, l->tokens * m->experts *
+			(FP32_BYTES + dtype_bytes(m->dtype)));
+	work_add_gemm(w, l->gpu, m->dtype, l->tokens, m->hidden, m->experts);
+	work_add_gemm(w, l->gpu, m->dtype, m->hidden, m->experts, l->tokens);
+}
+
+/*
+ * The FFN of a group of experts: rows[i] * share rows through hidden -> ffn
+ * [twice when gated, as one product of width 2*ffn] -> hidden, with the
+ * activation as a kernel between them.
+ */
+struct ffn {
+	const struct layer *l;
+	int n;			/* experts */
+	const double *rows;
+	double share, inner;
+	double total;		/* rows of all experts together */
+};
+
+static struct ffn ffn_make(const struct layer *l, int n, const double *rows,
+			   double share, double inner)
+{
+	struct ffn f = { .l = l, .n = n, .rows = rows, .share = share,
+			 .inner = inner };
+	int i;
+
+	for (i = 0; i < n; i++)
+		f.total += rows[i] * share;
+	return f;
+}
+
+static void ffn_product(const struct ffn *f, struct work *w, double n,
+			double k)
+{
+	struct gemm_group group = { .n_products = f->n, .repeat = 1,
+				    .rows = f->rows, .row_scale = f->share,
+				    .n = n, .k = k };
+
+	work_add_gemms(w, f->l->gpu, f->l->model->dtype, &group);
+}
+
+/* Gradient of an m x n weight: the rows are summed over. */
+static void ffn_weight_product(const struct ffn *f, struct work *w, double m,
+			       double n)
+{
+	struct gemm_group group = { .n_products = f->n, .repeat = 1,
+				    .rows = f->rows, .row_scale = f->share,
+				    .rows_are_depth = true, .m = m, .n = n };
+
+	work_add_gemms(w, f->l->gpu, f->l->model->dtype, &group);
+}
+
+/* `streams` vectors of one inner row each, read or written. */
+static void ffn_activation(const struct ffn *f, struct work *w, int streams)
+{
+	work_add_stream(w, f->l->gpu, f->total * f->inner * streams *
+			dtype_bytes(f->l->model->dtype));
+}
+
+static void ffn_forward(const struct ffn *f, struct work *w)
+{
+	const struct model *m = f->l->model;
+
+	ffn_product(f, w, (m->gated ? 2 : 1) * f->inner, m->hidden);
+	/* gated: two in, one out; else one in, one out */
+	ffn_activation(f, w, m->gated ? 3 : 2);
+	ffn_product(f, w, m->hidden, f->inner);
+}
+
+static void ffn_data(const struct ffn *f, struct work *w)
+{
+	const struct model *m = f->l->model;
+
+	ffn_product(f, w, f->inner, m->hidden);
+	/* gated: gradient and both factors in, two out; else two in, one
+	 * out */
+	ffn_activation(f, w, m->gated ? 5 : 3);
+	ffn_product(f, w, m->hidden, (m->gated ? 2 : 1) * f->inner);
+}
+
+static void ffn_weight(const struct ffn *f, struct work *w)
+{
+	const struct model *m = f->l->model;
+
+	ffn_weight_product(f, w, f->inner, m->hidden);
+	ffn_weight_product(f, w, m->hidden, (m->gated ? 2 : 1) * f->inner);
+}
+
+static void ffn_work(const struct ffn *f, enum op_kind kind, struct work *w)
+{
+	switch (kind) {
+	case OP_EXPERT:
+	case OP_SHARED:
+		ffn_forward(f, w);
+		break;
+	case OP_EXPERT_BWD_DATA:
+		ffn_data(f, w);
+		break;
+	case OP_EXPERT_BWD_WEIGHT:
+		ffn_weight(f, w);
+		break;
+	default:	/* shared experts have one backward op */
+		ffn_data(f, w);
+		ffn_weight(f, w);
+		break;
+	}
+}
+
+void layer_expert_work(const struct layer *l, enum op_kind kind,
+		       const double *rows, double share, struct work *out)
+{
+	struct ffn f = ffn_make(l, l->local_experts, rows, share, l->ffn);
+
+	*out = (struct work){ 0 };
+	ffn_work(&f, kind, out);
+	/* blocks of one source by expert become blocks of one expert, and
+	 * back: each row read and written once on either side */
+	if (l->regroup && kind != OP_EXPERT_BWD_WEIGHT) {
+		work_add_stream(out, l->gpu, 2 * f.total * row_bytes(l));
+		work_add_stream(out, l->gpu, 2 * f.total * row_bytes(l));
+	}
+}
+
+static void shared_work(const struct layer *l, enum op_kind kind,
+			struct work *w)
+{
+	struct ffn f = ffn_make(l, 1, &l->tokens, 1, l->model->shared_ffn);
+
+	if (l->model->shared_experts)
+		ffn_work(&f, kind, w);
+}
+
+void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
+{
+	double row = row_bytes(l);
+
+	*out = (struct work){ 0 };
+	switch (kind) {
+	case OP_GATE:
+		gate_work(l, out);
+		break;
+	case OP_GATE_BWD:
+		gate_bwd_work(l, out);
+		break;
+	case OP_PERMUTE:	/* a gather: each slot is read and written */
+		work_add_stream(out, l->gpu, (l->copies + l->slots) * row);
+		break;
+	case OP_UNPERMUTE:	/* k copies in, their weighted sum out */
+	case OP_PERMUTE_BWD:	/* k gradients in, their sum out */
+		work_add_stream(out, l->gpu, (l->copies + l->tokens) * row);
+		break;
+	case OP_UNPERMUTE_BWD:
+		/* output gradients and results in (for the gate's weights),
+		 * scaled gradients out */
+		work_add_stream(out, l->gpu, (l->tokens + l->copies +
+					      l->slots) * row);
+		break;
+	case OP_SHARED:
+	case OP_SHARED_BWD:
+		shared_work(l, kind, out);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Compute ops of an MoE layer as kernels of one rank. Private to cost.c. */
+#ifndef SIM_COST_LAYER_H
+#define SIM_COST_LAYER_H
+
+#include "scenarios/program.h"
+#include "sim/cost_kernel.h"
+#include "sim/route.h"
+
+/* What the kernels need to know of one rank's layer. */
+struct layer {
+	const struct gpu *gpu;
+	const struct model *model;
+	double tokens;		/* of one rank */
+	double copies;		/* routed copies that a rank sends */
+	double slots;		/* the same with padding; = copies when dropless */
+	double ffn;		/* inner size of one rank's expert shard */
+	int local_experts;
+	bool regroup;		/* arriving rows must be sorted by expert */
+};
+
+void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
+		const struct layout *layout, const struct workload *w);
+
+/* An op without chunks: gate, permute, unpermute, shared, ... */
+void layer_work(const struct layer *l, enum op_kind kind, struct work *out);
+
+/* An expert op on a rank with these rows per local expert, times share. */
+void layer_expert_work(const struct layer *l, enum op_kind kind,
+		       const double *rows, double share, struct work *out);
+
+/* Rows of the rank that computes most, over all its experts. */
+double layer_busiest_rows(const struct workload *w);
+
+/* Weights of one expert shard, elements; of shared experts together. */
+double layer_expert_params(const struct model *m, double ffn);
+double layer_shared_params(const struct model *m);
+
+#endif

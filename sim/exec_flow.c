@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sim/exec_int.h"
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "sim/cost_load.h"
+#include "sim/evq.h"
+#include "sim/exec_share.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* Speeds nearer to 1 than this count as full speed. */
+#define FULL_SPEED (1 - 1e-12)
+
+enum part { PART_DELAY, PART_FLOWS, PART_COPIES, PART_N };
+
+/* The op that a lane is running. */
+struct running {
+	int op;			/* -1: idle */
+	const struct op *o;
+	enum part part, last;	/* last: nothing comes after it */
+	double part_s[PART_N];	/* alone; compute ops: all in PART_FLOWS */
+	double left_s;		/* of the part, at full speed */
+	double total_s;		/* cost_op() */
+	double speed;
+	bool slowed;		/* ever */
+	uint64_t handle;	/* of its event */
+	const struct step_load *load;	/* NULL: compute */
+	double scale;		/* of link use: see start_load() */
+	double memory;		/* share of the memory in PART_FLOWS */
+};
+
+struct flow_run {
+	const struct program *p;
+	const struct cost *c;
+	const struct exec_sharing *sharing;
+	struct exec_result *out;
+	struct evq *q;
+	struct running lane[LANE_N];
+	int next[LANE_N];	/* op that the lane has not started; n_ops */
+	bool *done;		/* [n_ops] */
+	double *rate;		/* [n_links]: seconds per byte */
+	double *use[LANE_N];	/* [n_links] of the running op, at scale 1 */
+	double hbm_Bps;
+	uint64_t now_ps;
+};
+
+static const struct gpu *run_gpu(const struct flow_run *f)
+{
+	return &cost_net(f->c)->cluster.gpu;
+}
+
+/* Next op of the lane from index i on. */
+static int lane_next(const struct flow_run *f, int lane, int i)
+{
+	while (i < f->p->n_ops && (int)f->p->op[i].lane != lane)
+		i++;
+	return i;
+}
+
+static bool is_ready(const struct flow_run *f, const struct op *op)
+{
+	int d;
+
+	for (d = 0; d < op->n_deps; d++) {
+		if (!f->done[op->dep[d]])
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Loads at full speed: bytes / (capacity * seconds alone). Chunks scale
+ * bytes and seconds alike, but the low-latency protocol does not.
+ */
+static void start_load(struct flow_run *f, struct running *r, int lane)
+{
+	double share = 1.0 / r->o->n_chunks, flows = r->part_s[PART_FLOWS];
+	int l, n = cost_net(f->c)->n_links;
+
+	r->scale = flows > 0 ? share / flows : 0;
+	r->memory = flows > 0 ?
+		fmin(1, r->load->hbm_bytes * share / (flows * f->hbm_Bps)) : 0;
+	if (!r->load->link_bytes)
+		return;
+	for (l = 0; l < n; l++)
+		f->use[lane][l] = r->load->link_bytes[l] * f->rate[l];
+}
+
+static void start_comm(struct flow_run *f, struct running *r, int lane)
+{
+	const struct coll_step *step = cost_op_step(f->c, r->o);
+	double share = 1.0 / r->o->n_chunks;
+
+	if (!step)
+		return;
+	r->part_s[PART_FLOWS] = share * step->flow_s;
+	r->part_s[PART_COPIES] = share * step->copy_s;
+	r->part_s[PART_DELAY] = fmax(0, r->total_s - r->part_s[PART_FLOWS] -
+				     r->part_s[PART_COPIES]);
+	r->load = cost_op_load(f->c, r->o);
+	start_load(f, r, lane);
+}
+
+static void start_compute(struct flow_run *f, struct running *r)
+{
+	r->part_s[PART_FLOWS] = r->total_s;
+	if (r->total_s > 0) {
+		r->memory = fmin(1, cost_op_hbm_bytes(f->c, r->o) /
+				 (r->total_s * f->hbm_Bps));
+	}
+}
+
+/* The first part from `part` on that takes time. */
+static void enter_part(struct running *r, enum part part)
+{
+	while (part < r->last && r->part_s[part] <= 0)
+		part++;
+	r->part = part;
+	r->left_s = r->part_s[part];
+}
+
+static void start_op(struct flow_run *f, int lane, int i)
+{
+	struct running *r = &f->lane[lane];
+
+	*r = (struct running){ .op = i, .o = &f->p->op[i], .speed = 1 };
+	r->total_s = cost_op(f->c, r->o);
+	if (op_kind_is_comm(r->o->kind))
+		start_comm(f, r, lane);
+	else
+		start_compute(f, r);
+	for (r->last = PART_COPIES; r->last > PART_DELAY; r->last--) {
+		if (r->part_s[r->last] > 0)
+			break;
+	}
+	enter_part(r, PART_DELAY);
+	f->out->op[i].start_ps = f->now_ps;
+	f->next[lane] = lane_next(f, lane, i + 1);
+	r->handle = evq_push(f->q, f->now_ps + ps_from_s(r->left_s),
+			     (uint64_t)lane);
+}
+
+static void start_ready(struct flow_run *f)
+{
+	int lane, i;
+
+	for (lane = 0; lane < LANE_N; lane++) {
+		i = f->next[lane];
+		if (f->lane[lane].op < 0 && i < f->p->n_ops &&
+		    is_ready(f, &f->p->op[i]))
+			start_op(f, lane, i);
+	}
+}
+
+/* Products slow down with the SMs that running collectives hold. */
+static bool needs_sms(enum op_kind k)
+{
+	switch (k) {
+	case OP_GATE:
+	case OP_GATE_BWD:
+	case OP_EXPERT:
+	case OP_EXPERT_BWD_DATA:
+	case OP_EXPERT_BWD_WEIGHT:
+	case OP_SHARED:
+	case OP_SHARED_BWD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static double sm_bound(const struct flow_run *f, const struct running *r)
+{
+	const struct gpu *g = run_gpu(f);
+	int lane, held = 0;
+
+	if (!f->sharing->sms || !needs_sms(r->o->kind))
+		return 1;
+	for (lane = LANE_INTRA; lane < LANE_N; lane++) {
+		if (f->lane[lane].op >= 0 && f->lane[lane].total_s > 0)
+			held += g->comm_sms;
+	}
+	if (held >= g->sms)
+		held = g->sms - 1;
+	return 1 - (double)held / g->sms;
+}
+
+static struct share_activity activity_of(const struct flow_run *f, int lane)
+{
+	const struct running *r = &f->lane[lane];
+	struct share_activity a = { .bound = 1 };
+
+	if (lane == LANE_COMPUTE)
+		a.bound = sm_bound(f, r);
+	if (r->part == PART_COPIES)
+		a.memory = 1;	/* copies run at the memory's rate */
+	else if (r->part == PART_FLOWS)
+		a.memory = r->memory;
+	if (!f->sharing->memory)
+		a.memory = 0;
+	if (r->part == PART_FLOWS && r->load && r->load->link_bytes &&
+	    f->sharing->links) {
+		a.use = f->use[lane];
+		a.scale = r->scale;
+	}
+	return a;
+}
+
+/* A part that nobody slows down ends where the lane model has it. */
+static uint64_t part_end(const struct flow_run *f, const struct running *r)
+{
+	uint64_t end = f->now_ps + ps_from_s(r->left_s / r->speed);
+	uint64_t alone = f->out->op[r->op].start_ps + ps_from_s(r->total_s);
+
+	if (r->part == r->last && !r->slowed && r->speed >= FULL_SPEED)
+		end = alone > f->now_ps ? alone : f->now_ps;
+	return end;
+}
+
+static void set_speeds(struct flow_run *f)
+{
+	struct share_activity a[SHARE_MAX];
+	int lane, n = 0, links = 0, who[SHARE_MAX], i;
+	struct running *r;
+
+	for (lane = 0; lane < LANE_N; lane++) {
+		if (f->lane[lane].op < 0)
+			continue;
+		a[n] = activity_of(f, lane);
+		links += a[n].use != NULL;
+		who[n++] = lane;
+	}
+	share_solve(a, n, links > 1 ? cost_net(f->c)->n_links : 0);
+	for (i = 0; i < n; i++) {
+		r = &f->lane[who[i]];
+		r->speed = a[i].speed < FULL_SPEED ? a[i].speed : 1;
+		evq_cancel(f->q, r->handle);
+		r->handle = evq_push(f->q, part_end(f, r),
+				     (uint64_t)who[i]);
+	}
+}
+
+static void advance(struct flow_run *f, uint64_t to_ps)
+{
+	double dt = s_from_ps(to_ps - f->now_ps);
+	struct running *r;
+	int lane;
+
+	for (lane = 0; lane < LANE_N; lane++) {
+		r = &f->lane[lane];
+		if (r->op < 0)
+			continue;
+		r->left_s = fmax(0, r->left_s - dt * r->speed);
+		r->slowed |= dt > 0 && r->speed < 1;
+	}
+	f->now_ps = to_ps;
+}
+
+/* The lane's part is over: on to the next, or the op is done. */
+static void end_part(struct flow_run *f, int lane)
+{
+	struct running *r = &f->lane[lane];
+
+	if (r->part < r->last) {
+		enter_part(r, r->part + 1);
+		return;
+	}
+	f->out->op[r->op].finish_ps = f->now_ps;
+	f->done[r->op] = true;
+	r->op = -1;
+}
+
+static void run_events(struct flow_run *f)
+{
+	struct evq_event e;
+
+	start_ready(f);
+	set_speeds(f);
+	while (evq_pop(f->q, &e)) {
+		advance(f, e.time_ps);
+		end_part(f, (int)e.data);
+		start_ready(f);
+		set_speeds(f);
+	}
+	f->out->events = evq_popped(f->q);
+}
+
+static void run_init(struct flow_run *f)
+{
+	const struct net *net = cost_net(f->c);
+	const struct gpu *g = run_gpu(f);
+	int i;
+
+	f->hbm_Bps = g->hbm_Bps * g->hbm_efficiency;
+	f->done = xcalloc((size_t)f->p->n_ops, sizeof(*f->done));
+	f->rate = xcalloc((size_t)net->n_links + 1, sizeof(*f->rate));
+	for (i = 0; i < net->n_links; i++)
+		f->rate[i] = 1 / net->capacity_Bps[i];
+	for (i = 0; i < LANE_N; i++) {
+		f->lane[i].op = -1;
+		f->next[i] = lane_next(f, i, 0);
+		f->use[i] = xcalloc((size_t)net->n_links + 1,
+				    sizeof(*f->use[i]));
+	}
+	f->q = evq_new();
+}
+
+static void run_release(struct flow_run *f)
+{
+	int i;
+
+	evq_free(f->q);
+	for (i = 0; i < LANE_N; i++)
+		free(f->use[i]);
+	free(f->rate);
+	free(f->done);
+}
+
+enum status exec_flow_run(const struct program *p, const struct cost *c,
+			  const struct exec_sharing *sharing,
+			  struct exec_result *out)
+{
+	struct flow_run f = { .p = p, .c = c, .sharing = sharing,
+			      .out = out };
+	int i;
+
+	run_init(&f);
+	run_events(&f);
+	for (i = 0; i < p->n_ops; i++)
+		assert(f.done[i]);
+	run_release(&f);
+	return ST_OK;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Shared by sim/exec*.c. */
+#ifndef SIM_EXEC_INT_H
+#define SIM_EXEC_INT_H
+
+#include "sim/exec.h"
+
+/* Earliest start of op i: its dependencies' last finish. */
+uint64_t exec_deps_ready(const struct op *op, const struct exec_op *done);
+
+/* Fill out->op and out->events; the caller sums up. */
+enum status exec_lane_run(const struct program *p, const struct cost *c,
+			  struct exec_result *out);
+enum status exec_flow_run(const struct program *p, const struct cost *c,
+			  const struct exec_sharing *sharing,
+			  struct exec_result *out);
+
+#endif

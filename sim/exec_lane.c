@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sim/exec_int.h"
+
+#include "base/units.h"
+
+/*
+ * List scheduling in array order. The array is a topological order and each
+ * lane runs its ops in that order, so one pass over it is exact: an op starts
+ * at the later of its lane's last finish and its dependencies'.
+ */
+uint64_t exec_lane_time(const struct program *p, const struct cost *c,
+			uint64_t *end_ps)
+{
+	uint64_t lane[LANE_N] = { 0 }, last = 0, at;
+	const struct op *op;
+	int i, d;
+
+	for (i = 0; i < p->n_ops; i++) {
+		op = &p->op[i];
+		at = lane[op->lane];
+		for (d = 0; d < op->n_deps; d++) {
+			if (end_ps[op->dep[d]] > at)
+				at = end_ps[op->dep[d]];
+		}
+		at += ps_from_s(cost_op(c, op));
+		end_ps[i] = lane[op->lane] = at;
+		if (at > last)
+			last = at;
+	}
+	return last;
+}
+
+uint64_t exec_deps_ready(const struct op *op, const struct exec_op *done)
+{
+	uint64_t at = 0;
+	int d;
+
+	for (d = 0; d < op->n_deps; d++) {
+		if (done[op->dep[d]].finish_ps > at)
+			at = done[op->dep[d]].finish_ps;
+	}
+	return at;
+}
+
+enum status exec_lane_run(const struct program *p, const struct cost *c,
+			  struct exec_result *out)
+{
+	uint64_t lane[LANE_N] = { 0 }, at;
+	const struct op *op;
+	int i;
+
+	for (i = 0; i < p->n_ops; i++) {
+		op = &p->op[i];
+		at = exec_deps_ready(op, out->op);
+		if (lane[op->lane] > at)
+			at = lane[op->lane];
+		out->op[i].start_ps = at;
+		at += ps_from_s(cost_op(c, op));
+		out->op[i].finish_ps = lane[op->lane] = at;
+	}
+	out->events = (uint64_t)p->n_ops;
+	return ST_OK;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Finalists and baselines in the flow model. */
+#include "sim/search_priv.h"
+
+#include "base/mem.h"
+#include "base/units.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct group plan_group(const struct search *x, const struct plan *p)
+{
+	struct group g = { .factor = p->capacity_factor, .alg = p->alltoall };
+
+	while (memcmp(&x->layout[g.layout], &p->layout, sizeof(p->layout)))
+		g.layout++;
+	return g;
+}
+
+/*
+ * Runs k->plan in the flow model and fills in both of its times; program and
+ * run go to the caller.
+ */
+static enum status flow_run(struct search *x, struct candidate *k,
+			    struct program *prog, struct exec_result *run)
+{
+	struct group g = plan_group(x, &k->plan);
+	struct cost *c;
+	uint64_t *end;
+	enum status st = search_at(x, g.layout, g.factor);
+
+	if (!st)
+		st = search_group_cost(x, &g, false, true, &c);
+	if (st)
+		return st;
+	st = program_lower(&k->plan, &x->s->cluster, &x->s->model, prog);
+	if (st)
+		goto out_cost;
+	end = xcalloc((size_t)prog->n_ops, sizeof(*end));
+	k->lane_s = s_from_ps(exec_lane_time(prog, c, end));
+	free(end);
+	st = exec_run(prog, c, x->o->lane_only ? EXEC_LANE : EXEC_FLOW, run);
+	if (st)
+		program_release(prog);
+	else
+		k->flow_s = s_from_ps(run->time_ps);
+out_cost:
+	cost_free(c);
+	return st;
+}
+
+static enum status flow_time(struct search *x, struct candidate *k)
+{
+	struct program prog;
+	struct exec_result run;
+	enum status st = flow_run(x, k, &prog, &run);
+
+	if (st)
+		return st;
+	exec_release(&run);
+	program_release(&prog);
+	return ST_OK;
+}
+
+static int by_flow(const void *va, const void *vb)
+{
+	const struct candidate *a = va, *b = vb;
+
+	if (a->flow_s != b->flow_s)
+		return a->flow_s < b->flow_s ? -1 : 1;
+	return candidate_compare(a, b);
+}
+
+/* The best few in the flow model, sorted by it; the others stay behind. */
+static enum status rank_finalists(struct search *x)
+{
+	int n = x->s->search.finalists;
+
+	if (n < 1)
+		n = 1;
+	if (n > x->top.n)
+		n = x->top.n;
+	for (int i = 0; i < n; i++) {
+		struct candidate *k = &x->top.item[i];
+		enum status st = flow_time(x, k);
+
+		if (st)
+			return st;
+		if (x->o->progress)
+			x->o->progress(x->o->arg, 0.8 + 0.1 * (i + 1) / n, 1);
+	}
+	qsort(x->top.item, (size_t)n, sizeof(*x->top.item), by_flow);
+	return ST_OK;
+}
+
+/* ---- baselines ---- */
+
+static bool has_degree(const struct search *x, int d)
+{
+	for (int i = 0; i < x->n_degrees; i++) {
+		if (x->degree[i] == d)
+			return true;
+	}
+	return false;
+}
+
+/* A baseline that the user's space allows competes with the finalists. */
+static void baseline_competes(struct search *x, const struct candidate *k,
+			      struct search_result *out)
+{
+	const struct plan *p = &k->plan;
+
+	if (k->flow_s < out->best_s && has_degree(x, p->degree_forward) &&
+	    x->s->search.alltoall_mask & 1u << p->alltoall) {
+		out->best = *k;
+		out->best_s = k->flow_s;
+	}
+}
+
+static enum status add_baseline(struct search *x, int degree,
+				const struct candidate *like,
+				struct search_result *out)
+{
+	struct baseline *b = &out->baseline[out->n_baselines];
+	struct candidate k = *like;
+	enum status st;
+
+	k.plan.alltoall = A2A_FLAT;
+	k.plan.degree_forward = k.plan.degree_backward = degree;
+	st = flow_time(x, &k);
+	if (st)
+		return st;
+	memory_estimate(x->s, &k.plan, &x->work, &k.memory);
+	if (degree == 1)
+		snprintf(b->system, sizeof(b->system), "sequential");
+	else
+		snprintf(b->system, sizeof(b->system), "degree-%d", degree);
+	b->plan = k.plan;
+	b->time_s = k.flow_s;
+	out->n_baselines++;
+	baseline_competes(x, &k, out);
+	return ST_OK;
+}
+
+/*
+ * The layer run sequentially (DeepSpeed-MoE) and at each fixed degree (Tutel
+ * without adaptation), flat exchange, with the chosen layout and capacity.
+ */
+static enum status add_baselines(struct search *x, struct search_result *out)
+{
+	const struct candidate like = out->best;
+	enum status st = add_baseline(x, 1, &like, out);
+
+	for (int i = 0; i < x->n_degrees && !st; i++) {
+		if (x->degree[i] != 1)
+			st = add_baseline(x, x->degree[i], &like, out);
+	}
+	for (int i = 0; i < out->n_baselines; i++)
+		out->baseline[i].speedup =
+			out->baseline[i].time_s / out->best_s;
+	return st;
+}
+
+enum status search_choose(struct search *x, struct search_result *out)
+{
+	enum status st = rank_finalists(x);
+
+	if (st)
+		return st;
+	out->best = x->top.item[0];
+	out->best_s = out->best.flow_s;
+	st = add_baselines(x, out);
+	if (st)
+		return st;
+	return flow_run(x, &out->best, &out->program, &out->exec);
+}

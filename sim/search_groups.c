@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Groups of plans, their workloads and their lower bounds. */
+#include "sim/search_priv.h"
+
+#include "base/mem.h"
+#include "base/units.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define CAPACITIES_MAX KNOB_MAX
+#define DEGREE_AUTO_MAX 8	/* auto: 1, 2, 4, 8 */
+
+static void drop_workload(struct search *x)
+{
+	if (x->at_factor >= 0)
+		workload_release(&x->work);
+	x->at_factor = -1;
+}
+
+void search_drop_routing(struct search *x)
+{
+	drop_workload(x);
+	if (x->at_layout >= 0)
+		routing_release(&x->routing);
+	x->at_layout = -1;
+}
+
+static enum status at_routing(struct search *x, int layout)
+{
+	const struct scenario *s = x->s;
+	enum status st;
+
+	if (x->at_layout == layout)
+		return ST_OK;
+	search_drop_routing(x);
+	st = routing_make(&s->routing, &s->model, &x->layout[layout],
+			  cluster_gpus(&s->cluster), &x->routing);
+	if (!st)
+		x->at_layout = layout;
+	return st;
+}
+
+enum status search_at(struct search *x, int layout, double factor)
+{
+	enum status st = at_routing(x, layout);
+
+	if (st || x->at_factor == factor)
+		return st;
+	drop_workload(x);
+	st = workload_make(&x->routing, &x->s->cluster, &x->s->model,
+			   &x->layout[layout], factor, &x->work);
+	if (!st)
+		x->at_factor = factor;
+	return st;
+}
+
+/* The routing and the workload of the group must be current. */
+enum status search_group_cost(struct search *x, const struct group *g,
+			      bool bound_only, bool keep_flows,
+			      struct cost **out_p)
+{
+	struct cost_spec spec = {
+		.net = &x->net,
+		.model = &x->s->model,
+		.workload = &x->work,
+		.layout = x->layout[g->layout],
+		.alltoall = g->alg,
+		.comm = x->s->comm,
+		.tolerance = x->s->search.flow_tolerance,
+		.bound_only = bound_only,
+		.keep_flows = keep_flows,
+	};
+
+	return cost_new(&spec, out_p);
+}
+
+static struct plan group_plan(const struct search *x, const struct group *g,
+			      int forward, int backward)
+{
+	return (struct plan){
+		.layout = x->layout[g->layout],
+		.alltoall = g->alg,
+		.degree_forward = forward,
+		.degree_backward = backward,
+		.capacity_factor = g->factor,
+		.technique_mask = 1u << TECH_BASELINE,
+	};
+}
+
+enum status search_time_degrees(struct search *x, const struct group *g,
+				const struct cost *c, struct degree_times *t)
+{
+	enum status st = ST_OK;
+
+	for (int i = 0; i < x->n_degrees && !st; i++) {
+		struct plan p = group_plan(x, g, x->degree[i], x->degree[i]);
+		struct program prog;
+		uint64_t *end, total, forward = 0;
+
+		st = program_lower(&p, &x->s->cluster, &x->s->model, &prog);
+		if (st)
+			return st;
+		end = xcalloc((size_t)prog.n_ops, sizeof(*end));
+		total = exec_lane_time(&prog, c, end);
+		for (int k = 0; k < prog.n_forward; k++) {
+			if (end[k] > forward)
+				forward = end[k];
+		}
+		t->forward_s[i] = s_from_ps(forward);
+		t->backward_s[i] = s_from_ps(total - forward);
+		free(end);
+		program_release(&prog);
+	}
+	return st;
+}
+
+struct candidate search_candidate(const struct search *x,
+					const struct group *g, int f, int b)
+{
+	return (struct candidate){
+		.plan = group_plan(x, g, f, b),
+		.drop_fraction = g->drop,
+		.padding_fraction = g->padding,
+		.memory = g->memory,
+		.why_not = g->why_not,
+	};
+}
+
+static double best_sum(const struct degree_times *t, int n)
+{
+	double f = INFINITY, b = INFINITY;
+
+	for (int i = 0; i < n; i++) {
+		f = fmin(f, t->forward_s[i]);
+		b = fmin(b, t->backward_s[i]);
+	}
+	return f + b;
+}
+
+static void set_degrees(struct search *x)
+{
+	const struct knob_int *k = &x->s->search.degree;
+
+	if (k->is_auto) {
+		for (int d = 1; d <= DEGREE_AUTO_MAX; d *= 2)
+			x->degree[x->n_degrees++] = d;
+		return;
+	}
+	for (; x->n_degrees < k->n; x->n_degrees++)
+		x->degree[x->n_degrees] = k->v[x->n_degrees];
+}
+
+double search_memory_room(const struct scenario *s)
+{
+	double limit = s->constraints.memory_bytes;
+	double has = s->cluster.gpu.hbm_bytes;
+
+	if (limit <= 0 || (has > 0 && has < limit))
+		return has;
+	return limit;
+}
+
+static const char *constraint_broken(const struct search *x,
+				     const struct group *g)
+{
+	const struct scenario *s = x->s;
+	double room = search_memory_room(s);
+
+	if (g->drop > s->constraints.max_drop)
+		return "drops too many tokens";
+	if (room > 0 && g->memory.total > room)
+		return "needs too much memory";
+	return NULL;
+}
+
+static enum status add_group(struct search *x, int layout, double factor,
+			     enum a2a_alg alg)
+{
+	struct group g = { .layout = layout, .factor = factor, .alg = alg };
+	struct degree_times t;
+	struct plan p = group_plan(x, &g, 1, 1);
+	struct cost *c;
+	enum status st;
+
+	g.drop = x->work.drop_fraction;
+	g.padding = x->work.padding_fraction;
+	memory_estimate(x->s, &p, &x->work, &g.memory);
+	g.why_not = constraint_broken(x, &g);
+	st = search_group_cost(x, &g, true, false, &c);
+	if (st)
+		return st;
+	st = search_time_degrees(x, &g, c, &t);
+	cost_free(c);
+	if (st)
+		return st;
+	g.bound_s = best_sum(&t, x->n_degrees);
+	x->group = array_grow(x->group, &x->cap_groups, x->n_groups + 1,
+			      sizeof(g));
+	x->group[x->n_groups++] = g;
+	return ST_OK;
+}
+
+/* The factors to try for the current routing; returns their number. */
+static int capacity_list(const struct search *x, double *out)
+{
+	const struct knob_real *k = &x->s->search.capacity;
+	int n = 0;
+
+	if (!k->is_auto) {
+		for (; n < k->n && n < CAPACITIES_MAX; n++)
+			out[n] = k->v[n];
+		return n;
+	}
+	/* uneven traffic among more ranks than that is refused */
+	if (x->routing.ranks <= WORKLOAD_DENSE_RANKS_MAX)
+		out[n++] = 0;
+	return n + capacity_candidates(&x->routing, x->s->constraints.max_drop,
+				       out + n, CAPACITIES_MAX - n);
+}
+
+static enum status add_layout_groups(struct search *x, int layout)
+{
+	double factor[CAPACITIES_MAX];
+	enum status st = at_routing(x, layout);
+	int n;
+
+	if (st)
+		return st;
+	n = capacity_list(x, factor);
+	for (int i = 0; i < n; i++) {
+		st = search_at(x, layout, factor[i]);
+		for (int a = 0; a < A2A_N && !st; a++) {
+			if (x->s->search.alltoall_mask & 1u << a)
+				st = add_group(x, layout, factor[i],
+					       (enum a2a_alg)a);
+		}
+		if (st)
+			return st;
+	}
+	return ST_OK;
+}
+
+static int by_bound(const void *va, const void *vb)
+{
+	const struct group *a = va, *b = vb;
+
+	if (a->bound_s != b->bound_s)
+		return a->bound_s < b->bound_s ? -1 : 1;
+	if (a->layout != b->layout)
+		return a->layout - b->layout;
+	if (a->factor != b->factor)
+		return a->factor < b->factor ? -1 : 1;
+	return (int)a->alg - (int)b->alg;
+}
+
+enum status search_bound_groups(struct search *x)
+{
+	enum status st = ST_OK;
+
+	set_degrees(x);
+	for (int i = 0; i < x->n_layouts && !st; i++) {
+		st = add_layout_groups(x, i);
+		if (x->o->progress)
+			x->o->progress(x->o->arg, 0.2 * (i + 1),
+				       x->n_layouts);
+	}
+	if (x->n_groups)
+		qsort(x->group, x->n_groups, sizeof(*x->group), by_bound);
+	return st;
+}

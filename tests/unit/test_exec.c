@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The executors on programs whose ops take what the test says: this file has
+ * its own struct cost in place of sim/cost.c.
+ */
+#include "base/units.h"
+#include "sim/cost_load.h"
+#include "sim/exec.h"
+#include "sim/exec_share.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINKS 4
+
+struct cost {
+	double s[OP_KIND_N];	/* of one chunk */
+	double hbm[OP_KIND_N];
+	struct coll_step step[OP_KIND_N];	/* comm: s is its flow part */
+	struct step_load load[OP_KIND_N];
+	struct net net;
+	double capacity[LINKS];
+	double bytes[OP_KIND_N][LINKS];
+};
+
+double cost_op(const struct cost *c, const struct op *op)
+{
+	const struct coll_step *st = &c->step[op->kind];
+
+	if (!op_kind_is_comm(op->kind))
+		return c->s[op->kind];
+	return st->fixed_s + (st->flow_s + st->copy_s) / op->n_chunks;
+}
+
+double cost_op_hbm_bytes(const struct cost *c, const struct op *op)
+{
+	return c->hbm[op->kind];
+}
+
+const struct coll_step *cost_op_step(const struct cost *c, const struct op *op)
+{
+	return op_kind_is_comm(op->kind) ? &c->step[op->kind] : NULL;
+}
+
+const struct step_load *cost_op_load(const struct cost *c, const struct op *op)
+{
+	return op_kind_is_comm(op->kind) ? &c->load[op->kind] : NULL;
+}
+
+const struct net *cost_net(const struct cost *c)
+{
+	return &c->net;
+}
+
+/* 1 byte/s links, memory of 1 byte/s, 10 SMs of which a collective holds 2. */
+static void cost_init(struct cost *c)
+{
+	int i;
+
+	memset(c, 0, sizeof(*c));
+	for (i = 0; i < LINKS; i++)
+		c->capacity[i] = 1;
+	c->net.n_links = LINKS;
+	c->net.capacity_Bps = c->capacity;
+	c->net.cluster.gpu.hbm_Bps = 1;
+	c->net.cluster.gpu.hbm_efficiency = 1;
+	c->net.cluster.gpu.sms = 10;
+	c->net.cluster.gpu.comm_sms = 2;
+	for (i = 0; i < OP_KIND_N; i++)
+		c->load[i].link_bytes = c->bytes[i];
+}
+
+/* A chunk of n takes `s`. */
+static void set_comm(struct cost *c, enum op_kind k, double s, int n)
+{
+	c->step[k].flow_s = s * n;
+}
+
+static void lower(struct program *p, int ep, int esp, enum a2a_alg a, int rf,
+		  int rb)
+{
+	struct cluster cl = { .nodes = 4, .gpus_per_node = 4 };
+	struct model m = { .hidden = 8, .experts = 16,
+			   .experts_per_token = 2 };
+	struct plan plan = {
+		.layout = { .ep = ep, .esp = esp, .tp = 1,
+			    .dp = 16 / ep / esp, .pp = 1 },
+		.alltoall = a, .degree_forward = rf, .degree_backward = rb,
+		.technique_mask = 1,
+	};
+
+	assert_int_equal(program_lower(&plan, &cl, &m, p), ST_OK);
+}
+
+static void run(const struct program *p, const struct cost *c,
+		enum exec_model model, struct exec_result *r)
+{
+	assert_int_equal(exec_run(p, c, model, r), ST_OK);
+	exec_check(p, r);
+}
+
+/*
+ * PipeMoE: r chunks whose dispatch and combine take a each and whose experts
+ * take e each, all D before all C on one lane. The makespan is the longest
+ * path: the busy lane, 2 r a, or the first dispatch, all experts and the last
+ * combine, 2 a + r e.
+ */
+static void test_pipemoe(void **state)
+{
+	struct cost c;
+	struct program p;
+	struct exec_result r;
+	int n, i, j;
+	double a, e, want;
+
+	(void)state;
+	for (n = 1; n <= 12; n++) {
+		for (i = 0; i <= 20; i++) {
+			for (j = 0; j <= 20; j++) {
+				a = 0.137 * i;
+				e = 0.111 * j;
+				cost_init(&c);
+				set_comm(&c, OP_DISPATCH, a, n);
+				set_comm(&c, OP_COMBINE, a, n);
+				c.s[OP_EXPERT] = e;
+				lower(&p, 16, 1, A2A_FLAT, n, 1);
+				run(&p, &c, EXEC_LANE, &r);
+				want = fmax(2 * n * a, 2 * a + n * e);
+				assert_true(fabs(s_from_ps(r.forward_ps) -
+						 want) < 1e-9);
+				exec_release(&r);
+				program_release(&p);
+			}
+		}
+	}
+}
+
+/*
+ * With all-gather and reduce-scatter (g each) on the intra lane. A longest
+ * path goes D_1.. AG.. E.. RS.. C_r and changes chunk inside a stage (cost
+ * linear in where, so at an end) or takes the lanes' own order: D_r before
+ * C_1 on inter, AG_r before RS_1 on intra:
+ *	2a + 2g + e + (r-1) max(a, g, e)	stage by stage
+ *	2 r a + 2 g		D_1..D_r, AG_r, RS_1, C_1..C_r
+ *	2 a + 2 r g		D_1, AG_1..AG_r, RS_1..RS_r, C_r
+ * (D_r before C_1 alone, 2 r a, is shorter than the second.)
+ */
+static void test_esp(void **state)
+{
+	struct cost c;
+	struct program p;
+	struct exec_result r;
+	double a, g, e, want;
+	int n, i;
+
+	(void)state;
+	srand(7);
+	for (i = 0; i < 2000; i++) {
+		n = 1 + rand() % 9;
+		a = 0.01 * (rand() % 300);
+		g = 0.01 * (rand() % 300);
+		e = 0.01 * (rand() % 300);
+		cost_init(&c);
+		set_comm(&c, OP_DISPATCH, a, n);
+		set_comm(&c, OP_COMBINE, a, n);
+		set_comm(&c, OP_ALLGATHER, g, n);
+		set_comm(&c, OP_REDUCESCATTER, g, n);
+		c.s[OP_EXPERT] = e;
+		lower(&p, 8, 2, A2A_FLAT, n, 1);
+		run(&p, &c, EXEC_LANE, &r);
+		want = 2 * a + 2 * g + e + (n - 1) * fmax(a, fmax(g, e));
+		want = fmax(want, fmax(2 * n * a + 2 * g, 2 * a + 2 * n * g));
+		assert_true(fabs(s_from_ps(r.forward_ps) - want) < 1e-9);
+		exec_release(&r);
+		program_release(&p);
+	}
+}
+
+/*
+ * Backward, degree r: combine gradients a, data gradients d, weight
+ * gradients w, dispatch gradients a. Compute runs all d before all w, then
+ * permute_bwd waits for the last exchange and the last w:
+ *	max(2 r a, 2 a + r d, a + r (d + w), r a + d + r w)
+ * (the last: data gradients wait for the exchanges one by one.)
+ */
+static void test_backward(void **state)
+{
+	struct cost c;
+	struct program p;
+	struct exec_result r;
+	double a, d, w, want, got;
+	int n, i;
+
+	(void)state;
+	srand(11);
+	for (i = 0; i < 2000; i++) {
+		n = 2 + rand() % 8;
+		a = 0.01 * (rand() % 300);
+		d = 0.01 * (rand() % 300);
+		w = 0.01 * (rand() % 300);
+		cost_init(&c);
+		set_comm(&c, OP_COMBINE_BWD, a, n);
+		set_comm(&c, OP_DISPATCH_BWD, a, n);
+		c.s[OP_EXPERT_BWD_DATA] = d;
+		c.s[OP_EXPERT_BWD_WEIGHT] = w;
+		lower(&p, 16, 1, A2A_FLAT, 1, n);
+		run(&p, &c, EXEC_LANE, &r);
+		want = fmax(2 * n * a, 2 * a + n * d);
+		want = fmax(want, fmax(a + n * (d + w), n * a + d + n * w));
+		got = s_from_ps(r.time_ps - r.forward_ps);
+		assert_true(fabs(got - want) < 1e-9);
+		exec_release(&r);
+		program_release(&p);
+	}
+}
+
+static void random_cost(struct cost *c)
+{
+	int k, l;
+
+	cost_init(c);
+	for (k = 0; k < OP_KIND_N; k++) {
+		c->s[k] = 1e-6 * (rand() % 1000);
+		c->hbm[k] = c->s[k] * (rand() % 100) / 100;
+		c->step[k].flow_s = 1e-6 * (rand() % 1000);
+		c->step[k].fixed_s = 1e-6 * (rand() % 10);
+		c->step[k].copy_s = 1e-6 * (rand() % 3) * (rand() % 100);
+		for (l = 0; l < LINKS; l++) {
+			c->bytes[k][l] = c->step[k].flow_s * (rand() % 101) /
+				100;
+		}
+		c->load[k].hbm_bytes = c->step[k].flow_s / 5;
+	}
+}
+
+static void random_program(struct program *p)
+{
+	static const int shape[][2] = { { 16, 1 }, { 8, 2 }, { 4, 1 },
+					{ 4, 4 }, { 1, 4 }, { 2, 1 } };
+	int s = rand() % 6;
+
+	lower(p, shape[s][0], shape[s][1], (enum a2a_alg)(rand() % A2A_N),
+	      1 + rand() % 8, 1 + rand() % 8);
+}
+
+static double lane_busy(const struct program *p, const struct cost *c,
+			int lane)
+{
+	double s = 0;
+	int i;
+
+	for (i = 0; i < p->n_ops; i++) {
+		if (lane < 0 || (int)p->op[i].lane == lane)
+			s += cost_op(c, &p->op[i]);
+	}
+	return s;
+}
+
+/* Longest chain of dependencies, lanes ignored. */
+static double critical_path(const struct program *p, const struct cost *c)
+{
+	double end[512], last = 0;
+	int i, d;
+
+	assert_true(p->n_ops <= 512);
+	for (i = 0; i < p->n_ops; i++) {
+		end[i] = 0;
+		for (d = 0; d < p->op[i].n_deps; d++)
+			end[i] = fmax(end[i], end[p->op[i].dep[d]]);
+		end[i] += cost_op(c, &p->op[i]);
+		last = fmax(last, end[i]);
+	}
+	return last;
+}
+
+/* Path and lane bounds <= time <= sum; without sharing flow == lane, op by
+ * op; with sharing nothing gets faster and nothing is over capacity. */
+static void test_bounds(void **state)
+{
+	const double eps = 1e-9;
+	struct exec_result lane, flow, none;
+	struct program p;
+	struct cost c;
+	uint64_t *end;
+	double t;
+	int i, k;
+
+	(void)state;
+	srand(3);
+	for (i = 0; i < 500; i++) {
+		random_cost(&c);
+		random_program(&p);
+		run(&p, &c, EXEC_LANE, &lane);
+		run(&p, &c, EXEC_FLOW, &flow);
+		assert_int_equal(exec_run_sharing(&p, &c, &exec_share_nothing,
+						  &none), ST_OK);
+		exec_check(&p, &none);
+		t = s_from_ps(lane.time_ps);
+		assert_true(t >= critical_path(&p, &c) - eps);
+		assert_true(t <= lane_busy(&p, &c, -1) + eps);
+		for (k = 0; k < LANE_N; k++)
+			assert_true(t >= lane_busy(&p, &c, k) - eps);
+		for (k = 0; k < p.n_ops; k++) {
+			assert_int_equal(lane.op[k].start_ps,
+					 none.op[k].start_ps);
+			assert_int_equal(lane.op[k].finish_ps,
+					 none.op[k].finish_ps);
+			/* list scheduling has no anomalies: one order per
+			 * lane, so slower ops start nothing earlier */
+			assert_true(flow.op[k].finish_ps + 100 >=
+				    lane.op[k].finish_ps);
+		}
+		end = calloc((size_t)p.n_ops, sizeof(*end));
+		assert_int_equal(exec_lane_time(&p, &c, end), lane.time_ps);
+		free(end);
+		exec_release(&lane);
+		exec_release(&flow);
+		exec_release(&none);
+		program_release(&p);
+	}
+}
+
+/* Sequential plans share nothing, whatever their loads, unless the algorithm
+ * has steps side by side. */
+static void test_sequential(void **state)
+{
+	struct exec_result lane, flow;
+	struct program p;
+	struct cost c;
+	int i, a;
+
+	(void)state;
+	srand(5);
+	for (i = 0; i < 200; i++) {
+		for (a = 0; a < A2A_N; a++) {
+			if (a2a_step_at((enum a2a_alg)a, 0, 1).beside)
+				continue;
+			random_cost(&c);
+			/* the all-reduces may run beside compute */
+			c.step[OP_ALLREDUCE_EXPERT] = c.step[OP_ALLREDUCE_GATE]
+				= (struct coll_step){ 0 };
+			lower(&p, 16, 1, (enum a2a_alg)a, 1, 1);
+			run(&p, &c, EXEC_LANE, &lane);
+			run(&p, &c, EXEC_FLOW, &flow);
+			assert_int_equal(flow.time_ps, lane.time_ps);
+			exec_release(&lane);
+			exec_release(&flow);
+			program_release(&p);
+		}
+	}
+}
+
+/* Two 10 s exchanges that fill link 0: each takes 20 s; half each: 10 s. */
+static void beside(double use_a, double use_b, double *a_s, double *b_s)
+{
+	struct share_activity x[2] = { { .bound = 1, .use = &use_a,
+					 .scale = 1 },
+				       { .bound = 1, .use = &use_b,
+					 .scale = 1 } };
+
+	share_solve(x, 2, 1);
+	*a_s = x[0].speed;
+	*b_s = x[1].speed;
+}
+
+static void test_share(void **state)
+{
+	struct share_activity x[3] = { { 0 } };
+	static const double u0[] = { 1, 0 }, u1[] = { 1, 0.2 },
+			    u2[] = { 0, 1 };
+	double a, b;
+
+	(void)state;
+	beside(1, 1, &a, &b);
+	assert_true(fabs(a - 0.5) < 1e-12 && fabs(b - 0.5) < 1e-12);
+	beside(0.5, 0.5, &a, &b);
+	assert_true(a == 1 && b == 1);
+	/* a + 0.25 b = 1 with a = b: 0.8 each; both use the full link, so
+	 * both stay there */
+	beside(1, 0.25, &a, &b);
+	assert_true(fabs(a - 0.8) < 1e-12 && fabs(b - 0.8) < 1e-12);
+	/*
+	 * Links 0 {x0, x1} and 1 {x1 by 0.2, x2}: all rise to 0.5, link 0 is
+	 * full; x2 rises on alone: 0.2 * 0.5 + x2 = 1, 0.9.
+	 */
+	x[0] = (struct share_activity){ .bound = 1, .use = u0, .scale = 1 };
+	x[1] = (struct share_activity){ .bound = 1, .use = u1, .scale = 1 };
+	x[2] = (struct share_activity){ .bound = 1, .use = u2, .scale = 1 };
+	share_solve(x, 3, 2);
+	assert_true(fabs(x[0].speed - 0.5) < 1e-12);
+	assert_true(fabs(x[1].speed - 0.5) < 1e-12);
+	assert_true(fabs(x[2].speed - 0.9) < 1e-12);
+	/* x0 bound to 0.3 leaves 0.7 of link 0 */
+	x[0].bound = 0.3;
+	share_solve(x, 2, 2);
+	assert_true(fabs(x[0].speed - 0.3) < 1e-12);
+	assert_true(fabs(x[1].speed - 0.7) < 1e-12);
+	/* memory is one more resource */
+	x[0] = (struct share_activity){ .bound = 1, .memory = 0.9 };
+	x[1] = (struct share_activity){ .bound = 1, .memory = 0.6 };
+	share_solve(x, 2, 0);
+	assert_true(fabs(x[0].speed - 1 / 1.5) < 1e-12);
+}
+
+/*
+ * By hand: "lanes" on 4 nodes, one chunk: steps intra and inter of 10 s each
+ * start together and both fill link 0. Each runs at half speed: both end
+ * after 20 s. Links: link 0 carries dispatch and combine, twice 10 bytes each
+ * way and step, 40 s of 40 s.
+ */
+static void test_two_on_a_link(void **state)
+{
+	struct exec_result r;
+	struct program p;
+	struct cost c;
+
+	(void)state;
+	cost_init(&c);
+	c.step[OP_DISPATCH].flow_s = c.step[OP_COMBINE].flow_s = 10;
+	c.bytes[OP_DISPATCH][0] = c.bytes[OP_COMBINE][0] = 10;
+	c.bytes[OP_COMBINE][2] = 5;
+	lower(&p, 16, 1, A2A_LANES, 1, 1);
+	run(&p, &c, EXEC_FLOW, &r);
+	assert_true(fabs(s_from_ps(r.forward_ps) - 40) < 1e-9);
+	assert_int_equal(r.n_links, 2);
+	assert_int_equal(r.link[0].link, 0);
+	assert_true(fabs(r.link[0].utilisation - 1) < 1e-9);
+	assert_int_equal(r.link[1].link, 2);
+	assert_true(fabs(r.link[1].utilisation - 0.25) < 1e-9);
+	exec_release(&r);
+	run(&p, &c, EXEC_LANE, &r);
+	assert_true(fabs(s_from_ps(r.forward_ps) - 20) < 1e-9);
+	exec_release(&r);
+	program_release(&p);
+}
+
+/*
+ * By hand: 2 chunks, dispatch 10 s each, expert 12 s each, combine 0. Expert 0
+ * runs while dispatch 1 holds 2 of 10 SMs: speed 0.8, so 8 of its 12 s are
+ * done when the dispatch ends at 20; the rest alone: 24 s. Expert 1: 36 s.
+ */
+static void test_sms(void **state)
+{
+	struct exec_result r;
+	struct program p;
+	struct cost c;
+
+	(void)state;
+	cost_init(&c);
+	set_comm(&c, OP_DISPATCH, 10, 2);
+	c.s[OP_EXPERT] = 12;
+	lower(&p, 16, 1, A2A_FLAT, 2, 1);
+	run(&p, &c, EXEC_FLOW, &r);
+	assert_true(fabs(s_from_ps(r.forward_ps) - 36) < 1e-9);
+	exec_release(&r);
+	program_release(&p);
+}
+
+/*
+ * By hand: the same without SMs held; the expert moves 6 bytes of memory in
+ * its 8 s (0.75 of 1 byte/s) and the dispatch 5 in 10 s (0.5). Together 1.25
+ * of the memory: both at 0.8. From 10 s: expert 0 needs 8 / 0.8 = 10 s, ends
+ * at 20; dispatch 1 has done 8 of 10 s then, is alone (expert 1 waits for
+ * it): ends at 22. Expert 1: 22..30 s.
+ */
+static void test_memory(void **state)
+{
+	struct exec_result r;
+	struct program p;
+	struct cost c;
+
+	(void)state;
+	cost_init(&c);
+	c.net.cluster.gpu.comm_sms = 0;
+	set_comm(&c, OP_DISPATCH, 10, 2);
+	c.load[OP_DISPATCH].hbm_bytes = 10;	/* of both chunks */
+	c.s[OP_EXPERT] = 8;
+	c.hbm[OP_EXPERT] = 6;
+	lower(&p, 16, 1, A2A_FLAT, 2, 1);
+	run(&p, &c, EXEC_FLOW, &r);
+	assert_true(fabs(s_from_ps(r.forward_ps) - 30) < 1e-9);
+	exec_release(&r);
+	program_release(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pipemoe),
+		cmocka_unit_test(test_esp),
+		cmocka_unit_test(test_backward),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_sequential),
+		cmocka_unit_test(test_share),
+		cmocka_unit_test(test_two_on_a_link),
+		cmocka_unit_test(test_sms),
+		cmocka_unit_test(test_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

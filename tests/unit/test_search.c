@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The planner against brute force: every plan of the space, each evaluated by
+ * itself with evaluate_plan() in the lane model, the constraints applied by
+ * hand. The search shares no loop with this file.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/outfile.h"
+#include "base/units.h"
+#include "sim/search.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A small scenario with these sections replaced. */
+static void load(struct scenario *s, const char *sets[], int n_sets)
+{
+	static const char text[] =
+		"cluster:\n"
+		"  nodes: 2\n"
+		"  gpus_per_node: 4\n"
+		"  gpu: h100-sxm\n"
+		"  intra: {kind: nvswitch, bandwidth: 450GB/s, latency: 1us}\n"
+		"  nic: {bandwidth: 200Gb/s, latency: 3us}\n"
+		"  fabric: {kind: rail, oversubscription: 2}\n"
+		"model: {hidden: 1024, layers: 4, experts: 8,\n"
+		"        experts_per_token: 2, expert_ffn: 2048, gated: true,\n"
+		"        sequence: 1021, batch_per_gpu: 1}\n"
+		"layout: {ep: auto, esp: auto}\n"
+		"routing: {kind: zipf, skew: 0.7, seed: 5}\n"
+		"constraints: {max_drop: 5%}\n"
+		"search: {degree: [1, 2, 3], capacity: [0, 1, 1.5, 2],\n"
+		"         flow_tolerance: 0}\n";
+	char path[] = "test_search_XXXXXX";
+	struct scenario_set set[16];
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	for (int i = 0; i < n_sets; i++)
+		set[i].text = sets[i];
+	if (scenario_load(s, path, set, n_sets))
+		fail_msg("%s", err_msg());
+	unlink(path);
+}
+
+static bool feasible(const struct scenario *s, const struct evaluation *e)
+{
+	double room = s->constraints.memory_bytes;
+
+	if (room <= 0)
+		room = s->cluster.gpu.hbm_bytes;
+	return e->workload.drop_fraction <= s->constraints.max_drop &&
+		e->memory.total <= room;
+}
+
+struct brute {
+	double best_s;
+	uint64_t plans, feasible;
+};
+
+static void try_plan(const struct scenario *s, const struct plan *p,
+		     struct brute *b)
+{
+	struct evaluation e;
+
+	if (evaluate_plan(s, p, EXEC_LANE, &e))
+		fail_msg("%s", err_msg());
+	b->plans++;
+	if (feasible(s, &e)) {
+		b->feasible++;
+		b->best_s = fmin(b->best_s, s_from_ps(e.exec.time_ps));
+	}
+	evaluation_release(&e);
+}
+
+static void brute_layout(const struct scenario *s, struct plan p,
+			 struct brute *b)
+{
+	const struct search_space *q = &s->search;
+
+	for (int a = 0; a < A2A_N; a++) {
+		for (int c = 0; c < q->capacity.n; c++) {
+			for (int i = 0; i < q->degree.n * q->degree.n; i++) {
+				p.alltoall = (enum a2a_alg)a;
+				p.capacity_factor = q->capacity.v[c];
+				p.degree_forward =
+					q->degree.v[i / q->degree.n];
+				p.degree_backward =
+					q->degree.v[i % q->degree.n];
+				try_plan(s, &p, b);
+			}
+		}
+	}
+}
+
+static void compare(const char *sets[], int n_sets)
+{
+	struct brute b = { .best_s = INFINITY };
+	struct search_options o = { .top = 5, .rejected = 4 };
+	struct search_result r;
+	struct scenario s;
+	struct layout *layout;
+	int n;
+
+	load(&s, sets, n_sets);
+	assert_int_equal(layout_enumerate(&s, &layout, &n), ST_OK);
+	for (int i = 0; i < n; i++)
+		brute_layout(&s, (struct plan){ .layout = layout[i],
+				.technique_mask = 1u << TECH_BASELINE }, &b);
+	if (search_run(&s, &o, &r))
+		fail_msg("%s", err_msg());
+	/* the list's best lane time is brute force's, to the picosecond */
+	double best = INFINITY;
+
+	for (int i = 0; i < r.n_top; i++)
+		best = fmin(best, r.top[i].lane_s);
+	assert_true(fabs(best - b.best_s) <= 1.5e-12);
+	/* every plan is accounted for */
+	assert_int_equal(r.evaluated + r.pruned + r.infeasible, b.plans);
+	assert_true(r.evaluated + r.pruned >= b.feasible);
+	/* what was chosen is never slower than a baseline of the space */
+	for (int i = 0; i < r.n_baselines; i++)
+		assert_true(r.baseline[i].speedup >= 1 - 1e-12);
+	assert_true(r.best.drop_fraction <= s.constraints.max_drop);
+	exec_check(&r.program, &r.exec);
+	search_release(&r);
+	free(layout);
+	scenario_release(&s);
+}
+
+static void test_equals_brute_force(void **state)
+{
+	const char *plain[] = { "routing.seed=5" };
+	const char *uniform[] = { "routing.kind=uniform", "routing.skew=0" };
+	const char *slow_net[] = { "cluster.nic.bandwidth=10Gb/s" };
+	const char *one_nic[] = { "cluster.nic.per_node=1" };
+	const char *tight[] = { "constraints.max_drop=0" };
+	const char *fat_ffn[] = { "model.expert_ffn=8192",
+				  "model.gated=false" };
+
+	(void)state;
+	compare(plain, 1);
+	compare(uniform, 1);
+	compare(slow_net, 1);
+	compare(one_nic, 1);
+	compare(tight, 1);
+	compare(fat_ffn, 2);
+}
+
+/* Pruning must not change the list: the same top 5 as without it. */
+static void test_pruning_keeps_the_list(void **state)
+{
+	struct search_options o = { .top = 5, .lane_only = true };
+	struct search_result a, b;
+	struct scenario s;
+
+	(void)state;
+	load(&s, NULL, 0);
+	assert_int_equal(search_run(&s, &o, &a), ST_OK);
+	o.brute_force = true;
+	assert_int_equal(search_run(&s, &o, &b), ST_OK);
+	assert_int_equal(b.pruned, 0);
+	assert_true(a.pruned > 0);
+	assert_int_equal(a.n_top, b.n_top);
+	for (int i = 0; i < a.n_top; i++) {
+		assert_memory_equal(&a.top[i].plan, &b.top[i].plan,
+				    sizeof(struct plan));
+		assert_true(a.top[i].lane_s == b.top[i].lane_s);
+	}
+	search_release(&a);
+	search_release(&b);
+	scenario_release(&s);
+}
+
+static void test_nothing_feasible(void **state)
+{
+	const char *sets[] = { "constraints.memory=1MB" };
+	struct search_options o = { .top = 1 };
+	struct search_result r;
+	struct scenario s;
+
+	(void)state;
+	load(&s, sets, 1);
+	assert_int_equal(search_run(&s, &o, &r), ST_INPUT);
+	assert_non_null(strstr(err_msg(), "constraints.memory"));
+	scenario_release(&s);
+	sets[0] = "search.capacity=1";
+	const char *more[] = { "search.capacity=1", "constraints.max_drop=0" };
+
+	load(&s, more, 2);
+	assert_int_equal(search_run(&s, &o, &r), ST_INPUT);
+	assert_non_null(strstr(err_msg(), "constraints.max_drop"));
+	scenario_release(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_equals_brute_force),
+		cmocka_unit_test(test_pruning_keeps_the_list),
+		cmocka_unit_test(test_nothing_feasible),
+	};
+
+	return cmocka_run_group_tests_name("search", tests, NULL, NULL);
+}

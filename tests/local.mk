@@ -99,14 +99,6 @@ tests_unit_test_evq_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_net
 tests_unit_test_net_SOURCES = %D%/unit/test_net.c
 tests_unit_test_net_LDADD = $(UNIT_LIBS)
-# make bench: how fast the simulator's parts are (not run by make check)
-check_PROGRAMS += tests/bench/bench_fair
-tests_bench_bench_fair_SOURCES = %D%/bench/bench_fair.c
-tests_bench_bench_fair_LDADD = libsim.a libscenarios.a libbase.a \
-	$(GSL_LIBS) -lm
-.PHONY: bench
-bench: tests/bench/bench_fair
-	tests/bench/bench_fair
 unit_tests += tests/unit/test_table
 tests_unit_test_table_SOURCES = %D%/unit/test_table.c
 tests_unit_test_table_LDADD = $(UNIT_LIBS)

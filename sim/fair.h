@@ -60,7 +60,9 @@ uint64_t fair_solves(const struct fair *f);	/* re-allocations so far */
 
 /*
  * With merge > 0: an upper bound, in seconds, of what merging can have added
- * to the last finish time so far.
+ * to the last finish time, once no flow is active: that time less the busiest
+ * link's own (bytes / capacity from its flows' starts on), which no sharing
+ * can beat. 0 when no window held two different finish times.
  */
 double fair_merge_error(const struct fair *f);
 

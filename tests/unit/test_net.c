@@ -51,20 +51,20 @@ static struct cluster make(int nodes, int g, enum intra_kind intra,
 static void expect(const struct cluster *c, int src, int dst,
 		   const char *want)
 {
-	char got[1024] = "", name[64], part[128];
+	char got[1024], name[64];
+	size_t len = 0;
 	struct net net;
 	struct route r;
 
 	assert_int_equal(net_init(&net, c, NET_NOMINAL), ST_OK);
 	net_route(&net, src, dst, &r);
 	for (int i = 0; i < r.n; i++) {
-		snprintf(part, sizeof(part), "%s %g, ",
-			 net_link_name(&net, r.link[i], name, sizeof(name)),
-			 net.capacity_Bps[r.link[i]] / GB);
-		strncat(got, part, sizeof(got) - strlen(got) - 1);
+		len += snprintf(got + len, sizeof(got) - len, "%s %g, ",
+				net_link_name(&net, r.link[i], name,
+					      sizeof(name)),
+				net.capacity_Bps[r.link[i]] / GB);
 	}
-	snprintf(part, sizeof(part), "%gus", r.latency_s * 1e6);
-	strncat(got, part, sizeof(got) - strlen(got) - 1);
+	snprintf(got + len, sizeof(got) - len, "%gus", r.latency_s * 1e6);
 	assert_string_equal(got, want);
 	net_release(&net);
 }

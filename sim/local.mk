@@ -13,7 +13,6 @@ libsim_a_SOURCES += %D%/coll_ring.c
 libsim_a_SOURCES += %D%/fair.c %D%/fair_comp.c %D%/fair_full.c %D%/fair_heap.c
 libsim_a_SOURCES += %D%/fair_piece.c %D%/fair_run.c %D%/fair_solve.c
 libsim_a_SOURCES += %D%/fair_check.c %D%/fair.h %D%/fair_int.h
-libsim_a_SOURCES += %D%/symmetry.c %D%/symmetry.h
 libsim_a_SOURCES += %D%/coll.c %D%/coll.h
 libsim_a_SOURCES += %D%/route.c %D%/route.h
 libsim_a_SOURCES += %D%/cost.c %D%/cost.h

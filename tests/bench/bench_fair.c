@@ -8,7 +8,6 @@
  */
 #include "sim/fair.h"
 #include "sim/net.h"
-#include "sim/symmetry.h"
 
 #include "base/mem.h"
 
@@ -180,22 +179,6 @@ static void bench(const struct setup *s, int gpus, bool exact,
 	net_release(&net);
 }
 
-/* Balanced all-to-all by symmetry, net_init() included. */
-static void bench_balanced(const struct setup *s, int gpus)
-{
-	struct net net;
-	double begin = seconds(), t = 0, bound;
-
-	make_net(&net, s, gpus);
-	if (!symmetry_alltoall(&net, gpus, 1, MEAN_BYTES, true, 0, &t,
-			       &bound)) {
-		fprintf(stderr, "%s: not symmetric\n", s->name);
-	}
-	net_release(&net);
-	printf("%-15s %6d balanced %22.6f s, time %.9g ms\n", s->name, gpus,
-	       seconds() - begin, t * 1e3);
-}
-
 int main(int argc, char **argv)
 {
 	bool quick = argc > 1 && !strcmp(argv[1], "--quick");
@@ -212,10 +195,6 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < n && !quick; i++) {
 		bench(&setups[i], 1024, false, 1e-3);
-	}
-	for (size_t i = 0; i < n; i++) {
-		bench_balanced(&setups[i], 1024);
-		bench_balanced(&setups[i], 100000);
 	}
 	return 0;
 }

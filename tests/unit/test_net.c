@@ -3,6 +3,7 @@
  * Routes, capacities, names and latencies by hand: NVLink 450, NIC 50, PCIe
  * 25, sockets 20 (GB/s); latency 1 us inside, 3 us between nodes.
  */
+#include "base/buf.h"
 #include "sim/net.h"
 
 #include <math.h>

@@ -49,4 +49,15 @@ test_expect_success 'a value instead of a section names the keys' '
 		moecast topo default --set "comm=[1]"
 '
 
+# With one finalist the sequential baseline wins in the flow model.
+test_expect_success 'the best plan is the first candidate' '
+	moecast plan default --set model.config=gpt2-xl-moe \
+		--set search.finalists=1 --json >plan.json &&
+	sed -n "/\"best\"/,/\"knobs\"/s/.*\"time_s\": //p" plan.json >best &&
+	sed -n "/\"candidates\"/,\$s/.*\"time_s\": //p" plan.json |
+		head -n 1 >first &&
+	test_grep "^0" best &&
+	test_cmp best first
+'
+
 test_done

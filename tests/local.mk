@@ -180,3 +180,4 @@ tests_bench_bench_coll_LDADD = $(UNIT_LIBS)
 bench_programs += tests/bench/bench_plan
 tests_bench_bench_plan_SOURCES = %D%/bench/bench_plan.c
 tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t900-hostile.sh

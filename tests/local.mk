@@ -181,3 +181,7 @@ bench_programs += tests/bench/bench_plan
 tests_bench_bench_plan_SOURCES = %D%/bench/bench_plan.c
 tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t900-hostile.sh
+
+unit_tests += tests/unit/test_exec_pool
+tests_unit_test_exec_pool_SOURCES = %D%/unit/test_exec_pool.c
+tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)

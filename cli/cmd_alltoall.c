@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "cli/alltoall.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,8 @@ static const struct argp_option options[] = {
 	  "alltoall (default), allgather, reducescatter, allreduce or "
 	  "sendrecv", 0 },
 	{ "minbytes", 'b', "SIZE", 0,
-	  "smallest size, what one rank sends in all (default 1MiB)", 1 },
+	  "smallest size, what one rank sends in all (default 1MiB); as in "
+	  "nccl-tests 8M is 8MiB, 8MB is decimal", 1 },
 	{ "maxbytes", 'e', "SIZE", 0, "largest size (default 1GiB)", 1 },
 	{ "stepfactor", 'f', "FACTOR", 0,
 	  "from one size to the next, above 1 (default 2)", 1 },
@@ -93,10 +95,25 @@ static error_t set_op(struct alltoall_opts *o, const char *name)
 			 "reducescatter, allreduce or sendrecv", name);
 }
 
+/* nccl-tests' sizes: "128M" is 128 MiB; "128MB" stays decimal. */
+static char *nccl_size(const char *arg)
+{
+	size_t n = strlen(arg);
+	char last = n > 1 ? (char)toupper((unsigned char)arg[n - 1]) : '\0';
+
+	if (!last || !strchr("KMG", last) ||
+	    !isdigit((unsigned char)arg[n - 2]))
+		return xstrdup(arg);
+	return xasprintf("%.*s%ciB", (int)(n - 1), arg, last);
+}
+
 static error_t set_bytes(struct alltoall_opts *o, const char *option,
 			 const char *arg, double *bytes_p)
 {
-	error_t e = cli_quantity(option, arg, U_BYTES, bytes_p);
+	char *text = nccl_size(arg);
+	error_t e = cli_quantity(option, text, U_BYTES, bytes_p);
+
+	free(text);
 
 	o->has_sizes = true;
 	if (!e && (*bytes_p < 1 || *bytes_p > BYTES_MAX))
@@ -195,7 +212,7 @@ static enum status check_opts(const struct alltoall_opts *o)
 			       "%.0f", o->min_bytes, o->max_bytes);
 	if (log(o->max_bytes / o->min_bytes) >=
 	    ALLTOALL_ROWS_MAX * log(o->factor))
-		return err_set(ST_INPUT, "-f: %g makes more than %d rows",
+		return err_set(ST_INPUT, "-f: %.17g makes more than %d rows",
 			       o->factor, ALLTOALL_ROWS_MAX);
 	return ST_OK;
 }
@@ -391,12 +408,13 @@ out:
 enum status cmd_alltoall(int argc, char **argv)
 {
 	struct alltoall_opts o = { .op = &ops[0], .min_bytes = MIN_DEFAULT,
-			  .max_bytes = MAX_DEFAULT,
 			  .factor = FACTOR_DEFAULT };
 	struct scenario s;
 	enum status st;
 
 	st = cli_parse(&argp, argc, argv, &o);
+	if (o.max_bytes == 0)	/* not given */
+		o.max_bytes = fmax(o.min_bytes, MAX_DEFAULT);
 	if (!st)
 		st = check_opts(&o);
 	if (!st)

@@ -112,6 +112,7 @@ static struct scenario with_layout(const struct scenario *s,
 	knob_fix(&one.layout.pp, l->pp);
 	one.constraints.max_drop = 1;
 	one.constraints.memory_bytes = NO_LIMIT;
+	one.cluster.gpu.hbm_bytes = NO_LIMIT;
 	return one;
 }
 

@@ -228,7 +228,7 @@ const struct key_row scenario_keys[] = {
 	REAL("constraints.max_drop", constraints.max_drop, U_FRACTION, 0, 1,
 	     "0", "routed token copies that may be dropped"),
 	REAL("constraints.memory", constraints.memory_bytes, U_BYTES, 1,
-	     MEMORY_MAX, "", "memory per GPU (default: the GPU's)"),
+	     MEMORY_MAX, "", "memory per GPU, at most the GPU's own (its default)"),
 
 	MASK("search.alltoall", search.alltoall_mask, a2a_at, "auto",
 	     "all-to-all algorithms to try"),

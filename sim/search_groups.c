@@ -153,9 +153,12 @@ static void set_degrees(struct search *x)
 
 double search_memory_room(const struct scenario *s)
 {
-	double room = s->constraints.memory_bytes;
+	double limit = s->constraints.memory_bytes;
+	double has = s->cluster.gpu.hbm_bytes;
 
-	return room > 0 ? room : s->cluster.gpu.hbm_bytes;
+	if (limit <= 0 || (has > 0 && has < limit))
+		return has;
+	return limit;
 }
 
 static const char *constraint_broken(const struct search *x,

@@ -44,7 +44,8 @@ struct degree_times {
 /* Fills x->degree and x->group, in the order of their bounds. */
 enum status search_bound_groups(struct search *x);
 
-/* Bytes per GPU that a plan may need; 0: no limit is known. */
+/* Bytes per GPU that a plan may need: the smaller of what the scenario allows
+ * and what the GPU has; 0: no limit is known. */
 double search_memory_room(const struct scenario *s);
 
 /* Makes routing and workload current. */

@@ -55,6 +55,13 @@ test_expect_success 'the table has the rows asked for' '
 	test "$(grep -c busbw_Bps j)" -eq 4
 '
 
+test_expect_success 'sizes as nccl-tests writes them: 8M is 8 MiB' '
+	moecast alltoall scenario.yaml -b 8M -e 16m >table &&
+	test_grep "^  *8388608 " table && test_grep "^  *16777216 " table &&
+	moecast alltoall scenario.yaml -b 8MB -e 8MB >table &&
+	test_grep "^  *8000000 " table
+'
+
 test_expect_success 'busbw is algbw * (n - 1) / n' '
 	moecast alltoall scenario.yaml -b 1GiB -e 1GiB --json >j &&
 	alg=$(sed -n "s/.*algbw_Bps\": \(.*\),/\1/p" j) &&

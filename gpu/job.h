@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A job for the runner, and what it answers.
+ *
+ * Job: one JSON object (file or stdin):
+ *
+ *	{"schema": "moecast.job/1", "backend": "cuda", "quick": false,
+ *	 "ranks": 0, "emulate_nodes": 0, "tiers": ["nvlink", "shm", "socket"],
+ *	 "budget_s": 100, "deadline_s": 30, "seed": 1,
+ *	 "tasks": [{"op": "alltoall", "variant": "even", "min_bytes": 1024,
+ *	            "max_bytes": 1073741824, "ctas": [0, 4, 8, 24]},
+ *	           {"op": "gemm", "variant": "grouped", "m": [...], ...}]}
+ *
+ * ranks 0: all devices (host: 4). No tasks: the standard profile. deadline_s:
+ * without progress for so long the run ends with an error.
+ *
+ * Answer: JSON lines on stdout: {"type": "run", ...} (scenarios/sample.h),
+ * {"type": "sample", ...}, {"type": "progress", "done": .., "total": ..,
+ * "what": ".."}, at the end {"type": "end", "samples": n} or {"type":
+ * "error", "message": ".."}. Exit codes as everywhere: 0, 1, 2, 77 (no such
+ * backend or no device).
+ */
+#ifndef GPU_JOB_H
+#define GPU_JOB_H
+
+#include "base/mem.h"
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define JOB_LIST_MAX 32
+
+struct job_list {
+	int n;
+	double v[JOB_LIST_MAX];
+};
+
+struct job_task {
+	const char *op, *variant;
+	double min_bytes, max_bytes;
+	struct job_list ctas;
+	struct job_list m, n, k, batch;	/* products: the grid */
+};
+
+struct job {
+	const char *backend;
+	bool quick;
+	int ranks, emulate_nodes;
+	const char *tier[8];
+	int n_tiers;
+	double budget_s, deadline_s;
+	uint64_t seed;
+	struct job_task *task;
+	int n_tasks;
+	struct arena arena;	/* owns the texts and tasks */
+};
+
+/* Message: "job: field 'ranks': ..." */
+enum status job_parse(const char *text, size_t len, struct job *out);
+void job_release(struct job *j);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A sample: one timed (or imported) row, and the run that it belongs to.
+ *
+ * The runner writes them as JSON lines, profiles/ stores them, fits and
+ * reports read them; nobody else knows their form. Text fields are plain
+ * ASCII names. Times are seconds of one operation.
+ */
+#ifndef SCENARIOS_SAMPLE_H
+#define SCENARIOS_SAMPLE_H
+
+#include "base/status.h"
+
+#include <jansson.h>
+#include <stdint.h>
+
+#define SAMPLE_TEXT 32
+
+struct sample {
+	/*
+	 * What: alltoall allgather reducescatter allreduce sendrecv (size in
+	 * `bytes`, nccl-tests' meaning: what one rank sends in all, resp. the
+	 * whole result, input, buffer, message); gemm (m, n, k, batch: one
+	 * product per expert of m rows); gate topk sort permute combine
+	 * stream copy (`bytes` moved through memory).
+	 */
+	char op[SAMPLE_TEXT];
+	/* even, uneven; strided-batched, per-expert, grouped; ... */
+	char variant[SAMPLE_TEXT];
+	/* nvlink shm socket network (exchanges); memory compute */
+	char tier[SAMPLE_TEXT];
+	char dtype[SAMPLE_TEXT];	/* bf16, fp32, ... */
+	/* what ran beside it: "" alone, else the other op (contention) */
+	char beside[SAMPLE_TEXT];
+	int ranks, nodes;
+	int ctas;		/* limit of the communicator; 0: none */
+	double bytes;
+	double m, n, k, batch;	/* 0: not a product */
+	double busiest_bytes;	/* uneven: of the busiest rank; else 0 */
+	double median_s, p95_s, min_s, max_s, mean_s;
+	int count;		/* repetitions behind them */
+	int64_t wrong;		/* elements that were wrong; -1: not checked */
+};
+
+struct run_info {
+	char backend[SAMPLE_TEXT];	/* cuda, host, import */
+	char source[128];	/* "moecast-run", "nccl-tests", ... */
+	char host[64], gpu[64];
+	int gpus;
+	char driver[SAMPLE_TEXT], cuda[SAMPLE_TEXT], nccl[SAMPLE_TEXT];
+	char clocks[64];	/* seen, "sm 1980 MHz, memory 3201 MHz" */
+	char environment[512];	/* NCCL_* and CUDA_* that were set */
+	char version[SAMPLE_TEXT];	/* of the program */
+	char date[SAMPLE_TEXT];	/* 2026-11-22T15:04:05Z */
+};
+
+/*
+ * JSON objects {"type": "sample", ...} and {"type": "run", ...}. Reading
+ * refuses wrong types, negative or non-finite times and unknown ops; the
+ * message names the field. Missing optional fields are 0 or "".
+ */
+json_t *sample_json(const struct sample *s);
+enum status sample_from_json(const json_t *j, struct sample *out);
+json_t *run_info_json(const struct run_info *r);
+enum status run_info_from_json(const json_t *j, struct run_info *out);
+
+/* Is it one of the ops above; is it an exchange? */
+int sample_op_known(const char *op);
+int sample_op_is_exchange(const char *op);
+
+#endif

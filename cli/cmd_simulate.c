@@ -25,8 +25,8 @@ static const struct argp_option options[] = {
 	{ "plan", 'p', "PLAN", 0,
 	  "the plan as one line, or a file that holds it, as 'moecast plan "
 	  "-o' writes it (default: the first layout that fits "
-	  "constraints.memory, else the first; one chunk, flat, dropless, "
-	  "where search: names no single value)", 0 },
+	  "the memory of the GPU and constraints.memory, else the first; one "
+	  "chunk, flat, dropless, where search: names no single value)", 0 },
 	{ "trace", 't', "FILE.json", 0,
 	  "write a Chrome/Perfetto trace of the lanes", 0 },
 	{ "model", 'm', "lane|flow", 0,

@@ -92,7 +92,7 @@ enum status evaluate_plan(const struct scenario *s, const struct plan *p,
 			  enum exec_model model, struct evaluation *out);
 void evaluation_release(struct evaluation *e);
 
-/* Is there room for the plan in constraints.memory (else the GPU's)? */
+/* Is there room for the plan in the GPU's memory and constraints.memory? */
 enum status evaluate_fits(const struct scenario *s, const struct plan *p,
 			  bool *fits);
 

@@ -455,7 +455,7 @@ static void test_two_on_a_link(void **state)
 	program_release(&p);
 }
 
-/* One node of four GPUs with ports of 1 byte/s. */
+/* One node of four GPUs with ports and memory of 1 byte/s. */
 static void four_gpus(struct cost *c)
 {
 	struct scenario_set sets[] = {
@@ -471,54 +471,91 @@ static void four_gpus(struct cost *c)
 	assert_int_equal(net_init(&c->net, &s.cluster, NET_EFFECTIVE), ST_OK);
 	for (i = 0; i < c->net.n_links; i++)
 		c->net.capacity_Bps[i] = 1;
+	c->net.cluster.gpu.hbm_Bps = c->net.cluster.gpu.hbm_efficiency = 1;
 	for (i = 0; i < OP_KIND_N; i++)
 		c->load[i].link_bytes = NULL;
 	scenario_release(&s);
 }
 
-/*
- * The exchanges of test_exec_pool.c's test_by_hand as the two steps of
- * "lanes": A 0->1 4 bytes, 2->3 2 bytes; B after 1 s of delay 0->2 1 byte,
- * 0->3 2 bytes. Alone they take 4 and 1 + 3 s; together A ends at 7, B at 6,
- * and 1 s of copies makes that 7.
- */
-static void test_flows_meet(void **state)
+/* A and B as the two steps of "lanes" on four_gpus(): where each ends. */
+static void run_two(const struct coll_step *a, const struct coll_step *b,
+		    double hbm_bytes, double *a_s, double *b_s)
 {
-	struct coll_flow fa[] = { { 0, 1, 4, 0 }, { 2, 3, 2, 0 } };
-	struct coll_flow fb[] = { { 0, 2, 1, 0 }, { 0, 3, 2, 0 } };
-	struct coll_step b = { .flow = fb, .n_flows = 2, .flow_s = 3,
-			       .fixed_s = 1, .copy_s = 1,
-			       .ll_fixed_s = INFINITY };
 	struct step_load load_b;
 	struct exec_result r;
 	struct program p;
 	struct cost c;
 	int i;
 
-	(void)state;
 	four_gpus(&c);
-	c.step[OP_DISPATCH].flow_s = 4;
-	c.step[OP_DISPATCH].flow = fa;
-	c.step[OP_DISPATCH].n_flows = 2;
-	step_load_init(&c.load[OP_DISPATCH], &c.step[OP_DISPATCH], &c.net);
-	step_load_init(&load_b, &b, &c.net);
-	load_b.hbm_bytes = c.load[OP_DISPATCH].hbm_bytes = 0;
-	c.second = &b;
+	c.step[OP_DISPATCH] = *a;
+	step_load_init(&c.load[OP_DISPATCH], a, &c.net);
+	step_load_init(&load_b, b, &c.net);
+	load_b.hbm_bytes = c.load[OP_DISPATCH].hbm_bytes = hbm_bytes;
+	c.second = b;
 	c.second_load = &load_b;
 	lower(&p, 16, 1, A2A_LANES, 1, 1);
 	run(&p, &c, EXEC_FLOW, &r);
 	for (i = 0; i < p.n_ops; i++) {
 		if (p.op[i].kind == OP_DISPATCH)
-			assert_int_equal(r.op[i].finish_ps, ps_from_s(7));
+			*(p.op[i].step ? b_s : a_s) =
+				s_from_ps(r.op[i].finish_ps);
 	}
-	exec_release(&r);
-	run(&p, &c, EXEC_LANE, &r);
-	assert_int_equal(r.forward_ps, ps_from_s(5));
 	exec_release(&r);
 	program_release(&p);
 	step_load_release(&c.load[OP_DISPATCH]);
 	step_load_release(&load_b);
 	net_release(&c.net);
+}
+
+/*
+ * The exchanges of test_exec_pool.c's test_by_hand: A 0->1 4 bytes, 2->3 2
+ * bytes; B after 1 s of delay 0->2 1 byte, 0->3 2 bytes. Alone they take 4
+ * and 1 + 3 s; together A ends at 7, B at 6, and B's copies take 2 s more.
+ */
+static void test_flows_meet(void **state)
+{
+	struct coll_flow fa[] = { { 0, 1, 4, 0 }, { 2, 3, 2, 0 } };
+	struct coll_flow fb[] = { { 0, 2, 1, 0 }, { 0, 3, 2, 0 } };
+	struct coll_step a = { .flow = fa, .n_flows = 2, .flow_s = 4,
+			       .ll_fixed_s = INFINITY };
+	struct coll_step b = { .flow = fb, .n_flows = 2, .flow_s = 3,
+			       .fixed_s = 1, .copy_s = 2,
+			       .ll_fixed_s = INFINITY };
+	double a_s, b_s;
+
+	(void)state;
+	run_two(&a, &b, 0, &a_s, &b_s);
+	assert_true(fabs(a_s - 7) < 1e-9);
+	assert_true(fabs(b_s - 8) < 1e-9);
+}
+
+/*
+ * Memory: each moves 3 bytes of it in its 4 s alone, 0.75. A 0->1 2 bytes,
+ * 2->3 4; B 0->2 2, 1->0 4; on average each uses half of GPU 0's up link, so
+ * the links let both run at 1, the memory (1.5) at 2/3. B begins at 1 s.
+ *
+ *	engine	A 0->1	A 2->3	B 0->2	B 1->0	(left)
+ *	1	1	3	2	4	at 1 s; 0->1 and 0->2 at 1/2
+ *	3	0	1	1	2	at 4 s; 0->2 at 1
+ *	4		0	0	1	at 5.5 s: A ends, the memory
+ *					is enough for B
+ *	5				0	at 6.5 s
+ */
+static void test_flows_memory(void **state)
+{
+	struct coll_flow fa[] = { { 0, 1, 2, 0 }, { 2, 3, 4, 0 } };
+	struct coll_flow fb[] = { { 0, 2, 2, 0 }, { 1, 0, 4, 0 } };
+	struct coll_step a = { .flow = fa, .n_flows = 2, .flow_s = 4,
+			       .ll_fixed_s = INFINITY };
+	struct coll_step b = { .flow = fb, .n_flows = 2, .flow_s = 4,
+			       .fixed_s = 1, .ll_fixed_s = INFINITY };
+	double a_s, b_s;
+
+	(void)state;
+	run_two(&a, &b, 3, &a_s, &b_s);
+	assert_true(fabs(a_s - 5.5) < 1e-9);
+	assert_true(fabs(b_s - 6.5) < 1e-9);
 }
 
 /*
@@ -581,6 +618,7 @@ int main(void)
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_two_on_a_link),
 		cmocka_unit_test(test_flows_meet),
+		cmocka_unit_test(test_flows_memory),
 		cmocka_unit_test(test_sms),
 		cmocka_unit_test(test_memory),
 	};

@@ -153,6 +153,13 @@ double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
 bool coll_class_solve(const struct coll_view *v, const struct coll_flow *f,
 		      size_t n, bool begin, double *makespan_s);
 
+/*
+ * True: flows that start together are all done when the busiest link is, at
+ * bound_s. False: they may be.
+ */
+bool coll_ends_at_bound(const struct net *net, const struct coll_flow *f,
+			size_t n_flows, double bound_s);
+
 /* What fair.h is to merge. */
 double coll_merge(const struct coll_spec *s, double bound_s);
 

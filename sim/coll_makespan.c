@@ -187,6 +187,41 @@ static double solve_window(const struct coll_build *b,
 	return t;
 }
 
+/*
+ * Max-min sharing never gives a flow less than C / n on one of its links, of
+ * capacity C with n flows, and n only falls. So all is done by the largest
+ * bytes * n / C over the flows and their links, and not before the busiest
+ * link is: where the two are the same, as where the flows of a link have
+ * equal bytes, there is nothing to solve.
+ */
+bool coll_ends_at_bound(const struct net *net, const struct coll_flow *f,
+			size_t n_flows, double bound_s)
+{
+	int *n = xcalloc((size_t)net->n_links + 1, sizeof(*n));
+	/* rounding of the sum of a link's bytes */
+	double limit = bound_s * (1 + 1e-12);
+	bool ok = true;
+	struct route r;
+	size_t i;
+	int k;
+
+	for (i = 0; i < n_flows; i++) {
+		net_route(net, f[i].src, f[i].dst, &r);
+		for (k = 0; k < r.n; k++)
+			n[r.link[k]]++;
+	}
+	for (i = 0; i < n_flows && ok; i++) {
+		net_route(net, f[i].src, f[i].dst, &r);
+		for (k = 0; k < r.n && ok; k++) {
+			int l = r.link[k];
+
+			ok = f[i].bytes * n[l] <= limit * net->capacity_Bps[l];
+		}
+	}
+	free(n);
+	return ok;
+}
+
 double coll_merge(const struct coll_spec *s, double bound_s)
 {
 	return s->merge_s > 0 ? s->merge_s : s->tolerance * bound_s;

@@ -92,4 +92,8 @@ enum status evaluate_plan(const struct scenario *s, const struct plan *p,
 			  const struct progress *progress, struct evaluation *out);
 void evaluation_release(struct evaluation *e);
 
+/* Is there room for the plan in constraints.memory (else the GPU's)? */
+enum status evaluate_fits(const struct scenario *s, const struct plan *p,
+			  bool *fits);
+
 #endif

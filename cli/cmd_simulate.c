@@ -334,13 +334,15 @@ static enum status write_trace(const char *path, const struct plan *p,
 
 static enum status simulate(const struct opts *o, const struct scenario *s)
 {
+	const struct progress progress = { cli_progress, (void *)"exchanges" };
 	struct evaluation e;
 	struct plan p;
 	enum status st = get_plan(o, s, &p);
 
 	if (st)
 		return st;
-	st = evaluate_plan(s, &p, o->model, &e);
+	st = evaluate_plan(s, &p, o->model, &progress, &e);
+	cli_progress_end();
 	if (st)
 		return st;
 	if (o->trace)

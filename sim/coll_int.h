@@ -58,10 +58,12 @@ struct coll_view {
 	int n_links;
 	const double *capacity_Bps;	/* [n_links] */
 	double *owned;
+	const struct progress *progress;	/* see coll_spec; or NULL */
 	int first[LINK_CLASS_N], period[LINK_CLASS_N];
 };
 
-void coll_view_init(struct coll_view *v, const struct net *net, bool folded);
+void coll_view_init(struct coll_view *v, const struct coll_spec *spec,
+		    bool folded);
 void coll_view_release(struct coll_view *v);
 void coll_view_route(const struct coll_view *v, int src, int dst,
 		     struct route *out);

@@ -64,7 +64,7 @@ double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
 		.n_links = v->n_links, .capacity = v->capacity_Bps,
 		.n_flows = (int)n, .start = q.start, .route = q.route,
 		.bytes = q.bytes, .begin_s = begin ? q.begin : NULL,
-		.merge_s = merge_s }, q.finish, error_p);
+		.merge_s = merge_s, .progress = v->progress }, q.finish, error_p);
 	for (i = 0; i < n; i++)
 		f[i].finish_s = after_s + q.finish[i];
 	problem_free(&q);
@@ -127,12 +127,15 @@ static void window_finish(struct window *w, int id)
 		window_start(w, f->src);
 }
 
+/* Flows between two reports of progress. */
+#define REPORT_FLOWS 1024
+
 static double window_run(struct window *w)
 {
 	const int *done;
 	int *copy = NULL;
 	double last = 0;
-	size_t cap = 0;
+	size_t cap = 0, finished = 0, reported = 0;
 	int n, i;
 
 	while (fair_next(w->fair, INFINITY, &done, &n)) {
@@ -143,6 +146,12 @@ static double window_run(struct window *w)
 		for (i = 0; i < n; i++) {
 			last = fmax(last, fair_finish(w->fair, copy[i]));
 			window_finish(w, copy[i]);
+		}
+		finished += (size_t)n;
+		if (finished - reported >= REPORT_FLOWS) {
+			reported = finished;
+			progress_report(w->v->progress, (double)finished,
+					(double)w->p->n_flows);
 		}
 	}
 	free(copy);

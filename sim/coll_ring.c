@@ -220,7 +220,7 @@ static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
 	const struct coll_spec *spec = r->b.spec;
 	struct coll_view v;
 
-	coll_view_init(&v, spec->net, false);
+	coll_view_init(&v, spec, false);
 	coll_tally_flows(&r->b, &v, &r->part, &r->tally);
 	/* the pipeline's sum stands for one route and the messages */
 	r->tally.message_s = r->part.n_flows ? pipeline_s(r, op) : 0;

@@ -8,7 +8,9 @@
 
 /* The workload must be there; fills cost, program, exec, memory. */
 static enum status run_plan(const struct scenario *s, const struct plan *p,
-			    enum exec_model model, struct evaluation *e)
+			    enum exec_model model,
+			    const struct progress *progress,
+			    struct evaluation *e)
 {
 	struct cost_spec spec = {
 		.net = &e->net,
@@ -17,6 +19,7 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 		.layout = p->layout,
 		.alltoall = p->alltoall,
 		.comm = s->comm,
+		.progress = progress,
 		.tolerance = s->search.flow_tolerance,
 		.keep_flows = true,
 	};
@@ -52,7 +55,9 @@ static enum status make_workload(const struct scenario *s,
 
 /* Releases are harmless on what was not made: all of it starts zeroed. */
 enum status evaluate_plan(const struct scenario *s, const struct plan *p,
-			  enum exec_model model, struct evaluation *out)
+			  enum exec_model model,
+			  const struct progress *progress,
+			  struct evaluation *out)
 {
 	enum status st = layout_check(&p->layout, &s->cluster, &s->model);
 
@@ -63,7 +68,7 @@ enum status evaluate_plan(const struct scenario *s, const struct plan *p,
 	if (!st)
 		st = make_workload(s, p, out);
 	if (!st)
-		st = run_plan(s, p, model, out);
+		st = run_plan(s, p, model, progress, out);
 	if (st)
 		evaluation_release(out);
 	return st;

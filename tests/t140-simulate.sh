@@ -49,6 +49,9 @@ test_expect_success 'the default plan: the first layout that fits' '
 	moecast simulate default --json >out &&
 	test_grep "ep=4 esp=1 tp=1 dp=16" out &&
 	awk -v m="$(field memory_bytes out)" "BEGIN { exit !(m < 80e9) }" &&
+	moecast simulate default --set cluster.gpu.memory=1TB \
+		--set constraints.memory=1TB --json >out &&
+	test_grep "ep=1 esp=1 tp=1 dp=64" out &&
 	moecast simulate default --set constraints.memory=1GB --json >out &&
 	test_grep "ep=1 esp=1 tp=1 dp=64" out
 '

@@ -345,6 +345,10 @@ static enum status simulate(const struct opts *o, const struct scenario *s)
 	cli_progress_end();
 	if (st)
 		return st;
+	if (e.memory_room > 0 && e.memory.total > e.memory_room)
+		cli_warn("the plan needs %.4g GB per GPU, constraints.memory "
+			 "and the GPU allow %.4g GB", e.memory.total / 1e9,
+			 e.memory_room / 1e9);
 	if (o->trace)
 		st = write_trace(o->trace, &p, &e);
 	if (!st) {

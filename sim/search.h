@@ -84,6 +84,7 @@ struct evaluation {
 	struct program program;
 	struct exec_result exec;
 	struct memory_use memory;
+	double memory_room;	/* bytes that it may use; 0: not known */
 };
 
 /* `progress`: of its exchanges, one after the other; or NULL. */

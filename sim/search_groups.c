@@ -206,6 +206,7 @@ static enum status add_group(struct search *x, int layout, double factor,
 	if (st)
 		return st;
 	g.bound_s = best_sum(&t, x->n_degrees);
+	g.weighted_s = g.bound_s * search_weight(&x->layout[layout]);
 	keep_group(x, &g);
 	return ST_OK;
 }
@@ -254,8 +255,8 @@ static int by_bound(const void *va, const void *vb)
 {
 	const struct group *a = va, *b = vb;
 
-	if (a->bound_s != b->bound_s)
-		return a->bound_s < b->bound_s ? -1 : 1;
+	if (a->weighted_s != b->weighted_s)
+		return a->weighted_s < b->weighted_s ? -1 : 1;
 	if (a->layout != b->layout)
 		return a->layout - b->layout;
 	if (a->factor != b->factor)

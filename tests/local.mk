@@ -185,3 +185,8 @@ tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_sample
 tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
+
+store_help = %D%/unit/store_help.c %D%/unit/store_help.h
+unit_tests += tests/unit/test_store
+tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
+tests_unit_test_store_LDADD = $(UNIT_LIBS)

@@ -193,3 +193,4 @@ tests_unit_test_store_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_store_kill
 tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
 tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t170-db.sh

@@ -202,3 +202,6 @@ tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll_ring
 tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
 tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_jsonl
+tests_unit_test_jsonl_SOURCES = %D%/unit/test_jsonl.c $(store_help)
+tests_unit_test_jsonl_LDADD = $(UNIT_LIBS)

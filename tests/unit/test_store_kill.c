@@ -23,6 +23,8 @@
 #define WRITERS 4
 #define BATCHES 25
 #define BATCH 3
+#define RACERS 12
+#define RACES 12
 #define KILLS 50
 #define KILL_FRESH_US 12000	/* while the file is being made */
 #define KILL_GROWN_US 40000
@@ -163,6 +165,27 @@ static void test_writers_at_once(void **state)
 	}
 	assert_int_equal(count_samples(path), WRITERS * BATCHES * BATCH);
 	expect_told(path, told, WRITERS);
+}
+
+/* Many at once make one file: one of them does, and all get it. */
+static void test_makers_at_once(void **state)
+{
+	int fd[RACERS], status, i, round;
+	pid_t pid[RACERS];
+	char name[32];
+
+	(void)state;
+	for (round = 0; round < RACES; round++) {
+		snprintf(name, sizeof(name), "race-%d.db", round);
+		for (i = 0; i < RACERS; i++)
+			pid[i] = start_writer(scratch_path(name), i, 0,
+					      &fd[i]);
+		for (i = 0; i < RACERS; i++) {
+			close(fd[i]);
+			assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+			assert_int_equal(status, 0);
+		}
+	}
 }
 
 /* One writer, killed after so long; how many batches it told of. */
@@ -342,6 +365,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_writers_at_once),
+		cmocka_unit_test(test_makers_at_once),
 		cmocka_unit_test(test_kill_one_file),
 		cmocka_unit_test(test_kill_new_files),
 		cmocka_unit_test(test_flipped),

@@ -7,8 +7,9 @@ LOG_DRIVER = $(TAP)
 LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit-tap.sh
 SH_LOG_DRIVER = $(TAP)
 SH_LOG_COMPILER = $(SHELL)
-UNIT_LIBS = libreports.a libsim.a libscenarios.a libbase.a \
-	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) $(CMOCKA_LIBS) -lm
+UNIT_LIBS = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
+	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \
+	$(CMOCKA_LIBS) -lm
 unit_tests =
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -180,6 +181,22 @@ tests_bench_bench_coll_LDADD = $(UNIT_LIBS)
 bench_programs += tests/bench/bench_plan
 tests_bench_bench_plan_SOURCES = %D%/bench/bench_plan.c
 tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_sample
+tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
+tests_unit_test_sample_LDADD = $(UNIT_LIBS)
+
+store_help = %D%/unit/store_help.c %D%/unit/store_help.h
+unit_tests += tests/unit/test_store
+tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
+tests_unit_test_store_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_store_file
+tests_unit_test_store_file_SOURCES = %D%/unit/test_store_file.c $(store_help)
+tests_unit_test_store_file_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_store_kill
+tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
+tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t170-db.sh
 shell_tests += %D%/t900-hostile.sh
 
 unit_tests += tests/unit/test_exec_pool
@@ -188,6 +205,9 @@ tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll_ring
 tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
 tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_jsonl
+tests_unit_test_jsonl_SOURCES = %D%/unit/test_jsonl.c $(store_help)
+tests_unit_test_jsonl_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_exec_meet
 tests_unit_test_exec_meet_SOURCES = %D%/unit/test_exec_meet.c
 tests_unit_test_exec_meet_SOURCES += %D%/unit/exec_stub.h

@@ -180,3 +180,7 @@ tests_bench_bench_coll_LDADD = $(UNIT_LIBS)
 bench_programs += tests/bench/bench_plan
 tests_bench_bench_plan_SOURCES = %D%/bench/bench_plan.c
 tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_sample
+tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
+tests_unit_test_sample_LDADD = $(UNIT_LIBS)

@@ -11,4 +11,4 @@ moecast_SOURCES += %D%/cmd_capacity.c
 moecast_SOURCES += %D%/cmd_keys.c
 moecast_SOURCES += %D%/fill.c %D%/fill.h
 moecast_LDADD = libreports.a libsim.a libscenarios.a libbase.a \
-	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) -lm
+	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) $(GSL_LIBS) -lm

@@ -29,7 +29,6 @@
 /* One program's output. */
 struct test {
 	char op[LOG_WORD];	/* as the log says it, or "" */
-	bool has_parameters;
 	int iters;
 	int ranks, top_rank, groups;
 	int n_hosts;
@@ -44,6 +43,7 @@ struct reader {
 	int line;
 	char mention[LOG_WORD];	/* op named since the last parameters */
 	char only_op[LOG_WORD];	/* the one op that the log names; or "" */
+	bool is_log;	/* something of nccl-tests was in it */
 	struct run_info info;	/* versions and environment so far */
 	struct test test;
 };
@@ -85,7 +85,7 @@ static bool disabled(const struct run_info *info, const char *name)
 {
 	const char *at = strstr(info->environment, name);
 
-	return at && atol(at + strlen(name)) > 0;
+	return at && strtol(at + strlen(name), NULL, 10) > 0;
 }
 
 static const char *tier_here(const struct reader *r)
@@ -323,6 +323,7 @@ static void start_test(struct reader *r, const char *line)
 	if (warmup)
 		iters = log_number(warmup + strlen("warmup iters:"),
 				   " iters:");
+	r->is_log = true;
 	start_devices(&r->test);
 	r->test.iters = iters > 0 ? (int)iters : 0;
 	snprintf(r->test.op, sizeof(r->test.op), "%s", r->mention);
@@ -393,6 +394,7 @@ static void read_header(struct reader *r, char **words, int n)
 {
 	struct test *t = &r->test;
 
+	r->is_log = true;
 	t->columns.left = 0;
 	if (!log_header(words, n, &t->columns))
 		notes_add(&r->im->skip, r->line, "a header whose columns are "
@@ -474,6 +476,7 @@ enum status import_nccl(const char *name, const char *text, size_t len,
 {
 	struct lines l = { .text = text, .len = len };
 	struct reader *r = xcalloc(1, sizeof(*r));
+	enum status st = ST_OK;
 
 	r->im = out;
 	r->name = name;
@@ -485,11 +488,9 @@ enum status import_nccl(const char *name, const char *text, size_t len,
 		r->line = l.number;
 		read_line(r, l.line);
 	}
+	if (!r->is_log)
+		st = err_set(ST_INPUT, "%s: neither the parameters nor a "
+			     "table of nccl-tests in it", name);
 	free(r);
-	if (!out->rows)
-		return err_set(ST_INPUT, "%s: no row of an nccl-tests table "
-			       "that can be used%s%s", name, out->skip.n ?
-			       "; first: " : "", out->skip.n ?
-			       out->skip.note[0].why : "");
-	return ST_OK;
+	return st;
 }

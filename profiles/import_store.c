@@ -14,7 +14,7 @@ enum status import_store(const struct import *im, const char *kind,
 	char base[STORE_KEY_MAX], key[STORE_KEY_MAX];
 	enum status st = ST_OK;
 	int64_t added = 0, run;
-	size_t i;
+	unsigned int i;	/* im->n_runs is far below its end */
 
 	store_key(kind, text, len, base);
 	for (i = 0; i < im->n_runs && !st; i++) {
@@ -22,7 +22,7 @@ enum status import_store(const struct import *im, const char *kind,
 
 		end = i + 1 < im->n_runs ? im->run[i + 1].first :
 					   im->n_samples;
-		snprintf(key, sizeof(key), "%.*s/%zu", KEY_MAX, base, i);
+		snprintf(key, sizeof(key), "%.*s/%u", KEY_MAX, base, i);
 		st = store_import(db, &im->run[i].info, key,
 				  im->sample + first, end - first, &run);
 		if (!st && run)

@@ -26,3 +26,4 @@ libscenarios_a_SOURCES += %D%/node_topo.c %D%/node_topo.h
 libscenarios_a_SOURCES += %D%/nccl_xml.c %D%/nccl_xml.h
 libscenarios_a_SOURCES += %D%/lines.c %D%/lines.h
 libscenarios_a_SOURCES += %D%/smi_topo.c %D%/smi_topo.h
+libscenarios_a_SOURCES += %D%/sample_line.c %D%/sample_line.h

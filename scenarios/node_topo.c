@@ -118,9 +118,9 @@ static void note_kind(const struct node_topo *t, const struct shape *s,
 		      enum intra_kind kind, struct notes *notes)
 {
 	if (!t->nvlink_said && s->n > 1)
-		notes_add(notes, 0, "NVLink is not in this file (it is one of "
-			  "a virtual machine); nvswitch is assumed: --set "
-			  "cluster.intra.kind");
+		notes_add(notes, 0, "NVLink is not in this file (those of "
+			  "virtual machines leave it out); nvswitch is "
+			  "assumed: --set cluster.intra.kind");
 	if (t->nvlink_said && s->n > 1 && s->min_links != s->max_links)
 		notes_add(notes, 0, "GPUs have %d to %d NVLinks; the smaller "
 			  "number is taken for all", s->min_links,

@@ -229,6 +229,10 @@ static enum status complete(const struct opts *o, struct result *r)
 				    yaml.len, o->common.sets,
 				    o->common.n_sets);
 	r->whole = !st;
+	/* one node needs no NICs; what the loader puts there is none's */
+	if (!st && !strcmp(scenario_where(&r->scenario,
+					  "cluster.nic.bandwidth"), "default"))
+		r->scenario.cluster.nic.bandwidth_Bps = 0;
 	/* the name that the loader makes up has the number of nodes in it */
 	if (!st && !sets_key(o, "cluster.name="))
 		*r->scenario.cluster.name = '\0';

@@ -294,6 +294,10 @@ static void print_nodes(const struct cluster *c, struct buf *out)
 				  c->nic.per_node;
 	char rate[UNIT_TEXT_MAX];
 
+	if (!(c->nic.bandwidth_Bps > 0)) {
+		buf_addf(out, "nodes=%d", c->nodes);
+		return;
+	}
 	unit_print(c->nic.bandwidth_Bps, U_RATE, rate, sizeof(rate));
 	buf_addf(out, "nodes=%d(nic=%ldx%s", c->nodes, n, rate);
 	if (!c->nic.per_gpu && n % c->gpus_per_node == 0)

@@ -190,3 +190,8 @@ store_help = %D%/unit/store_help.c %D%/unit/store_help.h
 unit_tests += tests/unit/test_store
 tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
 tests_unit_test_store_LDADD = $(UNIT_LIBS)
+
+EXTRA_DIST += %D%/unit/import_help.h
+unit_tests += tests/unit/test_import_nccl
+tests_unit_test_import_nccl_SOURCES = %D%/unit/test_import_nccl.c
+tests_unit_test_import_nccl_LDADD = $(UNIT_LIBS)

@@ -195,3 +195,6 @@ EXTRA_DIST += %D%/unit/import_help.h
 unit_tests += tests/unit/test_import_nccl
 tests_unit_test_import_nccl_SOURCES = %D%/unit/test_import_nccl.c
 tests_unit_test_import_nccl_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_import_topo
+tests_unit_test_import_topo_SOURCES = %D%/unit/test_import_topo.c
+tests_unit_test_import_topo_LDADD = $(UNIT_LIBS)

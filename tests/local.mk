@@ -198,3 +198,4 @@ tests_unit_test_import_nccl_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_import_topo
 tests_unit_test_import_topo_SOURCES = %D%/unit/test_import_topo.c
 tests_unit_test_import_topo_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t172-import.sh

@@ -13,6 +13,7 @@
 #ifndef SIM_COST_H
 #define SIM_COST_H
 
+#include "base/progress.h"
 #include "scenarios/program.h"
 #include "sim/coll.h"
 #include "sim/route.h"
@@ -26,6 +27,7 @@ struct cost_spec {
 	struct layout layout;
 	enum a2a_alg alltoall;
 	struct comm_spec comm;
+	const struct progress *progress;	/* of exchanges; or NULL */
 	double tolerance;	/* see struct coll_spec */
 	bool bound_only;
 	bool keep_flows;	/* needed by the flow model */

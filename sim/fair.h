@@ -23,6 +23,8 @@
 #ifndef SIM_FAIR_H
 #define SIM_FAIR_H
 
+#include "base/progress.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +51,12 @@ int fair_start(struct fair *f, const int32_t *links, int n, double bytes,
  */
 bool fair_next(struct fair *f, double until_s, const int **done_p,
 	       int *n_done_p);
+
+/* Changes `merge`, from the next completion on. */
+void fair_set_merge(struct fair *f, double merge_s);
+
+/* When the next completion is; INFINITY: no flow is active. */
+double fair_peek(struct fair *f);
 
 double fair_now(const struct fair *f);		/* seconds */
 double fair_finish(const struct fair *f, int flow);	/* once finished */
@@ -84,6 +92,7 @@ struct fair_problem {
 	const int32_t *route;
 	const double *bytes, *begin_s;
 	double merge_s;
+	const struct progress *progress;	/* of virtual time; or NULL */
 };
 
 /*

@@ -64,9 +64,7 @@ struct search_options {
 	bool brute_force;	/* no pruning: for tests */
 	bool lane_only;		/* no flow model: flow_s = lane_s; for tests
 				   and sweeps */
-	/* called now and then with work done and total; may be NULL */
-	void (*progress)(void *arg, double done, double total);
-	void *arg;
+	const struct progress *progress;	/* or NULL */
 };
 
 /*
@@ -86,10 +84,17 @@ struct evaluation {
 	struct program program;
 	struct exec_result exec;
 	struct memory_use memory;
+	double memory_room;	/* bytes that it may use; 0: not known */
 };
 
+/* `progress`: of its exchanges, one after the other; or NULL. */
 enum status evaluate_plan(const struct scenario *s, const struct plan *p,
-			  enum exec_model model, struct evaluation *out);
+			  enum exec_model model,
+			  const struct progress *progress, struct evaluation *out);
 void evaluation_release(struct evaluation *e);
+
+/* Is there room for the plan in the GPU's memory and constraints.memory? */
+enum status evaluate_fits(const struct scenario *s, const struct plan *p,
+			  bool *fits);
 
 #endif

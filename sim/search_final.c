@@ -67,8 +67,11 @@ static int by_flow(const void *va, const void *vb)
 {
 	const struct candidate *a = va, *b = vb;
 
-	if (a->flow_s != b->flow_s)
-		return a->flow_s < b->flow_s ? -1 : 1;
+	double ta = a->flow_s * search_weight(&a->plan.layout);
+	double tb = b->flow_s * search_weight(&b->plan.layout);
+
+	if (ta != tb)
+		return ta < tb ? -1 : 1;
 	return candidate_compare(a, b);
 }
 
@@ -87,8 +90,7 @@ static enum status rank_finalists(struct search *x)
 
 		if (st)
 			return st;
-		if (x->o->progress)
-			x->o->progress(x->o->arg, 0.8 + 0.1 * (i + 1) / n, 1);
+		progress_report(x->o->progress, 0.8 + 0.1 * (i + 1) / n, 1);
 	}
 	qsort(x->top.item, (size_t)n, sizeof(*x->top.item), by_flow);
 	return ST_OK;
@@ -162,6 +164,33 @@ static enum status add_baselines(struct search *x, struct search_result *out)
 	return st;
 }
 
+static bool same_plan(const struct plan *p, const struct plan *q)
+{
+	return !memcmp(&p->layout, &q->layout, sizeof(p->layout)) &&
+		p->alltoall == q->alltoall &&
+		p->degree_forward == q->degree_forward &&
+		p->degree_backward == q->degree_backward &&
+		p->capacity_factor == q->capacity_factor &&
+		p->technique_mask == q->technique_mask;
+}
+
+/* A baseline that won stands first among the candidates, as any winner. */
+static void list_best_first(struct search *x, const struct candidate *best)
+{
+	struct candidate_list *l = &x->top;
+	int at = 0;
+
+	while (at < l->n && !same_plan(&l->item[at].plan, &best->plan))
+		at++;
+	if (at == l->n) {
+		l->item = xrealloc_array(l->item, (size_t)l->n + 1,
+					 sizeof(*l->item));
+		l->n++;
+	}
+	memmove(l->item + 1, l->item, (size_t)at * sizeof(*l->item));
+	l->item[0] = *best;
+}
+
 enum status search_choose(struct search *x, struct search_result *out)
 {
 	enum status st = rank_finalists(x);
@@ -173,5 +202,6 @@ enum status search_choose(struct search *x, struct search_result *out)
 	st = add_baselines(x, out);
 	if (st)
 		return st;
+	list_best_first(x, &out->best);
 	return flow_run(x, &out->best, &out->program, &out->exec);
 }

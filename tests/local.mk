@@ -74,7 +74,7 @@ unit_tests += tests/unit/test_program
 tests_unit_test_program_SOURCES = %D%/unit/test_program.c
 tests_unit_test_program_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_exec
-tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c
+tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c %D%/unit/exec_stub.h
 tests_unit_test_exec_LDADD = $(UNIT_LIBS)
 
 shell_tests += %D%/t120-model.sh
@@ -199,3 +199,15 @@ unit_tests += tests/unit/test_import_topo
 tests_unit_test_import_topo_SOURCES = %D%/unit/test_import_topo.c
 tests_unit_test_import_topo_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t172-import.sh
+shell_tests += %D%/t900-hostile.sh
+
+unit_tests += tests/unit/test_exec_pool
+tests_unit_test_exec_pool_SOURCES = %D%/unit/test_exec_pool.c
+tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll_ring
+tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
+tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_exec_meet
+tests_unit_test_exec_meet_SOURCES = %D%/unit/test_exec_meet.c
+tests_unit_test_exec_meet_SOURCES += %D%/unit/exec_stub.h
+tests_unit_test_exec_meet_LDADD = $(UNIT_LIBS)

@@ -17,7 +17,7 @@ refuses() { # refuses TEXT ARGUMENT...: code 2, one line on stderr with it
 
 # 2 ranks: all-to-all's busbw is half of algbw. 1 MiB / 100 us = 10.49 GB/s.
 cat >small.log <<'END'
-# nThread 1 nGpus 2 minBytes 1048576 maxBytes 4194304 step: 2(factor) warmup iters: 5 iters: 20 agg iters: 1 validation: 1 graph: 0
+# nThread 1 nGpus 2 minBytes 1048576 maxBytes 4194304 warmup iters: 5 iters: 20
 # Using devices
 #  Rank  0 Group  0 Pid 1 on h1 device  0 [0000:1b:00] NVIDIA H200
 #  Rank  1 Group  0 Pid 1 on h1 device  1 [0000:43:00] NVIDIA H200
@@ -73,7 +73,7 @@ GPU1	NV18	 X 	NV18	NV18	PIX	SYS	0-7
 GPU2	NV18	NV18	 X 	NV18	SYS	PIX	8-15
 GPU3	NV18	NV18	NV18	 X 	SYS	PIX	8-15
 NIC0	PIX	PIX	SYS	SYS	 X 	SYS
-NIC1	SYS	SYS	PIX	PIX	SYS	 X 
+NIC1	SYS	SYS	PIX	PIX	SYS	 X
 END
 
 test_expect_success 'nvidia-smi topo -m as a line' '

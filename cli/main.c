@@ -26,6 +26,8 @@ const struct cmd commands[] = {
 	{ "import", "KIND FILE --db FILE [-o CLUSTER.yaml]",
 	  "take in logs, topologies, tables", cmd_import },
 	{ "keys", "", "every scenario key", cmd_keys },
+	{ "db", "FILE [--check] [--migrate]",
+	  "what a profile database holds", cmd_db },
 	{ 0 },
 };
 

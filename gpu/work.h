@@ -19,9 +19,10 @@
  *		probabilities), counts per expert int32
  *	sort	m*k expert ids of n experts: stable position of each pair
  *		when ordered by expert, int32
- *	permute	m rows of n elements, each copied to k places of the sorted
- *		order
- *	combine	m rows of n elements, each the weighted sum (fp32) of k rows
+ *	permute	m rows of n elements, each copied to k places: pair i*k+j of
+ *		row i goes to the place that sort gives it (`batch` experts)
+ *	combine	the way back: m rows of n elements, each the weighted sum
+ *		(fp32, then rounded) of its k rows in the sorted order
  *	stream	m elements: y = 2 x + 1 (read one array, write another)
  *	copy	m elements: y = x by the copy engine or memcpy
  *
@@ -59,6 +60,10 @@ struct bench_case {
 
 /* 4 (fp32, int32) or 2 (bf16); 0: unknown dtype. */
 int work_element_bytes(const char *dtype);
+
+/* Exchanges: the nearest size that divides evenly, at least one element for
+ * each rank. */
+uint64_t work_round_bytes(uint64_t bytes, int ranks);
 
 /* Memory traffic of gate .. copy from their shape, and of gemm: operands and
  * result once. Exchanges keep what they have. */

@@ -4,7 +4,7 @@
  * call runs one function on all of them and returns when all have returned.
  *
  * Ranks that meet in a barrier wait with ranks_barrier(): it returns false as
- * soon as one rank has failed (ranks_fail()), so nobody waits for a dead
+ * soon as one rank's function has failed, so nobody waits for a dead
  * peer. After a failure every further call fails with the same message.
  */
 #ifndef GPU_RANKS_H
@@ -25,6 +25,10 @@ int ranks_count(const struct ranks *r);
 
 /* The first rank that failed decides status and message. */
 enum status ranks_call(struct ranks *r, ranks_fn *fn, void *arg);
+
+/* The same in two halves, for two groups of threads at once. */
+void ranks_begin(struct ranks *r, ranks_fn *fn, void *arg);
+enum status ranks_wait(struct ranks *r);
 
 /* For ranks, inside a call. */
 bool ranks_barrier(struct ranks *r);	/* false: someone failed */

@@ -53,11 +53,16 @@ typedef enum status store_sample_fn(void *arg, int64_t run,
 				    const struct sample *s);
 enum status store_each(struct store *db, store_sample_fn *fn, void *arg);
 
-/* Fits: replaced as a whole, in one transaction. */
-struct measured_curve;
+/*
+ * Fits: replaced as a whole, in one transaction. One per group of samples
+ * that share gpu (of the run; its backend when empty), op, variant, tier,
+ * dtype, ranks and ctas. alpha, beta and gamma are the one-piece fit a + b*n
+ * + c*sqrt(n); `pieces` is the chosen form (scenarios/curve_json.h).
+ */
 struct fit_row {
-	char op[32], tier[32], form[32];
-	int ranks;
+	char gpu[64];
+	char op[32], variant[32], tier[32], dtype[32], form[32];
+	int ranks, ctas;
 	double alpha_s, beta_s_per_byte, gamma_s_per_sqrt_byte;
 	char pieces[512];	/* JSON of the whole curve */
 	double r2, mape, min_bytes, max_bytes;

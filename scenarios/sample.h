@@ -57,12 +57,25 @@ struct run_info {
 /*
  * JSON objects {"type": "sample", ...} and {"type": "run", ...}. Reading
  * refuses wrong types, negative or non-finite times and unknown ops; the
- * message names the field. Missing optional fields are 0 or "".
+ * message names the field ("field 'median_s': ..."). Fields are called as in
+ * the structs; needed are op and median_s, backend for a run, the others are
+ * 0 or "" when missing (and are left out when they are). Unknown fields are
+ * passed over. Dump reals with JSON_REAL_PRECISION(17): then a sample comes
+ * back bit by bit.
  */
 json_t *sample_json(const struct sample *s);
 enum status sample_from_json(const json_t *j, struct sample *out);
 json_t *run_info_json(const struct run_info *r);
 enum status run_info_from_json(const json_t *j, struct run_info *out);
+
+/*
+ * The same rules on the structs, wherever they came from: texts end and have
+ * no control characters, numbers are finite and not negative (wrong: from -1
+ * up), the op is known, a gemm has its shape, min_s <= median_s <= max_s
+ * where given.
+ */
+enum status sample_check(const struct sample *s);
+enum status run_info_check(const struct run_info *r);
 
 /* Is it one of the ops above; is it an exchange? */
 int sample_op_known(const char *op);

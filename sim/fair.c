@@ -214,7 +214,7 @@ static void finish_until(struct fair *f, double limit)
 bool fair_next(struct fair *f, double until_s, const int **done_p,
 	       int *n_done_p)
 {
-	double t;
+	double t, merge;
 
 	fair_settle(f);
 	f->n_done = 0;
@@ -226,7 +226,8 @@ bool fair_next(struct fair *f, double until_s, const int **done_p,
 	if (t > until_s) {
 		f->now = fmax(f->now, until_s);
 	} else {
-		finish_until(f, fmin(fmax(t + f->merge_s, t * (1 + FAIR_TIE)),
+		merge = fmin(f->merge_s, t * FAIR_MERGE_SHARE);
+		finish_until(f, fmin(t + fmax(merge, t * FAIR_TIE),
 				     fmax(until_s, t)));
 	}
 	*done_p = f->done;

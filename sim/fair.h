@@ -8,8 +8,9 @@
  * its own bound). When a flow finishes or starts, rates change. Finish times
  * are exact up to rounding (relative 1e-9), with `merge` = 0.
  *
- * merge > 0 (seconds): completions up to that far apart are handled at one
- * time: rates stay as they are from the first to the last of them, each
+ * merge > 0 (seconds): completions up to that far apart (and no more than 1 %
+ * of the time so far, so that what ends early is not blurred) are handled at
+ * one time: rates stay as they are from the first to the last of them, each
  * finish time is the exact one under those rates, and the freed bandwidth is
  * given out at the end of the window. No byte is lost and no link is over
  * its capacity. fair_merge_error() bounds what this costs in makespan.
@@ -59,7 +60,9 @@ uint64_t fair_solves(const struct fair *f);	/* re-allocations so far */
 
 /*
  * With merge > 0: an upper bound, in seconds, of what merging can have added
- * to the last finish time so far.
+ * to the last finish time, once no flow is active: that time less the busiest
+ * link's own (bytes / capacity from its flows' starts on), which no sharing
+ * can beat. 0 when no window held two different finish times.
  */
 double fair_merge_error(const struct fair *f);
 

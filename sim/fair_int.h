@@ -39,6 +39,8 @@
 
 /* Levels and times closer than this, relatively, are one. */
 #define FAIR_TIE 1e-12
+/* Completions are merged over at most this share of the time so far. */
+#define FAIR_MERGE_SHARE 0.01
 /* Load above capacity that rounding may show, relative to capacity. */
 #define FAIR_SLACK 1e-11
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Levels computed per link of a component before its order is given up. */
-#define GIVE_UP 8
+#define GIVE_UP 64
 #define GIVE_UP_MIN 64
 
 void fair_link_sync(const struct fair *f, struct fair_link *l)
@@ -42,11 +42,18 @@ static double sum_of(const double *restrict val, const int32_t *restrict o,
 	double a = 0, b = 0, c = 0, d = 0;
 	int i = 0;
 
-	for (; i + 4 <= n; i += 4) {
+	for (; i + 8 <= n; i += 8) {
+		a += val[o[i]] + val[o[i + 4]];
+		b += val[o[i + 1]] + val[o[i + 5]];
+		c += val[o[i + 2]] + val[o[i + 6]];
+		d += val[o[i + 3]] + val[o[i + 7]];
+	}
+	if (i + 4 <= n) {
 		a += val[o[i]];
 		b += val[o[i + 1]];
 		c += val[o[i + 2]];
 		d += val[o[i + 3]];
+		i += 4;
 	}
 	for (; i < n; i++) {
 		a += val[o[i]];
@@ -61,7 +68,7 @@ static double rest_of(struct fair *f, int link, int *held_p)
 	double sum = 0;
 	int held = 0;
 
-	for (size_t k = 0; k < l->n_pieces; k++) {
+	for (size_t k = 0, n = l->n_pieces; k < n; k++) {
 		struct fair_piece *p = &f->pieces[l->pieces[k]];
 
 		if (p->n == 0) {

@@ -139,7 +139,8 @@ static enum status nothing_feasible(const struct search *x)
 		"no plan meets the constraints: ep=%d esp=%d needs %.4g GB "
 		"per GPU, constraints.memory and the GPU allow %.4g GB "
 		"(training.recompute, a larger layout.ep or a smaller "
-		"model.batch_per_gpu needs less)", x->layout[g->layout].ep, x->layout[g->layout].esp,
+		"model.batch_per_gpu needs less)",
+		x->layout[g->layout].ep, x->layout[g->layout].esp,
 		g->memory.total / 1e9, search_memory_room(x->s) / 1e9);
 }
 

@@ -166,36 +166,35 @@ static void test_staggered(void **state)
 }
 
 /*
- * One link of 1, four flows of 1, 1.1, 1.2 and 4 bytes, window 0.5 s.
- * Rate 1/4 until the first is done at 4; the window takes those done by 4.5
- * at the same rates: 1.1 at 4.4 (1.2 would be at 4.8). At 4.4 flow 2 has
- * 0.1 left, flow 3 2.9; rate 1/2: 4.6 and (window until 5.1) no other.
- * Flow 3: 2.9 - 0.1 = 2.8 at rate 1 from 4.6: 7.4. Exact: 7.3; bound 0.1.
+ * One link of 1, four flows of 25, 25.1, 25.2 and 28 bytes, window 0.5 s.
+ * Rate 1/4 until the first is done at 100; the window takes those done by
+ * 100.5 at the same rates: 25.1 at 100.4 (25.2 would be at 100.8). At 100.4
+ * flow 2 has 0.1 left, flow 3 2.9; rate 1/2: 100.6 and no other in 0.5 s.
+ * Flow 3: 2.9 - 0.1 = 2.8 at rate 1: 103.4. Exact: 103.3; bound 0.1.
  */
 static void test_merge(void **state)
 {
-	const double cap[] = { 1 }, bytes[] = { 1, 1.1, 1.2, 4 };
+	const double cap[] = { 1 }, bytes[] = { 25, 25.1, 25.2, 28 };
 	const int64_t first[] = { 0, 1, 2, 3, 4 };
 	const int32_t route[] = { 0, 0, 0, 0 };
 	struct fair_problem p = { 1, cap, 4, first, route, bytes, NULL, 0.5 };
 	double finish[4], error;
 
 	(void)state;
-	NEAR(fair_run(&p, finish, &error), 7.4, 1e-12);
-	NEAR(finish[0], 4.0, 1e-12);
-	NEAR(finish[1], 4.4, 1e-12);
-	NEAR(finish[2], 4.6, 1e-12);
+	NEAR(fair_run(&p, finish, &error), 103.4, 1e-12);
+	NEAR(finish[0], 100.0, 1e-12);
+	NEAR(finish[1], 100.4, 1e-12);
+	NEAR(finish[2], 100.6, 1e-12);
 	NEAR(error, 0.1, 1e-9);
 	p.merge_s = 0;
-	NEAR(fair_run(&p, finish, &error), 7.3, 1e-12);
+	NEAR(fair_run(&p, finish, &error), 103.3, 1e-12);
 	assert_true(error == 0);
 }
 
 /*
  * --- the slow, obvious solver ------------------------------------------
  *
- * It subtracts step by step, so it needs more digits than what it checks:
- * with double it is off by up to 3e-8 where rates span 12 decades.
+ * It subtracts step by step, so it gets more digits than what it checks.
  */
 
 #define LINKS 24
@@ -402,7 +401,7 @@ static void check_case(struct slow *s, int number)
 			print_message("case %d flow %d: %.17g, slow %.17g\n",
 				      number, k, a, b);
 		}
-		NEAR(a, b, 1e-6);
+		NEAR(a, b, 1e-9);
 	}
 	fair_check(f);
 	assert_true(fair_merge_error(f) == 0);

@@ -184,3 +184,8 @@ tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_sample
 tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t900-hostile.sh
+
+unit_tests += tests/unit/test_exec_pool
+tests_unit_test_exec_pool_SOURCES = %D%/unit/test_exec_pool.c
+tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)

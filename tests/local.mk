@@ -7,8 +7,9 @@ LOG_DRIVER = $(TAP)
 LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit-tap.sh
 SH_LOG_DRIVER = $(TAP)
 SH_LOG_COMPILER = $(SHELL)
-UNIT_LIBS = libreports.a libsim.a libscenarios.a libbase.a \
-	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) $(CMOCKA_LIBS) -lm
+UNIT_LIBS = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
+	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \
+	$(CMOCKA_LIBS) -lm
 unit_tests =
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)

@@ -137,39 +137,43 @@ static void fold(const struct measured_curve *c, const struct exchange *e,
 	t->ll_efficiency = fmin(t->ll_efficiency, t->efficiency);
 }
 
-static bool fold_tier(const struct measured *m, const char *const *tiers,
-		      int ranks, double link_Bps, double latency_s,
-		      struct comm_tier *t)
+static struct measured_part fold_tier(const struct measured *m,
+				      const char *const *tiers, int ranks,
+				      double link_Bps, double latency_s,
+				      struct comm_tier *t)
 {
-	const struct measured_curve *c;
+	const struct measured_curve *c = NULL;
 	const struct exchange *e = NULL;
 
-	for (; *tiers; tiers++) {
+	for (; *tiers && !c; tiers++)
 		c = find_exchange(m, *tiers, ranks, &e);
-		if (c && link_Bps > 0) {
-			fold(c, e, link_Bps, latency_s, t);
-			return true;
-		}
-	}
-	return false;
+	if (!c || !(link_Bps > 0))
+		return (struct measured_part){ 0 };
+	fold(c, e, link_Bps, latency_s, t);
+	return (struct measured_part){
+		c, c->min_bytes * share_of(e, c->ranks),
+		c->max_bytes * share_of(e, c->ranks),
+	};
 }
 
 /* A kernel starts in what no bytes take; the rate is that of the largest. */
-static bool fold_memory(const struct measured *m, struct gpu *g)
+static struct measured_part fold_memory(const struct measured *m,
+					struct gpu *g)
 {
 	const struct measured_curve *c = measured_find(m, "stream", "memory",
 						       1);
+	const struct measured_part none = { 0 };
 	double start, rate;
 
 	if (!c)
-		return false;
+		return none;
 	start = fmax(curve_eval(&c->curve, 0), 0);
 	rate = c->max_bytes / (curve_eval(&c->curve, c->max_bytes) - start);
 	if (!(rate > 0) || !isfinite(rate))
-		return false;
+		return none;
 	g->kernel_s = start;
 	g->hbm_efficiency = efficiency(rate, g->hbm_Bps);
-	return true;
+	return (struct measured_part){ c, c->min_bytes, c->max_bytes };
 }
 
 static double nic_Bps(const struct cluster *c)
@@ -180,26 +184,25 @@ static double nic_Bps(const struct cluster *c)
 	return nics * c->nic.bandwidth_Bps;
 }
 
-unsigned measured_apply(const struct measured *m, struct cluster *c)
+struct measured_fold measured_apply(const struct measured *m,
+				    struct cluster *c)
 {
 	static const char *const nvlink[] = { "nvlink", "shm", NULL };
 	static const char *const pcie[] = { "shm", "nvlink", NULL };
 	static const char *const network[] = { "network", "socket", NULL };
 	bool on_pcie = c->intra.kind == INTRA_PCIE;
-	double link = on_pcie || !(c->gpu.nvlink_Bps > 0) ?
-		c->intra.bandwidth_Bps : c->gpu.nvlink_Bps;
-	unsigned done = 0;
+	double link = c->gpu.nvlink_Bps;
+	struct measured_fold f = { 0 };
 
-	if (on_pcie && c->intra.pcie_Bps > 0)
-		link = c->intra.pcie_Bps;
-	if (fold_tier(m, on_pcie ? pcie : nvlink, c->gpus_per_node, link,
-		      c->intra.latency_s, &c->gpu.intra))
-		done |= MEASURED_INTRA;
-	if (c->nodes > 1 &&
-	    fold_tier(m, network, c->nodes, nic_Bps(c), c->nic.latency_s,
-		      &c->gpu.inter))
-		done |= MEASURED_INTER;
-	if (fold_memory(m, &c->gpu))
-		done |= MEASURED_MEMORY;
-	return done;
+	if (on_pcie || !(link > 0))
+		link = c->intra.bandwidth_Bps;
+	if (c->gpus_per_node > 1)
+		f.intra = fold_tier(m, on_pcie ? pcie : nvlink,
+				    c->gpus_per_node, link,
+				    c->intra.latency_s, &c->gpu.intra);
+	if (c->nodes > 1)
+		f.inter = fold_tier(m, network, c->nodes, nic_Bps(c),
+				    c->nic.latency_s, &c->gpu.inter);
+	f.memory = fold_memory(m, &c->gpu);
+	return f;
 }

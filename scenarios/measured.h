@@ -92,14 +92,19 @@ const struct product_table *measured_products(const struct measured *m,
  * not measured stays. Of the exchanges all-to-all counts, else the first of
  * sendrecv, allgather, reducescatter. Rates are shares of the link that the
  * GPU file (inside a node) or the cluster (between nodes) states.
- *
- * Returns which parts were folded, as bits.
  */
-enum {
-	MEASURED_INTRA = 1, MEASURED_INTER = 2, MEASURED_MEMORY = 4,
+struct measured_part {	/* what a part came from; borrowed */
+	const struct measured_curve *curve;	/* NULL: was not measured */
+	double min_bytes, max_bytes;	/* range, as bytes that a rank moves
+					   over its link (or memory) */
+};
+
+struct measured_fold {
+	struct measured_part intra, inter, memory;
 };
 
 struct cluster;
-unsigned measured_apply(const struct measured *m, struct cluster *c);
+struct measured_fold measured_apply(const struct measured *m,
+				    struct cluster *c);
 
 #endif

@@ -139,7 +139,7 @@ enum status child_start(const char *const *argv, const char *text, size_t len,
 {
 	enum status st;
 	struct child *c;
-	int in, fd[2];
+	int in = -1, fd[2];
 	pid_t pid;
 
 	if (access(argv[0], X_OK))

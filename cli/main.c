@@ -26,6 +26,8 @@ const struct cmd commands[] = {
 	{ "profile", "--db FILE [--backend cuda|host] [--quick]",
 	  "measure this machine, store, fit", cmd_profile },
 	{ "keys", "", "every scenario key", cmd_keys },
+	{ "db", "FILE [--check] [--migrate]",
+	  "what a profile database holds", cmd_db },
 	{ 0 },
 };
 

@@ -6,5 +6,6 @@ libbase_a_SOURCES += %D%/buf.c %D%/buf.h
 libbase_a_SOURCES += %D%/units.c %D%/units.h
 libbase_a_SOURCES += %D%/curve.c %D%/curve.h
 libbase_a_SOURCES += %D%/outfile.c %D%/outfile.h
+libbase_a_SOURCES += %D%/progress.h
 libbase_a_SOURCES += %D%/nearest.c %D%/nearest.h
 libbase_a_SOURCES += %D%/banned.h

@@ -158,6 +158,9 @@ enum status cli_print_json(json_t *root)
 
 static bool progress_shown;
 
+/* Share of the work after which its pace tells the time that is left. */
+#define ENOUGH_TO_GUESS 0.1
+
 void cli_progress(void *what, double done, double total)
 {
 	static time_t began, last;
@@ -171,9 +174,11 @@ void cli_progress(void *what, double done, double total)
 		return;
 	last = now;
 	progress_shown = true;
-	fprintf(stderr, "\r%s %3.0f %%, %.0f s left ", (const char *)what,
-		100 * done / total,
-		(double)(now - began) * (total - done) / done);
+	fprintf(stderr, "\r%s %3.0f %%", (const char *)what,
+		100 * done / total);
+	if (done > ENOUGH_TO_GUESS * total)
+		fprintf(stderr, ", %.0f s left ",
+			(double)(now - began) * (total - done) / done);
 }
 
 void cli_progress_end(void)

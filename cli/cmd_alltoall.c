@@ -387,6 +387,8 @@ static enum status run_table(struct alltoall_job *j)
 static enum status run(const struct alltoall_opts *o, const struct scenario *s)
 {
 	struct alltoall_job *j = xcalloc(1, sizeof(*j));
+	static const struct progress progress = { cli_progress,
+						  (void *)"flows" };
 	enum status st;
 
 	j->o = o;
@@ -395,6 +397,7 @@ static enum status run(const struct alltoall_opts *o, const struct scenario *s)
 	if (st)
 		goto out;
 	j->spec = (struct coll_spec){ .net = &j->net, .comm = s->comm,
+				      .progress = &progress,
 				      .merge_s = o->merge_s };
 	if (o->ideal)
 		j->spec.comm.window = 0;

@@ -326,11 +326,11 @@ static enum status report(const struct opts *o, const struct scenario *s,
 
 static enum status search_and_report(struct opts *o, const struct scenario *s)
 {
+	const struct progress progress = { cli_progress, (void *)"search" };
 	struct search_options so = {
 		.top = o->top,
 		.rejected = o->explain ? REJECTED_SHOWN : 0,
-		.progress = cli_progress,
-		.arg = (void *)"search",
+		.progress = &progress,
 	};
 	struct search_result r;
 	struct net net;

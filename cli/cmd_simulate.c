@@ -26,9 +26,9 @@ struct opts {
 static const struct argp_option options[] = {
 	{ "plan", 'p', "PLAN", 0,
 	  "the plan as one line, or a file that holds it, as 'moecast plan "
-	  "-o' writes it (default: the first layout that the scenario "
-	  "allows, one chunk, flat, dropless, where search: names no single "
-	  "value)", 0 },
+	  "-o' writes it (default: the first layout that fits "
+	  "constraints.memory, else the first; one chunk, flat, dropless, "
+	  "where search: names no single value)", 0 },
 	{ "trace", 't', "FILE.json", 0,
 	  "write a Chrome/Perfetto trace of the lanes", 0 },
 	{ "model", 'm', "lane|flow", 0,
@@ -108,6 +108,24 @@ static enum a2a_alg single_alg(unsigned mask)
 	return A2A_FLAT;
 }
 
+/* The first that fits into memory; the first when none does. */
+static enum status default_layout(const struct scenario *s,
+				  const struct layout *layout, int n,
+				  struct plan *p)
+{
+	bool fits = false;
+	enum status st = ST_OK;
+	int i;
+
+	for (i = 0; i < n && !st && !fits; i++) {
+		p->layout = layout[i];
+		st = evaluate_fits(s, p, &fits);
+	}
+	if (!fits)
+		p->layout = layout[0];
+	return st;
+}
+
 static enum status default_plan(const struct scenario *s, struct plan *out)
 {
 	const struct search_space *x = &s->search;
@@ -118,15 +136,15 @@ static enum status default_plan(const struct scenario *s, struct plan *out)
 	if (st)
 		return st;
 	*out = (struct plan){
-		.layout = layout[0],
 		.alltoall = single_alg(x->alltoall_mask),
 		.degree_forward = degree,
 		.degree_backward = degree,
 		.capacity_factor = x->capacity.n == 1 ? x->capacity.v[0] : 0,
 		.technique_mask = x->technique_mask,
 	};
+	st = default_layout(s, layout, n, out);
 	free(layout);
-	return ST_OK;
+	return st;
 }
 
 /* Plans are NAME=VALUE words; "./a=b" is a file. */
@@ -219,41 +237,44 @@ static void print_head(const struct plan *p, const struct evaluation *e,
 	free(plan);
 }
 
-static void add_row(struct table *t, const char *name, double value,
-		    double share)
+/* A row for each of the n times, which are `named`; op kinds that do not
+ * occur are left out. */
+static void print_shares(const struct exec_result *x, const char *title,
+			 const uint64_t *ps, int n,
+			 const char *(*named)(int i), struct buf *out)
 {
-	table_text(t, name);
-	table_value(t, value);
-	table_value(t, share);
-	table_value(t, share);
-}
-
-static void print_ops(const struct exec_result *x, struct buf *out)
-{
-	static const struct table_column columns[] = {
-		{ "op", TABLE_TEXT, 0, 0 },
+	const struct table_column columns[] = {
+		{ title, TABLE_TEXT, 0, 0 },
 		{ "time", TABLE_TIME, 0, 0 },
-		{ "of all", TABLE_PERCENT, 0, 0 },
+		{ "of layer", TABLE_PERCENT, 0, 0 },
 		{ "", TABLE_BAR, TABLE_LEFT, 20 },
 	};
+	double share;
 	struct table t;
 	int i;
 
 	table_init(&t, columns, 4);
-	for (i = 0; i < OP_KIND_N; i++) {
-		if (x->kind_ps[i]) {
-			add_row(&t, op_kind_name((enum op_kind)i),
-				s_from_ps(x->kind_ps[i]),
-				(double)x->kind_ps[i] / (double)x->time_ps);
-		}
-	}
-	for (i = 0; i < LANE_N; i++) {
-		add_row(&t, lane_name((enum lane)i),
-			s_from_ps(x->lane_busy_ps[i]),
-			(double)x->lane_busy_ps[i] / (double)x->time_ps);
+	for (i = 0; i < n; i++) {
+		if (!ps[i] && n == OP_KIND_N)
+			continue;
+		share = x->time_ps ? (double)ps[i] / (double)x->time_ps : 0;
+		table_text(&t, named(i));
+		table_value(&t, s_from_ps(ps[i]));
+		table_value(&t, share);
+		table_value(&t, share);
 	}
 	table_print(&t, out, 0, TABLE_WIDTH);
 	table_release(&t);
+}
+
+static const char *kind_named(int i)
+{
+	return op_kind_name((enum op_kind)i);
+}
+
+static const char *lane_named(int i)
+{
+	return lane_name((enum lane)i);
 }
 
 static void print_links(const struct net *net, const struct exec_result *x,
@@ -261,7 +282,7 @@ static void print_links(const struct net *net, const struct exec_result *x,
 {
 	static const struct table_column columns[] = {
 		{ "busiest links", TABLE_TEXT, 0, 0 },
-		{ "busy", TABLE_PERCENT, 0, 0 },
+		{ "used", TABLE_PERCENT, 0, 0 },
 		{ "", TABLE_BAR, TABLE_LEFT, 20 },
 	};
 	struct table t;
@@ -288,7 +309,11 @@ static enum status print_text(const struct opts *o, const struct plan *p,
 	struct buf b = { 0 };
 
 	print_head(p, e, &b);
-	print_ops(&e->exec, &b);
+	print_shares(&e->exec, "op", e->exec.kind_ps, OP_KIND_N, kind_named,
+		     &b);
+	buf_puts(&b, "\n");
+	print_shares(&e->exec, "lane", e->exec.lane_busy_ps, LANE_N,
+		     lane_named, &b);
 	print_links(&e->net, &e->exec, &b);
 	if (o->profile.active) {
 		buf_puts(&b, "\n");
@@ -318,13 +343,15 @@ static enum status write_trace(const char *path, const struct plan *p,
 
 static enum status simulate(struct opts *o, const struct scenario *s)
 {
+	const struct progress progress = { cli_progress, (void *)"exchanges" };
 	struct evaluation e;
 	struct plan p;
 	enum status st = get_plan(o, s, &p);
 
 	if (st)
 		return st;
-	st = evaluate_plan(s, &p, o->model, &e);
+	st = evaluate_plan(s, &p, o->model, &progress, &e);
+	cli_progress_end();
 	if (st)
 		return st;
 	st = profile_use_warn(&o->profile, s, &p);

@@ -91,21 +91,6 @@ static enum status print_json(const struct net *net)
 
 /* ---- text ---- */
 
-static void add_value(struct buf *out, double value, enum table_kind kind)
-{
-	char text[TABLE_VALUE_MAX];
-
-	buf_puts(out, table_value_text(value, kind, text, sizeof(text)));
-}
-
-static const char *enum_name(const char *key, int value)
-{
-	const struct key_row *row = key_find(key);
-	const char *name = row && row->names ? row->names(value) : NULL;
-
-	return name ? name : "?";
-}
-
 static void put_line(struct buf *out, const char *head, struct buf *text)
 {
 	text_wrap(out, head, buf_str(text), TABLE_WIDTH);
@@ -125,12 +110,12 @@ static void put_intra(const struct net *net, const char *head,
 			continue;
 		buf_addf(&b, "%d x %s: ", net->count[k] / c->nodes,
 			 link_class_name((enum link_class)k));
-		add_value(&b, class_Bps(net, k), TABLE_RATE);
+		table_add_value(&b, class_Bps(net, k), TABLE_RATE);
 		put_line(out, head, &b);
 	}
 	if (c->gpus_per_node > 1) {
 		buf_puts(&b, "latency ");
-		add_value(&b, c->intra.latency_s, TABLE_TIME);
+		table_add_value(&b, c->intra.latency_s, TABLE_TIME);
 		buf_puts(&b, " from GPU to GPU");
 		put_line(out, head, &b);
 	}
@@ -145,9 +130,9 @@ static void put_nics(const struct net *net, const char *head, struct buf *out)
 	if (c->nodes == 1)
 		return;
 	buf_addf(&b, "%d x NIC port: ", net->count[LINK_NIC_UP] / c->nodes);
-	add_value(&b, class_Bps(net, LINK_NIC_UP), TABLE_RATE);
+	table_add_value(&b, class_Bps(net, LINK_NIC_UP), TABLE_RATE);
 	buf_puts(&b, " up and down, latency ");
-	add_value(&b, c->nic.latency_s, TABLE_TIME);
+	table_add_value(&b, c->nic.latency_s, TABLE_TIME);
 	put_line(out, head, &b);
 	buf_release(&b);
 }
@@ -161,11 +146,11 @@ static void put_nodes(const struct net *net, struct buf *out)
 
 	buf_addf(out, "%s-- node 0\n", last ? "`" : "|");
 	buf_addf(&b, "%d x %s, ", c->gpus_per_node, c->gpu.name);
-	add_value(&b, c->gpu.hbm_bytes, TABLE_BYTES);
+	table_add_value(&b, c->gpu.hbm_bytes, TABLE_BYTES);
 	buf_puts(&b, " each");
 	put_line(out, head, &b);
 	put_nics(net, head, out);
-	buf_addf(&b, "inside: %s", enum_name("cluster.intra.kind",
+	buf_addf(&b, "inside: %s", key_enum_name("cluster.intra.kind",
 					     (int)c->intra.kind));
 	put_line(out, last ? "    `-- " : "|   `-- ", &b);
 	put_intra(net, last ? "        " : "|       ", out);
@@ -203,7 +188,7 @@ static void put_fabric(const struct net *net, struct buf *out)
 
 	if (c->nodes == 1)
 		return;
-	buf_addf(&b, "fabric: %s", enum_name("cluster.fabric.kind",
+	buf_addf(&b, "fabric: %s", key_enum_name("cluster.fabric.kind",
 					     (int)c->fabric.kind));
 	add_oversubscription(c, &b);
 	if (c->pxn)
@@ -215,7 +200,7 @@ static void put_fabric(const struct net *net, struct buf *out)
 		buf_addf(&b, "%d x %s: ", net->count[tiers[i].up],
 			 tiers[i].name ? tiers[i].name :
 			 leaf_names[c->fabric.kind]);
-		add_value(&b, class_Bps(net, (int)tiers[i].up), TABLE_RATE);
+		table_add_value(&b, class_Bps(net, (int)tiers[i].up), TABLE_RATE);
 		buf_puts(&b, " up and down");
 		put_line(out, "    ", &b);
 	}
@@ -254,14 +239,14 @@ static void print_text(const struct net *net)
 	const struct cluster *c = &net->cluster;
 	struct buf out = { 0 }, b = { 0 };
 
-	add_value(&b, net->n_ranks, TABLE_COUNT);
+	table_add_value(&b, net->n_ranks, TABLE_COUNT);
 	buf_addf(&b, " GPU%s in ", net->n_ranks == 1 ? "" : "s");
-	add_value(&b, c->nodes, TABLE_COUNT);
+	table_add_value(&b, c->nodes, TABLE_COUNT);
 	buf_addf(&b, " node%s, ", c->nodes == 1 ? "" : "s");
-	add_value(&b, net->n_links, TABLE_COUNT);
+	table_add_value(&b, net->n_links, TABLE_COUNT);
 	buf_addf(&b, " directed link%s, bisection ",
 		 net->n_links == 1 ? "" : "s");
-	add_value(&b, net_bisection_Bps(net), TABLE_RATE);
+	table_add_value(&b, net_bisection_Bps(net), TABLE_RATE);
 	buf_puts(&b, " each way (data sheet rates)");
 	put_line(&out, "", &b);
 	put_nodes(net, &out);

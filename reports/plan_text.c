@@ -35,25 +35,9 @@ static void put_item_buf(struct buf *out, const char *name, struct buf *text)
 	buf_clear(text);
 }
 
-static void add_value(struct buf *out, double value, enum table_kind kind)
-{
-	char text[TABLE_VALUE_MAX];
-
-	buf_puts(out, table_value_text(value, kind, text, sizeof(text)));
-}
-
-/* The name of an enum's value as scenarios spell it. */
-static const char *enum_name(const char *key, int value)
-{
-	const struct key_row *row = key_find(key);
-	const char *name = row && row->names ? row->names(value) : NULL;
-
-	return name ? name : "?";
-}
-
 static void add_routing(struct buf *out, const struct routing_spec *r)
 {
-	buf_puts(out, enum_name("routing.kind", (int)r->kind));
+	buf_puts(out, key_enum_name("routing.kind", (int)r->kind));
 	if (r->kind == ROUTING_COUNTS || r->kind == ROUTING_TRACE)
 		buf_addf(out, " of '%s'", r->file ? r->file : "?");
 	else if (r->kind != ROUTING_UNIFORM)
@@ -94,8 +78,8 @@ static void add_nic(struct buf *out, const struct cluster *c)
 
 	buf_addf(out, "; %d NIC%s per %s of ", n, n == 1 ? "" : "s",
 		 own ? "GPU" : "node");
-	add_value(out, c->nic.bandwidth_Bps, TABLE_RATE);
-	buf_addf(out, "; %s fabric", enum_name("cluster.fabric.kind",
+	table_add_value(out, c->nic.bandwidth_Bps, TABLE_RATE);
+	buf_addf(out, "; %s fabric", key_enum_name("cluster.fabric.kind",
 					       (int)c->fabric.kind));
 	if (c->fabric.kind != FABRIC_NONBLOCKING)
 		buf_addf(out, ", %.4g:1 oversubscribed",
@@ -111,8 +95,8 @@ static void put_cluster(const struct scenario *s, struct buf *out)
 
 	buf_addf(&b, "%d node%s of %d x %s; %s ", c->nodes,
 		 c->nodes == 1 ? "" : "s", c->gpus_per_node, c->gpu.name,
-		 enum_name("cluster.intra.kind", (int)c->intra.kind));
-	add_value(&b, c->intra.kind == INTRA_PCIE ? c->intra.pcie_Bps :
+		 key_enum_name("cluster.intra.kind", (int)c->intra.kind));
+	table_add_value(&b, c->intra.kind == INTRA_PCIE ? c->intra.pcie_Bps :
 		  c->intra.bandwidth_Bps, TABLE_RATE);
 	if (c->nodes > 1)
 		add_nic(&b, c);
@@ -132,9 +116,9 @@ static void put_scenario(const struct scenario *s, struct buf *out)
 			 (unsigned long long)s->routing.seed);
 	put_item_buf(out, "routing", &b);
 	buf_puts(&b, "drop at most ");
-	add_value(&b, s->constraints.max_drop, TABLE_PERCENT);
+	table_add_value(&b, s->constraints.max_drop, TABLE_PERCENT);
 	buf_puts(&b, " of the routed tokens; at most ");
-	add_value(&b, s->constraints.memory_bytes > 0 ?
+	table_add_value(&b, s->constraints.memory_bytes > 0 ?
 		  s->constraints.memory_bytes : s->cluster.gpu.hbm_bytes,
 		  TABLE_BYTES);
 	buf_puts(&b, " per GPU");
@@ -189,20 +173,20 @@ static void put_times(const struct plan_report *r, struct buf *out)
 {
 	struct buf b = { 0 };
 
-	add_value(&b, r->time_s, TABLE_TIME);
+	table_add_value(&b, r->time_s, TABLE_TIME);
 	buf_puts(&b, " per layer: forward ");
-	add_value(&b, r->forward_s, TABLE_TIME);
+	table_add_value(&b, r->forward_s, TABLE_TIME);
 	buf_puts(&b, ", backward ");
-	add_value(&b, r->time_s - r->forward_s, TABLE_TIME);
+	table_add_value(&b, r->time_s - r->forward_s, TABLE_TIME);
 	put_item_buf(out, "time", &b);
 	if (r->tokens_per_s > 0) {
-		add_value(&b, r->tokens_per_s, TABLE_COUNT);
+		table_add_value(&b, r->tokens_per_s, TABLE_COUNT);
 		buf_puts(&b, " tokens/s through the layer, all GPUs");
 		put_item_buf(out, "speed", &b);
 	}
-	add_value(&b, r->drop_fraction, TABLE_PERCENT);
+	table_add_value(&b, r->drop_fraction, TABLE_PERCENT);
 	buf_puts(&b, " of the routed tokens dropped, ");
-	add_value(&b, r->padding_fraction, TABLE_PERCENT);
+	table_add_value(&b, r->padding_fraction, TABLE_PERCENT);
 	buf_puts(&b, " of the experts' rows are padding");
 	put_item_buf(out, "tokens", &b);
 	buf_release(&b);
@@ -226,11 +210,11 @@ static void put_memory(const struct plan_report *r, struct buf *out)
 
 	if (!(m->total > 0))
 		return;
-	add_value(&b, m->total, TABLE_BYTES);
+	table_add_value(&b, m->total, TABLE_BYTES);
 	buf_puts(&b, " per GPU:");
 	for (i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
 		buf_addf(&b, "%s %s ", i ? "," : "", part[i].name);
-		add_value(&b, part[i].bytes, TABLE_BYTES);
+		table_add_value(&b, part[i].bytes, TABLE_BYTES);
 	}
 	put_item_buf(out, "memory", &b);
 	buf_release(&b);
@@ -331,14 +315,14 @@ static void put_limit(const struct plan_report *r, struct buf *out)
 	if (!r->lane_busy_ps[lane] || !(r->time_s > 0))
 		return;
 	buf_addf(&b, "What limits it: the %s lane, busy ", lane_name(lane));
-	add_value(&b, s_from_ps(r->lane_busy_ps[lane]) / r->time_s,
+	table_add_value(&b, s_from_ps(r->lane_busy_ps[lane]) / r->time_s,
 		  TABLE_PERCENT);
 	buf_puts(&b, " of the time");
 	if (r->n_links) {
 		buf_puts(&b, "; the busiest link or unit is ");
 		buf_puts(&b, r->link[0].name);
 		buf_puts(&b, ", ");
-		add_value(&b, r->link[0].utilisation, TABLE_PERCENT);
+		table_add_value(&b, r->link[0].utilisation, TABLE_PERCENT);
 		buf_puts(&b, " used over the layer");
 	}
 	buf_puts(&b, ".");

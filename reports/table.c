@@ -359,3 +359,10 @@ void text_wrap(struct buf *out, const char *head, const char *text,
 	} while (*rest);
 	free(clean);
 }
+
+void table_add_value(struct buf *out, double value, enum table_kind kind)
+{
+	char text[TABLE_VALUE_MAX];
+
+	buf_puts(out, table_value_text(value, kind, text, sizeof(text)));
+}

@@ -85,6 +85,9 @@ void table_print(const struct table *t, struct buf *out, int indent,
 char *table_value_text(double value, enum table_kind kind, char *out,
 		       size_t size);
 
+/* The same, added to a text. */
+void table_add_value(struct buf *out, double value, enum table_kind kind);
+
 /* '#' for a fraction of `width`, rounded; at least one when it is not 0. */
 void table_bar(struct buf *out, double fraction, int width);
 

@@ -377,3 +377,11 @@ const struct key_row *gpu_key_find(const char *name)
 {
 	return find(gpu_keys, n_gpu_keys, name);
 }
+
+const char *key_enum_name(const char *key, int value)
+{
+	const struct key_row *row = key_find(key);
+	const char *name = row && row->names ? row->names(value) : NULL;
+
+	return name ? name : "?";
+}

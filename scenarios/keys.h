@@ -67,6 +67,9 @@ extern const size_t n_gpu_keys;
 
 /* Row by full name, or NULL. */
 const struct key_row *key_find(const char *name);
+
+/* The name of an enum's value as scenarios spell it; "?" when unknown. */
+const char *key_enum_name(const char *key, int value);
 const struct key_row *gpu_key_find(const char *name);
 
 /* "a whole number in 1..1024", "one of a, b, c", ...: what is allowed. */

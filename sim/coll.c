@@ -78,7 +78,7 @@ static void solve_part(struct coll_build *b, struct coll_part *p,
 	const struct net *net = b->spec->net;
 	struct coll_view v;
 
-	coll_view_init(&v, net, p->pattern.used);
+	coll_view_init(&v, b->spec, p->pattern.used);
 	if (p->pattern.used)
 		coll_pattern_expand(net, 1, p);
 	else if (b->reverse)

@@ -36,6 +36,7 @@
 #ifndef SIM_COLL_H
 #define SIM_COLL_H
 
+#include "base/progress.h"
 #include "scenarios/scenario.h"
 #include "sim/net.h"
 
@@ -119,6 +120,7 @@ struct coll {
 struct coll_spec {
 	const struct net *net;	/* NET_EFFECTIVE */
 	struct comm_spec comm;
+	const struct progress *progress;	/* of long solutions; or NULL */
 	double merge_s;		/* see fair.h; 0: exact */
 	double tolerance;	/* alternative: merge = tolerance * bound_s */
 	bool bound_only;	/* set flow_s = bound_s: a lower bound, cheap */

@@ -48,7 +48,7 @@ enum status coll_ideal(const struct coll_spec *spec, const struct traffic *t,
 	if (st)
 		return st;
 	folded = coll_symmetric(&b);
-	coll_view_init(&v, spec->net, folded);
+	coll_view_init(&v, spec, folded);
 	add_pairs(&b, folded ? 1 : b.nodes, &p);
 	coll_tally_flows(&b, &v, &p, &tally);
 	merge_s = spec->merge_s > 0 ? spec->merge_s :

@@ -58,10 +58,12 @@ struct coll_view {
 	int n_links;
 	const double *capacity_Bps;	/* [n_links] */
 	double *owned;
+	const struct progress *progress;	/* see coll_spec; or NULL */
 	int first[LINK_CLASS_N], period[LINK_CLASS_N];
 };
 
-void coll_view_init(struct coll_view *v, const struct net *net, bool folded);
+void coll_view_init(struct coll_view *v, const struct coll_spec *spec,
+		    bool folded);
 void coll_view_release(struct coll_view *v);
 void coll_view_route(const struct coll_view *v, int src, int dst,
 		     struct route *out);
@@ -150,6 +152,13 @@ double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
  */
 bool coll_class_solve(const struct coll_view *v, const struct coll_flow *f,
 		      size_t n, bool begin, double *makespan_s);
+
+/*
+ * True: flows that start together are all done when the busiest link is, at
+ * bound_s. False: they may be.
+ */
+bool coll_ends_at_bound(const struct net *net, const struct coll_flow *f,
+			size_t n_flows, double bound_s);
 
 /* What fair.h is to merge. */
 double coll_merge(const struct coll_spec *s, double bound_s);

@@ -64,7 +64,7 @@ double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
 		.n_links = v->n_links, .capacity = v->capacity_Bps,
 		.n_flows = (int)n, .start = q.start, .route = q.route,
 		.bytes = q.bytes, .begin_s = begin ? q.begin : NULL,
-		.merge_s = merge_s }, q.finish, error_p);
+		.merge_s = merge_s, .progress = v->progress }, q.finish, error_p);
 	for (i = 0; i < n; i++)
 		f[i].finish_s = after_s + q.finish[i];
 	problem_free(&q);
@@ -127,12 +127,15 @@ static void window_finish(struct window *w, int id)
 		window_start(w, f->src);
 }
 
+/* Flows between two reports of progress. */
+#define REPORT_FLOWS 1024
+
 static double window_run(struct window *w)
 {
 	const int *done;
 	int *copy = NULL;
 	double last = 0;
-	size_t cap = 0;
+	size_t cap = 0, finished = 0, reported = 0;
 	int n, i;
 
 	while (fair_next(w->fair, INFINITY, &done, &n)) {
@@ -143,6 +146,12 @@ static double window_run(struct window *w)
 		for (i = 0; i < n; i++) {
 			last = fmax(last, fair_finish(w->fair, copy[i]));
 			window_finish(w, copy[i]);
+		}
+		finished += (size_t)n;
+		if (finished - reported >= REPORT_FLOWS) {
+			reported = finished;
+			progress_report(w->v->progress, (double)finished,
+					(double)w->p->n_flows);
 		}
 	}
 	free(copy);
@@ -176,6 +185,41 @@ static double solve_window(const struct coll_build *b,
 	free(w.next);
 	free(w.begin);
 	return t;
+}
+
+/*
+ * Max-min sharing never gives a flow less than C / n on one of its links, of
+ * capacity C with n flows, and n only falls. So all is done by the largest
+ * bytes * n / C over the flows and their links, and not before the busiest
+ * link is: where the two are the same, as where the flows of a link have
+ * equal bytes, there is nothing to solve.
+ */
+bool coll_ends_at_bound(const struct net *net, const struct coll_flow *f,
+			size_t n_flows, double bound_s)
+{
+	int *n = xcalloc((size_t)net->n_links + 1, sizeof(*n));
+	/* rounding of the sum of a link's bytes */
+	double limit = bound_s * (1 + 1e-12);
+	bool ok = true;
+	struct route r;
+	size_t i;
+	int k;
+
+	for (i = 0; i < n_flows; i++) {
+		net_route(net, f[i].src, f[i].dst, &r);
+		for (k = 0; k < r.n; k++)
+			n[r.link[k]]++;
+	}
+	for (i = 0; i < n_flows && ok; i++) {
+		net_route(net, f[i].src, f[i].dst, &r);
+		for (k = 0; k < r.n && ok; k++) {
+			int l = r.link[k];
+
+			ok = f[i].bytes * n[l] <= limit * net->capacity_Bps[l];
+		}
+	}
+	free(n);
+	return ok;
 }
 
 double coll_merge(const struct coll_spec *s, double bound_s)

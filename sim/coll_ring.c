@@ -220,7 +220,7 @@ static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
 	const struct coll_spec *spec = r->b.spec;
 	struct coll_view v;
 
-	coll_view_init(&v, spec->net, false);
+	coll_view_init(&v, spec, false);
 	coll_tally_flows(&r->b, &v, &r->part, &r->tally);
 	/* the pipeline's sum stands for one route and the messages */
 	r->tally.message_s = r->part.n_flows ? pipeline_s(r, op) : 0;
@@ -228,7 +228,9 @@ static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
 	coll_price(spec, &r->part, &r->tally, out);
 	out->merge_s = coll_merge(spec, r->tally.bound_s);
 	out->lane = r->tally.touches[1] ? LANE_INTER : LANE_INTRA;
-	out->flow_s = spec->bound_only ? r->tally.bound_s :
+	out->flow_s = spec->bound_only ||
+		coll_ends_at_bound(spec->net, r->part.flow, r->part.n_flows,
+				   r->tally.bound_s) ? r->tally.bound_s :
 		coll_makespan(&r->b, &v, &r->part, &r->tally);
 	coll_view_release(&v);
 }

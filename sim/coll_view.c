@@ -59,11 +59,14 @@ bool coll_symmetric(const struct coll_build *b)
 	       (!ordered || is_flat(b->spec->net));
 }
 
-void coll_view_init(struct coll_view *v, const struct net *net, bool folded)
+void coll_view_init(struct coll_view *v, const struct coll_spec *spec,
+		    bool folded)
 {
+	const struct net *net = spec->net;
 	int k, i, nodes = net->cluster.nodes;
 
-	*v = (struct coll_view){ .net = net, .folded = folded };
+	*v = (struct coll_view){ .net = net, .folded = folded,
+				 .progress = spec->progress };
 	if (!folded) {
 		v->n_links = net->n_links;
 		v->capacity_Bps = net->capacity_Bps;

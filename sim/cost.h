@@ -14,6 +14,7 @@
 #ifndef SIM_COST_H
 #define SIM_COST_H
 
+#include "base/progress.h"
 #include "scenarios/program.h"
 #include "sim/coll.h"
 #include "sim/route.h"
@@ -28,6 +29,7 @@ struct cost_spec {
 	enum a2a_alg alltoall;
 	struct comm_spec comm;
 	const struct measured *measured;	/* products; may be NULL */
+	const struct progress *progress;	/* of exchanges; or NULL */
 	double tolerance;	/* see struct coll_spec */
 	bool bound_only;
 	bool keep_flows;	/* needed by the flow model */

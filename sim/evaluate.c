@@ -2,11 +2,15 @@
 /* One plan of a scenario from end to end: what `moecast simulate` does. */
 #include "sim/search.h"
 
+#include "sim/search_priv.h"
+
 #include <stdlib.h>
 
 /* The workload must be there; fills cost, program, exec, memory. */
 static enum status run_plan(const struct scenario *s, const struct plan *p,
-			    enum exec_model model, struct evaluation *e)
+			    enum exec_model model,
+			    const struct progress *progress,
+			    struct evaluation *e)
 {
 	struct cost_spec spec = {
 		.net = &e->net,
@@ -16,6 +20,7 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 		.alltoall = p->alltoall,
 		.comm = s->comm,
 		.measured = s->measured,
+		.progress = progress,
 		.tolerance = s->search.flow_tolerance,
 		.keep_flows = true,
 	};
@@ -37,9 +42,23 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 	return ST_OK;
 }
 
+static enum status make_workload(const struct scenario *s,
+				 const struct plan *p, struct evaluation *e)
+{
+	enum status st = routing_make(&s->routing, &s->model, &p->layout,
+				      cluster_gpus(&s->cluster), &e->routing);
+
+	if (st)
+		return st;
+	return workload_make(&e->routing, &s->cluster, &s->model, &p->layout,
+			     p->capacity_factor, &e->workload);
+}
+
 /* Releases are harmless on what was not made: all of it starts zeroed. */
 enum status evaluate_plan(const struct scenario *s, const struct plan *p,
-			  enum exec_model model, struct evaluation *out)
+			  enum exec_model model,
+			  const struct progress *progress,
+			  struct evaluation *out)
 {
 	enum status st = layout_check(&p->layout, &s->cluster, &s->model);
 
@@ -47,19 +66,27 @@ enum status evaluate_plan(const struct scenario *s, const struct plan *p,
 		return st;
 	*out = (struct evaluation){ 0 };
 	st = net_init(&out->net, &s->cluster, NET_EFFECTIVE);
-	if (!st) {
-		st = routing_make(&s->routing, &s->model, &p->layout,
-				  cluster_gpus(&s->cluster), &out->routing);
-	}
-	if (!st) {
-		st = workload_make(&out->routing, &s->cluster, &s->model,
-				   &p->layout, p->capacity_factor,
-				   &out->workload);
-	}
 	if (!st)
-		st = run_plan(s, p, model, out);
+		st = make_workload(s, p, out);
+	if (!st)
+		st = run_plan(s, p, model, progress, out);
 	if (st)
 		evaluation_release(out);
+	return st;
+}
+
+enum status evaluate_fits(const struct scenario *s, const struct plan *p,
+			  bool *fits)
+{
+	double room = search_memory_room(s);
+	struct evaluation e = { 0 };
+	enum status st = make_workload(s, p, &e);
+
+	if (!st) {
+		memory_estimate(s, p, &e.workload, &e.memory);
+		*fits = !(room > 0) || e.memory.total <= room;
+	}
+	evaluation_release(&e);
 	return st;
 }
 

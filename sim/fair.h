@@ -23,6 +23,8 @@
 #ifndef SIM_FAIR_H
 #define SIM_FAIR_H
 
+#include "base/progress.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -90,6 +92,7 @@ struct fair_problem {
 	const int32_t *route;
 	const double *bytes, *begin_s;
 	double merge_s;
+	const struct progress *progress;	/* of virtual time; or NULL */
 };
 
 /*

@@ -55,12 +55,15 @@ static size_t sort_flows(const struct fair_problem *p, struct begin *b,
 	return n;
 }
 
+/* Flows between two reports of progress. */
+#define REPORT_FLOWS 1024
+
 static void run_sorted(struct fair *f, const struct fair_problem *p,
 		       const struct begin *b, size_t n, double *finish_s)
 {
 	const int *done;
 	int n_done;
-	size_t i = 0;
+	size_t i = 0, finished = 0, reported = 0;
 
 	do {
 		for (; i < n && b[i].at_s <= fair_now(f); i++) {
@@ -76,6 +79,13 @@ static void run_sorted(struct fair *f, const struct fair_problem *p,
 		}
 		for (int k = 0; k < n_done; k++) {
 			finish_s[b[done[k]].flow] = fair_finish(f, done[k]);
+		}
+		finished += (size_t)n_done;
+		if (finished - reported >= REPORT_FLOWS) {
+			reported = finished;
+			/* completions crowd at the end; time does not */
+			progress_report(p->progress, fair_now(f),
+					fmax(f->bound_s, fair_now(f)));
 		}
 	} while (i < n || fair_active(f) > 0);
 }

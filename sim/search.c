@@ -92,9 +92,9 @@ static enum status cost_groups(struct search *x, struct search_result *out)
 		if (st)
 			return st;
 		out->evaluated += pairs;
-		if (x->o->progress)
-			x->o->progress(x->o->arg, 0.2 + 0.6 * (double)(i + 1),
-				       (double)x->n_groups);
+		progress_report(x->o->progress,
+				0.2 + 0.6 * (double)(i + 1) /
+				(double)x->n_groups, 1);
 	}
 	out->bound_s = candidate_list_limit(&x->top);
 	return ST_OK;

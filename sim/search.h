@@ -64,9 +64,7 @@ struct search_options {
 	bool brute_force;	/* no pruning: for tests */
 	bool lane_only;		/* no flow model: flow_s = lane_s; for tests
 				   and sweeps */
-	/* called now and then with work done and total; may be NULL */
-	void (*progress)(void *arg, double done, double total);
-	void *arg;
+	const struct progress *progress;	/* or NULL */
 };
 
 /*
@@ -88,8 +86,14 @@ struct evaluation {
 	struct memory_use memory;
 };
 
+/* `progress`: of its exchanges, one after the other; or NULL. */
 enum status evaluate_plan(const struct scenario *s, const struct plan *p,
-			  enum exec_model model, struct evaluation *out);
+			  enum exec_model model,
+			  const struct progress *progress, struct evaluation *out);
 void evaluation_release(struct evaluation *e);
+
+/* Is there room for the plan in constraints.memory (else the GPU's)? */
+enum status evaluate_fits(const struct scenario *s, const struct plan *p,
+			  bool *fits);
 
 #endif

@@ -87,8 +87,7 @@ static enum status rank_finalists(struct search *x)
 
 		if (st)
 			return st;
-		if (x->o->progress)
-			x->o->progress(x->o->arg, 0.8 + 0.1 * (i + 1) / n, 1);
+		progress_report(x->o->progress, 0.8 + 0.1 * (i + 1) / n, 1);
 	}
 	qsort(x->top.item, (size_t)n, sizeof(*x->top.item), by_flow);
 	return ST_OK;

@@ -262,9 +262,8 @@ enum status search_bound_groups(struct search *x)
 	set_degrees(x);
 	for (int i = 0; i < x->n_layouts && !st; i++) {
 		st = add_layout_groups(x, i);
-		if (x->o->progress)
-			x->o->progress(x->o->arg, 0.2 * (i + 1),
-				       x->n_layouts);
+		progress_report(x->o->progress, 0.2 * (i + 1) / x->n_layouts,
+				1);
 	}
 	if (x->n_groups)
 		qsort(x->group, x->n_groups, sizeof(*x->group), by_bound);

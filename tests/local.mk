@@ -190,3 +190,6 @@ shell_tests += %D%/t900-hostile.sh
 unit_tests += tests/unit/test_exec_pool
 tests_unit_test_exec_pool_SOURCES = %D%/unit/test_exec_pool.c
 tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll_ring
+tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
+tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)

@@ -44,6 +44,18 @@ test_expect_success 'the default plan: first layout, sequential, dropless' '
 	test "$(field drop_fraction out)" = 0.0
 '
 
+# ep=1 comes first and needs 198 GB per GPU
+test_expect_success 'the default plan: the first layout that fits' '
+	moecast simulate default --json >out &&
+	test_grep "ep=4 esp=1 tp=1 dp=16" out &&
+	awk -v m="$(field memory_bytes out)" "BEGIN { exit !(m < 80e9) }" &&
+	moecast simulate default --set cluster.gpu.memory=1TB \
+		--set constraints.memory=1TB --json >out &&
+	test_grep "ep=1 esp=1 tp=1 dp=64" out &&
+	moecast simulate default --set constraints.memory=1GB --json >out &&
+	test_grep "ep=1 esp=1 tp=1 dp=64" out
+'
+
 test_expect_success 'single values of search: make the default plan' '
 	moecast simulate s.yaml --set search.alltoall=2d \
 		--set search.degree=4 --set search.capacity=1.25 \
@@ -112,6 +124,12 @@ test_expect_success 'text fits 80 columns' '
 	test_grep "^Plan " out && test_grep "^Time " out &&
 	test_grep "expert_bwd_weight" out &&
 	awk "length > 80 { exit 1 }" out
+'
+
+test_expect_success 'lanes have a table of their own' '
+	awk "/^lane  *time  *of layer/ { if (last != \"\") exit 1; n++ }
+	     /^compute / && !n { exit 1 }
+	     { last = \$0 } END { exit n != 1 }" out
 '
 
 test_expect_success 'a trace: one event per op, three lanes' '

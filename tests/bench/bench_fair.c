@@ -98,7 +98,7 @@ static void make_problem(const struct net *net, struct fair_problem *p)
 	}
 	start[k] = (int64_t)at;
 	*p = (struct fair_problem){ net->n_links, net->capacity_Bps, (int)n,
-				    start, route, bytes, NULL, 0 };
+				    start, route, bytes, NULL, 0, NULL };
 }
 
 static uint64_t hash_times(const double *t, int n)

@@ -36,7 +36,7 @@ static void evaluate(const struct scenario *s, const char *text,
 {
 	struct plan p;
 
-	if (plan_parse(text, &p) || evaluate_plan(s, &p, model, e))
+	if (plan_parse(text, &p) || evaluate_plan(s, &p, model, NULL, e))
 		fail_msg("%s", err_msg());
 	exec_check(&e->program, &e->exec);
 }

@@ -177,7 +177,8 @@ static void test_merge(void **state)
 	const double cap[] = { 1 }, bytes[] = { 25, 25.1, 25.2, 28 };
 	const int64_t first[] = { 0, 1, 2, 3, 4 };
 	const int32_t route[] = { 0, 0, 0, 0 };
-	struct fair_problem p = { 1, cap, 4, first, route, bytes, NULL, 0.5 };
+	struct fair_problem p = { 1, cap, 4, first, route, bytes, NULL, 0.5,
+				  NULL };
 	double finish[4], error;
 
 	(void)state;

@@ -74,7 +74,7 @@ static void try_plan(const struct scenario *s, const struct plan *p,
 {
 	struct evaluation e;
 
-	if (evaluate_plan(s, p, EXEC_LANE, &e))
+	if (evaluate_plan(s, p, EXEC_LANE, NULL, &e))
 		fail_msg("%s", err_msg());
 	b->plans++;
 	if (feasible(s, &e)) {

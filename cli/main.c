@@ -24,6 +24,8 @@ const struct cmd commands[] = {
 	{ "capacity", "SCENARIO",
 	  "capacity factor against drops, padding and time", cmd_capacity },
 	{ "keys", "", "every scenario key", cmd_keys },
+	{ "db", "FILE [--check] [--migrate]",
+	  "what a profile database holds", cmd_db },
 	{ 0 },
 };
 

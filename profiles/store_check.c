@@ -18,8 +18,11 @@ struct check {
 
 static void add_problem(struct check *c, const char *text)
 {
+	char plain[SQL_TEXT_MAX];
+
+	sql_plain(text, plain, sizeof(plain));
 	if (c->n < PROBLEMS_MAX)
-		buf_addf(c->out, "%s\n", text);
+		buf_addf(c->out, "%s\n", plain);
 	c->n++;
 }
 

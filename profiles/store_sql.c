@@ -3,11 +3,23 @@
 
 #include <stdio.h>
 
+void sql_plain(const char *text, char *out, size_t size)
+{
+	size_t i;
+
+	snprintf(out, size, "%s", text);
+	for (i = 0; out[i]; i++) {
+		if (out[i] < ' ' || out[i] > '~')
+			out[i] = '?';
+	}
+}
+
 enum status sql_error(struct store *db, int rc)
 {
-	const char *why = db->sql ? sqlite3_errmsg(db->sql) :
-		sqlite3_errstr(rc);
+	char why[SQL_TEXT_MAX];
 
+	sql_plain(db->sql ? sqlite3_errmsg(db->sql) : sqlite3_errstr(rc), why,
+		  sizeof(why));
 	db->failed = rc;
 	switch (rc & 0xff) {	/* the rest is the extended code */
 	case SQLITE_CORRUPT:

@@ -21,6 +21,10 @@ struct store {
 	int failed;	/* what the last call that failed returned */
 };
 
+/* A text of SQLite may quote a damaged file: printable ASCII of it. */
+#define SQL_TEXT_MAX 256
+void sql_plain(const char *text, char *out, size_t size);
+
 /* The status and message of a failed call; `rc` is what it returned. */
 enum status sql_error(struct store *db, int rc);
 

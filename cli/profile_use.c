@@ -201,7 +201,7 @@ enum status profile_use_warn(struct profile_use *u, const struct scenario *s,
 	if (!u->active)
 		return ST_OK;
 	u->seen = (struct measured_use){ 0 };	/* of this plan alone */
-	st = evaluate_plan(s, p, EXEC_LANE, &e);
+	st = evaluate_plan(s, p, EXEC_LANE, NULL, &e);
 	if (st)
 		return st;
 	warn_exchanges(u, &e);

@@ -185,6 +185,14 @@ tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_sample
 tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t900-hostile.sh
+
+unit_tests += tests/unit/test_exec_pool
+tests_unit_test_exec_pool_SOURCES = %D%/unit/test_exec_pool.c
+tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll_ring
+tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
+tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
 
 store_help = %D%/unit/store_help.c %D%/unit/store_help.h
 unit_tests += tests/unit/test_store
@@ -202,3 +210,7 @@ tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll_ring
 tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
 tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
+# for t172-profile-use.sh
+check_PROGRAMS += tests/unit/make_profile
+tests_unit_make_profile_SOURCES = %D%/unit/make_profile.c
+tests_unit_make_profile_LDADD = $(UNIT_LIBS)

@@ -184,3 +184,9 @@ tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_sample
 tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
+if HAVE_CUDA
+unit_tests += tests/unit/test_cuda
+endif
+tests_unit_test_cuda_SOURCES = %D%/unit/test_cuda.c
+tests_unit_test_cuda_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(JANSSON_LIBS) $(CMOCKA_LIBS) $(CUDA_LIBS) -lpthread -lm

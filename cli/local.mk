@@ -10,5 +10,5 @@ moecast_SOURCES += %D%/cmd_topo.c
 moecast_SOURCES += %D%/cmd_capacity.c
 moecast_SOURCES += %D%/cmd_keys.c
 moecast_SOURCES += %D%/fill.c %D%/fill.h
-moecast_LDADD = libreports.a libsim.a libscenarios.a libbase.a \
-	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) -lm
+moecast_LDADD = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
+	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) -lm

@@ -102,8 +102,8 @@ struct backend_ops {
 extern const struct backend_ops backend_host;
 extern const struct backend_ops backend_cuda;
 
-/* By name. NULL with ST_UNAVAILABLE recorded when it was not built,
- * ST_INPUT when there is no such backend. */
-const struct backend_ops *backend_find(const char *name);
+/* By name: ST_INPUT when there is no such backend, ST_UNAVAILABLE when this
+ * program was built without it. */
+enum status backend_find(const char *name, const struct backend_ops **out_p);
 
 #endif

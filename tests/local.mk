@@ -7,8 +7,9 @@ LOG_DRIVER = $(TAP)
 LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit-tap.sh
 SH_LOG_DRIVER = $(TAP)
 SH_LOG_COMPILER = $(SHELL)
-UNIT_LIBS = libreports.a libsim.a libscenarios.a libbase.a \
-	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) $(CMOCKA_LIBS) -lm
+UNIT_LIBS = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
+	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \
+	$(CMOCKA_LIBS) -lm
 unit_tests =
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -190,3 +191,8 @@ endif
 tests_unit_test_cuda_SOURCES = %D%/unit/test_cuda.c
 tests_unit_test_cuda_LDADD = libgpu.a libscenarios.a libbase.a \
 	$(JANSSON_LIBS) $(CMOCKA_LIBS) $(CUDA_LIBS) -lpthread -lm
+
+store_help = %D%/unit/store_help.c %D%/unit/store_help.h
+unit_tests += tests/unit/test_store
+tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
+tests_unit_test_store_LDADD = $(UNIT_LIBS)

@@ -5,8 +5,8 @@
 
 AWK=${AWK:-awk}
 sources() {
-	find "$1"/base "$1"/scenarios "$1"/sim "$1"/reports "$1"/cli \
-		-name '*.[ch]' -print | sort
+	find "$1"/base "$1"/scenarios "$1"/sim "$1"/profiles "$1"/reports \
+		"$1"/cli -name '*.[ch]' -print | sort
 }
 
 # The table. "own": directories that a layer may include besides itself;
@@ -15,10 +15,12 @@ cat >layers <<'END'
 own base
 own scenarios base
 own sim base scenarios
+own profiles base scenarios
 own reports base scenarios
-own cli base scenarios sim reports
+own cli base scenarios sim profiles reports
 out scenarios yaml.h jansson.h expat.h
 out sim gsl/
+out profiles sqlite3.h gsl/
 out reports jansson.h
 out cli argp.h jansson.h gsl/gsl_errno.h
 END
@@ -135,7 +137,8 @@ test_expect_success 'only cli prints and exits' '
 # Guards that cannot fail guard nothing: one planted fault at a time.
 plant() {	# plant FILE LINE: a small tree with one fault in it
 	rm -rf tree &&
-	mkdir -p tree/base tree/scenarios tree/sim tree/reports tree/cli &&
+	mkdir -p tree/base tree/scenarios tree/sim tree/profiles \
+		tree/reports tree/cli &&
 	echo "int x; /* printf(1) exit(1) */" >tree/base/good.c &&
 	echo "#include <stdio.h>" >>tree/base/good.c &&
 	echo "#include \"base/x.h\"" >>tree/sim/good.c &&
@@ -160,6 +163,10 @@ test_expect_success 'planted includes are found' '
 	refused_include reports/x.c "#include <gsl/gsl_rng.h>" &&
 	refused_include base/x.c "#include <yaml.h>" &&
 	refused_include sim/x.c "#include <cuda.h>" &&
+	refused_include sim/x.c "#include \"profiles/store.h\"" &&
+	refused_include profiles/x.c "#include \"sim/net.h\"" &&
+	refused_include reports/x.c "#include \"profiles/store.h\"" &&
+	refused_include cli/x.c "#include <sqlite3.h>" &&
 	refused_include sim/x.c "#include \"net.h\"" &&
 	refused_include sim/x.c "#include HEADER"
 '

@@ -31,7 +31,8 @@ mkdir -p bare/include bare/lib
 test_expect_success 'a required library cannot be left out' '
 	refused "yaml is required" --without-yaml &&
 	refused "jansson is required" --without-jansson &&
-	refused "gsl is required" --with-gsl=no
+	refused "gsl is required" --with-gsl=no &&
+	refused "sqlite is required" --without-sqlite
 '
 
 test_expect_success 'a directory that is none' '

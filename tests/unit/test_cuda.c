@@ -285,7 +285,8 @@ static void refusals(void **state)
 	assert_non_null(strstr(err_msg(), "4096"));
 }
 
-int main(void)
+/* An argument is a filter: test_cuda 'rows*' */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(products),
@@ -298,5 +299,7 @@ int main(void)
 		cmocka_unit_test(refusals),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, open_backend, close_backend);
 }

@@ -131,7 +131,7 @@ static enum status run_piped(const char *tier, struct spawn *s,
 			     pass_line_fn *fn, void *arg)
 {
 	enum status st, ended;
-	pid_t pid;
+	pid_t pid = 0;
 	int fd[2];
 
 	if (pipe2(fd, O_CLOEXEC))
@@ -160,7 +160,7 @@ enum status pass_run(const char *tier, double budget_share,
 	char *share = xasprintf("%.9g", budget_share);
 	struct spawn s = { .argv = { "moecast-run", "--tier", tier,
 				     "--budget-share", share } };
-	FILE *in;
+	FILE *in = NULL;
 	enum status st = job_file(job, job_len, &in);
 
 	if (!st) {

@@ -190,7 +190,7 @@ unit_tests += tests/unit/test_cuda
 endif
 tests_unit_test_cuda_SOURCES = %D%/unit/test_cuda.c
 tests_unit_test_cuda_LDADD = libgpu.a libscenarios.a libbase.a \
-	$(JANSSON_LIBS) $(CMOCKA_LIBS) $(CUDA_LIBS) -lpthread -lm
+	$(CMOCKA_LIBS) $(GPU_LIBS)
 
 store_help = %D%/unit/store_help.c %D%/unit/store_help.h
 unit_tests += tests/unit/test_store

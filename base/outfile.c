@@ -122,7 +122,7 @@ static bool in_place(const char *path, const struct stat *sb)
 	       !strncmp(path, "/proc/", 6);
 }
 
-static int open_fd(struct outfile *f)
+static int open_fd(struct outfile *f, const sigset_t *old)
 {
 	struct stat sb;
 	bool exists = !stat(f->path, &sb);
@@ -133,8 +133,11 @@ static int open_fd(struct outfile *f)
 		errno = EISDIR;
 		return -1;
 	}
-	if (exists && in_place(f->path, &sb))
+	if (exists && in_place(f->path, &sb)) {
+		/* may wait for a pipe's reader: let a signal end that */
+		signals_restore(old);
 		return open(f->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	}
 	if (exists && access(f->path, W_OK))
 		return -1;
 	real = exists ? realpath(f->path, NULL) : NULL;
@@ -157,7 +160,7 @@ enum status outfile_open(struct outfile *f, const char *path)
 	*f = (struct outfile){ .path = xstrdup(path), .slot = -1 };
 	signals_block(&old);
 	slot = slot_find();
-	fd = slot < 0 ? (errno = EMFILE, -1) : open_fd(f);
+	fd = slot < 0 ? (errno = EMFILE, -1) : open_fd(f, &old);
 	if (fd < 0) {
 		st = write_error(path);
 		outfile_clear(f);
@@ -191,12 +194,14 @@ enum status outfile_commit(struct outfile *f)
 {
 	enum status st = ST_OK;
 	sigset_t old;
+	bool closed;
 
 	if (!f->stream)
 		return err_set(ST_FAIL, "output file is not open");
 	errno = EIO;	/* for a stream whose earlier error is forgotten */
+	closed = close_stream(f);	/* a pipe may wait: signals are open */
 	signals_block(&old);
-	if (!close_stream(f) || (f->temp && rename(f->temp, f->path))) {
+	if (!closed || (f->temp && rename(f->temp, f->path))) {
 		st = write_error(f->path);
 		outfile_abort(f);
 	} else {
@@ -212,9 +217,9 @@ void outfile_abort(struct outfile *f)
 
 	if (!f->path)
 		return;
-	signals_block(&old);
 	if (f->stream)
 		close_stream(f);
+	signals_block(&old);
 	if (f->temp)
 		unlink(f->temp);
 	outfile_clear(f);

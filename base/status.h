@@ -11,7 +11,8 @@
  *	if (value < key->min)
  *		return err_set(ST_INPUT, "%s: '%s' is below %g", ...);
  *
- * The message is kept per thread; a later err_set() replaces it.
+ * The message is kept per thread; a later err_set() replaces it. It is one
+ * line of UTF-8 whatever the input that it quotes: other bytes become '?'.
  */
 #ifndef BASE_STATUS_H
 #define BASE_STATUS_H

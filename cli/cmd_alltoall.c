@@ -212,7 +212,7 @@ static enum status check_opts(const struct alltoall_opts *o)
 			       "%.0f", o->min_bytes, o->max_bytes);
 	if (log(o->max_bytes / o->min_bytes) >=
 	    ALLTOALL_ROWS_MAX * log(o->factor))
-		return err_set(ST_INPUT, "-f: %g makes more than %d rows",
+		return err_set(ST_INPUT, "-f: %.17g makes more than %d rows",
 			       o->factor, ALLTOALL_ROWS_MAX);
 	return ST_OK;
 }

@@ -2,6 +2,7 @@
 /* Walks over the layers: keys to rows, rows to fields. */
 #include "scenarios/loader.h"
 
+#include "base/buf.h"
 #include "base/nearest.h"
 
 #include <stdio.h>
@@ -162,6 +163,9 @@ static enum status set_row(struct loader *ld, const struct key_row *row,
 	if (!strcmp(row->name, "routing.file"))
 		ld->s->routing.file = data_beside(ld->arena, node->text,
 						  loader_file_of(node));
+	if (!strcmp(row->name, "profile.db"))
+		ld->s->profile.db = data_beside(ld->arena, node->text,
+						loader_file_of(node));
 	ld->s->where[key_index(row)] = doc_where(ld->arena, node);
 	ld->set_by[key_index(row)] = by;
 	drop_rival(ld, row, by);
@@ -222,6 +226,28 @@ static enum status walk_source(struct loader *ld, const struct key_row *row,
 	return ST_OK;
 }
 
+/* A value or a list where keys belong: says which keys. */
+static enum status refuse_section(struct loader *ld, const char *name,
+				  const struct doc_node *node)
+{
+	const char *names[SECTION_MAX], *text;
+	struct buf allowed = { 0 };
+	size_t i, n = section_names(ld->arena, name, names);
+
+	for (i = 0; i < n; i++) {
+		buf_addf(&allowed, "%s%s", i ? ", " : "", names[i]);
+	}
+	text = node->kind == DOC_SCALAR ?
+		arena_printf(ld->arena, "'%s'",
+			     doc_shown(ld->arena, node->text)) :
+		doc_kind_name(node->kind);
+	err_set(ST_INPUT, "%s: key '%s': %s is not a mapping of the keys %s",
+		doc_where(ld->arena, node), shown(ld, name), text,
+		buf_str(&allowed));
+	buf_release(&allowed);
+	return ST_INPUT;
+}
+
 static enum status walk_section(struct loader *ld, const char *name,
 				const struct doc_node *node)
 {
@@ -230,9 +256,7 @@ static enum status walk_section(struct loader *ld, const char *name,
 	if (!strcmp(name, "model") && node->kind == DOC_SCALAR)
 		return walk_source(ld, key_find("model.config"), node);
 	if (node->kind != DOC_MAPPING)
-		return err_set(ST_INPUT, "%s: key '%s': %s is not a mapping "
-			       "of keys", doc_where(ld->arena, node),
-			       shown(ld, name), doc_kind_name(node->kind));
+		return refuse_section(ld, name, node);
 	return loader_walk_mapping(ld, name, node);
 }
 

@@ -20,4 +20,6 @@ libscenarios_a_SOURCES += %D%/hf_layers.c %D%/hf_layers.h
 libscenarios_a_SOURCES += %D%/params.c %D%/params.h
 libscenarios_a_SOURCES += %D%/model_file.c %D%/model_file.h
 libscenarios_a_SOURCES += %D%/sample.c %D%/sample.h
+libscenarios_a_SOURCES += %D%/measured.c %D%/measured_product.c %D%/measured.h
+libscenarios_a_SOURCES += %D%/curve_json.c %D%/curve_json.h
 libscenarios_a_SOURCES += %D%/sample_line.c %D%/sample_line.h

@@ -38,9 +38,37 @@ static void solve_flows(struct coll_build *b, const struct coll_view *v,
 
 	coll_tally_flows(b, v, p, &t);
 	coll_price(b->spec, p, &t, out);
+	out->merge_s = coll_merge(b->spec, t.bound_s);
 	out->flow_s = b->spec->bound_only ? t.bound_s :
 					    coll_makespan(b, v, p, &t);
 	out->merge_error_s = t.merge_error_s;
+}
+
+/* The flows for the caller, in the order in which they start. */
+static void keep_flows(const struct coll_build *b, struct coll_part *p,
+		       struct coll_step *out)
+{
+	size_t *begin = NULL;
+	int i;
+
+	if (p->pattern.used) {
+		p->n_flows = 0;
+		coll_pattern_expand(b->spec->net, b->nodes, p);
+	}
+	if (p->rounds && p->n_flows) {
+		begin = coll_sort_by_shift(b, p);
+		out->n_rounds = b->group;
+		out->round_begin = xcalloc((size_t)b->group + 1,
+					   sizeof(*out->round_begin));
+		for (i = 0; i <= b->group; i++)
+			out->round_begin[i] = (int)begin[i];
+	} else if (b->spec->comm.window > 0 && p->n_flows) {
+		begin = coll_sort_by_source(b, p);
+		out->window = b->spec->comm.window;
+	}
+	free(begin);
+	out->flow = p->flow;
+	out->n_flows = (int)p->n_flows;
 }
 
 /* A pattern by node 0's flows; the others only if they are asked for. */
@@ -57,16 +85,10 @@ static void solve_part(struct coll_build *b, struct coll_part *p,
 		turn_round(p);
 	solve_flows(b, &v, p, out);
 	coll_view_release(&v);
-	if (b->spec->keep_flows) {
-		if (p->pattern.used) {
-			p->n_flows = 0;
-			coll_pattern_expand(net, b->nodes, p);
-		}
-		out->flow = p->flow;
-		out->n_flows = (int)p->n_flows;
-	} else {
+	if (b->spec->keep_flows)
+		keep_flows(b, p, out);
+	else
 		free(p->flow);
-	}
 	p->flow = NULL;
 }
 
@@ -143,21 +165,36 @@ void coll_release(struct coll *c)
 {
 	int i;
 
-	for (i = 0; i < c->n_steps; i++)
+	for (i = 0; i < c->n_steps; i++) {
 		free(c->step[i].flow);
+		free(c->step[i].round_begin);
+	}
 	*c = (struct coll){ 0 };
+}
+
+static double simple_time(const struct coll_step *s, double share)
+{
+	return s->fixed_s + s->ramp * sqrt(share * s->busiest_bytes) +
+		share * (s->flow_s + s->copy_s);
+}
+
+/* INFINITY where the protocol is not allowed. */
+static double low_latency_time(const struct coll_step *s, double share)
+{
+	if (share * s->largest_bytes > s->ll_bytes || isinf(s->ll_fixed_s))
+		return INFINITY;
+	return s->ll_fixed_s +
+		share * (s->flow_s * s->ll_slowdown + s->copy_s);
+}
+
+bool coll_step_low_latency(const struct coll_step *s, double share)
+{
+	return low_latency_time(s, share) < simple_time(s, share);
 }
 
 double coll_step_time(const struct coll_step *s, double share)
 {
-	double simple = s->fixed_s +
-		s->ramp * sqrt(share * s->busiest_bytes) +
-		share * (s->flow_s + s->copy_s);
-
-	if (share * s->largest_bytes > s->ll_bytes || isinf(s->ll_fixed_s))
-		return simple;
-	return fmin(simple, s->ll_fixed_s +
-		    share * (s->flow_s * s->ll_slowdown + s->copy_s));
+	return fmin(simple_time(s, share), low_latency_time(s, share));
 }
 
 double coll_time(const struct coll *c, double share)

@@ -97,8 +97,17 @@ struct coll_step {
 	int busiest_link;	/* -1: no flow; else the one that takes bound_s
 				   (pairwise: in the longest round) */
 	int messages;		/* most that one rank sends */
+	double merge_s;		/* that the flows are solved with; see fair.h */
 	struct coll_flow *flow;	/* owned; NULL unless keep_flows */
 	int n_flows;		/* 0 when `flow` is NULL */
+	/*
+	 * How the kept flows start. n_rounds > 0: those of round k,
+	 * [round_begin[k], round_begin[k + 1]), together when round k - 1 is
+	 * done. window > 0: sorted by source, at most that many of one source
+	 * at a time, in the order of the array. Else all together.
+	 */
+	int window, n_rounds;
+	int *round_begin;	/* [n_rounds + 1], owned */
 };
 
 struct coll {
@@ -163,6 +172,8 @@ struct coll_ideal {
 enum status coll_ideal(const struct coll_spec *spec, const struct traffic *t,
 		       struct coll_ideal *out);
 
+/* Is the low-latency protocol the faster one for `share` of the sizes? */
+bool coll_step_low_latency(const struct coll_step *s, double share);
 /* Seconds of one step when its sizes are multiplied by `share`. */
 double coll_step_time(const struct coll_step *s, double share);
 /* All steps, one after the other but for those beside the one before. */

@@ -151,6 +151,9 @@ double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
 bool coll_class_solve(const struct coll_view *v, const struct coll_flow *f,
 		      size_t n, bool begin, double *makespan_s);
 
+/* What fair.h is to merge. */
+double coll_merge(const struct coll_spec *s, double bound_s);
+
 /*
  * Makespan of the flows: window, rounds and merging as the spec says. Sets
  * finish_s (not in folded views).

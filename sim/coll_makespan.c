@@ -178,12 +178,16 @@ static double solve_window(const struct coll_build *b,
 	return t;
 }
 
+double coll_merge(const struct coll_spec *s, double bound_s)
+{
+	return s->merge_s > 0 ? s->merge_s : s->tolerance * bound_s;
+}
+
 double coll_makespan(const struct coll_build *b, const struct coll_view *v,
 		     struct coll_part *p, struct coll_tally *t)
 {
 	const struct coll_spec *s = b->spec;
-	double merge_s = s->merge_s > 0 ? s->merge_s :
-					  s->tolerance * t->bound_s;
+	double merge_s = coll_merge(s, t->bound_s);
 
 	if (!p->n_flows)
 		return 0;

@@ -226,6 +226,7 @@ static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
 	r->tally.message_s = r->part.n_flows ? pipeline_s(r, op) : 0;
 	r->tally.latency_s = 0;
 	coll_price(spec, &r->part, &r->tally, out);
+	out->merge_s = coll_merge(spec, r->tally.bound_s);
 	out->lane = r->tally.touches[1] ? LANE_INTER : LANE_INTRA;
 	out->flow_s = spec->bound_only ? r->tally.bound_s :
 		coll_makespan(&r->b, &v, &r->part, &r->tally);

@@ -15,6 +15,7 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 		.layout = p->layout,
 		.alltoall = p->alltoall,
 		.comm = s->comm,
+		.measured = s->measured,
 		.tolerance = s->search.flow_tolerance,
 		.keep_flows = true,
 	};

@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "sim/cost_load.h"
 #include "sim/evq.h"
+#include "sim/exec_pool.h"
 #include "sim/exec_share.h"
 
 #include <assert.h>
@@ -13,6 +14,8 @@
 
 /* Speeds nearer to 1 than this count as full speed. */
 #define FULL_SPEED (1 - 1e-12)
+/* An exchange with less of its flows left than this is as good as done. */
+#define LEFT_MIN_S 1e-12
 
 enum part { PART_DELAY, PART_FLOWS, PART_COPIES, PART_N };
 
@@ -27,6 +30,9 @@ struct running {
 	double speed;
 	bool slowed;		/* ever */
 	uint64_t handle;	/* of its event */
+	const struct coll_step *step;	/* NULL: compute, or nothing to do */
+	double factor;		/* of the step's bytes, protocol included */
+	bool pooled;		/* its flows are in the pool; left_s rests */
 	const struct step_load *load;	/* NULL: compute */
 	double scale;		/* of link use: see start_load() */
 	double memory;		/* share of the memory in PART_FLOWS */
@@ -45,6 +51,15 @@ struct flow_run {
 	double *use[LANE_N];	/* [n_links] of the running op, at scale 1 */
 	double hbm_Bps;
 	uint64_t now_ps;
+	/*
+	 * Exchanges that share links: both lanes' or what one has left after
+	 * meeting another. The pool's clock is at at_s at time at_ps and goes
+	 * at `speed` (< 1: the memory slows all of it down).
+	 */
+	struct exec_pool *pool;
+	double at_s, speed;
+	uint64_t at_ps;
+	double pair_memory;	/* share of the memory of two in the pool */
 };
 
 static const struct gpu *run_gpu(const struct flow_run *f)
@@ -72,15 +87,16 @@ static bool is_ready(const struct flow_run *f, const struct op *op)
 }
 
 /*
- * Loads at full speed: bytes / (capacity * seconds alone). Chunks scale
- * bytes and seconds alike, but the low-latency protocol does not.
+ * Loads at full speed: bytes / (capacity * seconds alone). Chunks scale bytes
+ * and seconds alike; the low-latency protocol puts ll_slowdown bytes on the
+ * wire for each one.
  */
 static void start_load(struct flow_run *f, struct running *r, int lane)
 {
 	double share = 1.0 / r->o->n_chunks, flows = r->part_s[PART_FLOWS];
 	int l, n = cost_net(f->c)->n_links;
 
-	r->scale = flows > 0 ? share / flows : 0;
+	r->scale = flows > 0 ? r->factor / flows : 0;
 	r->memory = flows > 0 ?
 		fmin(1, r->load->hbm_bytes * share / (flows * f->hbm_Bps)) : 0;
 	if (!r->load->link_bytes)
@@ -96,7 +112,11 @@ static void start_comm(struct flow_run *f, struct running *r, int lane)
 
 	if (!step)
 		return;
-	r->part_s[PART_FLOWS] = share * step->flow_s;
+	r->step = step;
+	r->factor = share;
+	if (coll_step_low_latency(step, share))
+		r->factor *= step->ll_slowdown;
+	r->part_s[PART_FLOWS] = r->factor * step->flow_s;
 	r->part_s[PART_COPIES] = share * step->copy_s;
 	r->part_s[PART_DELAY] = fmax(0, r->total_s - r->part_s[PART_FLOWS] -
 				     r->part_s[PART_COPIES]);
@@ -155,6 +175,155 @@ static void start_ready(struct flow_run *f)
 	}
 }
 
+/* ---- exchanges that meet on links ---- */
+
+static bool in_flows(const struct running *r)
+{
+	return r->op >= 0 && r->part == PART_FLOWS && r->load &&
+	       r->load->link_bytes;
+}
+
+/* Both in the pool: then they are one activity. */
+static bool are_paired(const struct flow_run *f)
+{
+	return f->lane[LANE_INTRA].pooled && f->lane[LANE_INTER].pooled;
+}
+
+static bool share_link(const struct flow_run *f, const struct running *a,
+		       const struct running *b)
+{
+	int l, n = cost_net(f->c)->n_links;
+
+	for (l = 0; l < n; l++) {
+		if (a->load->link_bytes[l] > 0 && b->load->link_bytes[l] > 0)
+			return true;
+	}
+	return false;
+}
+
+/* Has flows that can still meet others. */
+static bool can_meet(const struct flow_run *f, int lane)
+{
+	const struct running *r = &f->lane[lane];
+
+	if (!in_flows(r) || !exec_live_takes(r->step))
+		return false;
+	return r->pooled ? exec_pool_has(f->pool, lane) :
+		r->left_s > LEFT_MIN_S;
+}
+
+/*
+ * Memory that the two use together: the mean of each alone, less what they
+ * slow one another down, by their mean loads on links.
+ */
+static double pair_memory(const struct flow_run *f)
+{
+	struct share_activity a[2];
+	double memory = 0;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		a[i] = (struct share_activity){ .bound = 1,
+			.use = f->use[LANE_INTRA + i],
+			.scale = f->lane[LANE_INTRA + i].scale };
+	}
+	share_solve(a, 2, cost_net(f->c)->n_links);
+	for (i = 0; i < 2; i++)
+		memory += a[i].speed * f->lane[LANE_INTRA + i].memory;
+	return memory;
+}
+
+static double pool_time(const struct flow_run *f, uint64_t ps)
+{
+	return f->at_s + s_from_ps(ps - f->at_ps) * f->speed;
+}
+
+/* The pool's clock goes at another speed from now on. */
+static void set_pool_speed(struct flow_run *f, double speed)
+{
+	if (speed == f->speed)
+		return;
+	f->at_s = pool_time(f, f->now_ps);
+	f->at_ps = f->now_ps;
+	f->speed = speed;
+}
+
+static void join(struct flow_run *f, int lane)
+{
+	struct running *r = &f->lane[lane];
+
+	exec_pool_join(f->pool, lane, r->step, r->factor);
+	evq_cancel(f->q, r->handle);
+	r->pooled = r->slowed = true;
+}
+
+/*
+ * Fills the pool with what is left of an exchange that ran alone: it runs
+ * again from its start. False: nothing is left.
+ */
+static bool replay(struct flow_run *f, int lane)
+{
+	const struct running *r = &f->lane[lane];
+	double gone = r->part_s[PART_FLOWS] - r->left_s;
+
+	exec_pool_reset(f->pool);
+	exec_pool_join(f->pool, lane, r->step, r->factor);
+	if (gone > 0 && exec_pool_run(f->pool, gone))
+		return false;
+	evq_cancel(f->q, r->handle);
+	f->lane[lane].pooled = f->lane[lane].slowed = true;
+	f->at_s = exec_pool_now(f->pool);
+	f->at_ps = f->now_ps;
+	f->speed = 1;
+	return true;
+}
+
+/* Two exchanges that share a link, one of which has just begun, go on flow
+ * by flow. */
+static void meet(struct flow_run *f)
+{
+	struct running *a = &f->lane[LANE_INTRA], *b = &f->lane[LANE_INTER];
+	int old = b->left_s < b->part_s[PART_FLOWS] ? LANE_INTER : LANE_INTRA;
+	int new = old == LANE_INTER ? LANE_INTRA : LANE_INTER;
+
+	if (!f->sharing->links || are_paired(f) || !can_meet(f, LANE_INTRA) ||
+	    !can_meet(f, LANE_INTER) || !share_link(f, a, b))
+		return;
+	if (a->pooled || b->pooled)
+		join(f, a->pooled ? LANE_INTER : LANE_INTRA);
+	else if (replay(f, old))
+		join(f, new);
+	if (are_paired(f))
+		f->pair_memory = pair_memory(f);
+}
+
+/* Runs the pool to the next event; who is done there gets one. */
+static void run_pool(struct flow_run *f)
+{
+	double until_s = INFINITY;
+	struct evq_event e;
+	unsigned set;
+	uint64_t end;
+	int lane;
+
+	if (!exec_pool_has(f->pool, LANE_INTRA) &&
+	    !exec_pool_has(f->pool, LANE_INTER))
+		return;
+	if (evq_peek(f->q, &e))
+		until_s = pool_time(f, e.time_ps);
+	set = exec_pool_run(f->pool, until_s);
+	for (lane = 0; lane < LANE_N; lane++) {
+		if (!(set & 1u << lane))
+			continue;
+		end = f->at_ps + ps_from_s(fmax(0, exec_pool_finish(f->pool,
+						lane) - f->at_s) / f->speed);
+		evq_push(f->q, end > f->now_ps ? end : f->now_ps,
+			 (uint64_t)lane);
+	}
+}
+
+/* ---- speeds ---- */
+
 /* Products slow down with the SMs that running collectives hold. */
 static bool needs_sms(enum op_kind k)
 {
@@ -199,6 +368,8 @@ static struct share_activity activity_of(const struct flow_run *f, int lane)
 		a.memory = 1;	/* copies run at the memory's rate */
 	else if (r->part == PART_FLOWS)
 		a.memory = r->memory;
+	if (lane == LANE_INTRA && are_paired(f))
+		a.memory = f->pair_memory;
 	if (!f->sharing->memory)
 		a.memory = 0;
 	if (r->part == PART_FLOWS && r->load && r->load->link_bytes &&
@@ -220,23 +391,40 @@ static uint64_t part_end(const struct flow_run *f, const struct running *r)
 	return end;
 }
 
+/* Activities by lane; two lanes in the pool are one. Returns how many, with
+ * how many of them use links. */
+static int list_activities(const struct flow_run *f, struct share_activity *a,
+			   int *who, int *links)
+{
+	int lane, n = 0;
+
+	*links = 0;
+	for (lane = 0; lane < LANE_N; lane++) {
+		if (f->lane[lane].op < 0 ||
+		    (lane == LANE_INTER && are_paired(f)))
+			continue;
+		a[n] = activity_of(f, lane);
+		*links += a[n].use != NULL;
+		who[n++] = lane;
+	}
+	return n;
+}
+
 static void set_speeds(struct flow_run *f)
 {
 	struct share_activity a[SHARE_MAX];
-	int lane, n = 0, links = 0, who[SHARE_MAX], i;
+	int n, links, who[SHARE_MAX], i;
 	struct running *r;
 
-	for (lane = 0; lane < LANE_N; lane++) {
-		if (f->lane[lane].op < 0)
-			continue;
-		a[n] = activity_of(f, lane);
-		links += a[n].use != NULL;
-		who[n++] = lane;
-	}
+	n = list_activities(f, a, who, &links);
 	share_solve(a, n, links > 1 ? cost_net(f->c)->n_links : 0);
 	for (i = 0; i < n; i++) {
 		r = &f->lane[who[i]];
 		r->speed = a[i].speed < FULL_SPEED ? a[i].speed : 1;
+		if (r->pooled) {
+			set_pool_speed(f, r->speed);
+			continue;
+		}
 		evq_cancel(f->q, r->handle);
 		r->handle = evq_push(f->q, part_end(f, r),
 				     (uint64_t)who[i]);
@@ -251,7 +439,7 @@ static void advance(struct flow_run *f, uint64_t to_ps)
 
 	for (lane = 0; lane < LANE_N; lane++) {
 		r = &f->lane[lane];
-		if (r->op < 0)
+		if (r->op < 0 || r->pooled)
 			continue;
 		r->left_s = fmax(0, r->left_s - dt * r->speed);
 		r->slowed |= dt > 0 && r->speed < 1;
@@ -264,6 +452,7 @@ static void end_part(struct flow_run *f, int lane)
 {
 	struct running *r = &f->lane[lane];
 
+	r->pooled = false;
 	if (r->part < r->last) {
 		enter_part(r, r->part + 1);
 		return;
@@ -278,11 +467,13 @@ static void run_events(struct flow_run *f)
 	struct evq_event e;
 
 	start_ready(f);
+	meet(f);
 	set_speeds(f);
-	while (evq_pop(f->q, &e)) {
+	while (run_pool(f), evq_pop(f->q, &e)) {
 		advance(f, e.time_ps);
 		end_part(f, (int)e.data);
 		start_ready(f);
+		meet(f);
 		set_speeds(f);
 	}
 	f->out->events = evq_popped(f->q);
@@ -306,12 +497,15 @@ static void run_init(struct flow_run *f)
 				    sizeof(*f->use[i]));
 	}
 	f->q = evq_new();
+	f->pool = exec_pool_new(net);
+	f->speed = 1;
 }
 
 static void run_release(struct flow_run *f)
 {
 	int i;
 
+	exec_pool_free(f->pool);
 	evq_free(f->q);
 	for (i = 0; i < LANE_N; i++)
 		free(f->use[i]);

@@ -235,6 +235,17 @@ bool fair_next(struct fair *f, double until_s, const int **done_p,
 	return true;
 }
 
+double fair_peek(struct fair *f)
+{
+	fair_settle(f);
+	return next_finish(f);
+}
+
+void fair_set_merge(struct fair *f, double merge_s)
+{
+	f->merge_s = merge_s;
+}
+
 double fair_now(const struct fair *f)
 {
 	return f->now;

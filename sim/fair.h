@@ -50,6 +50,12 @@ int fair_start(struct fair *f, const int32_t *links, int n, double bytes,
 bool fair_next(struct fair *f, double until_s, const int **done_p,
 	       int *n_done_p);
 
+/* Changes `merge`, from the next completion on. */
+void fair_set_merge(struct fair *f, double merge_s);
+
+/* When the next completion is; INFINITY: no flow is active. */
+double fair_peek(struct fair *f);
+
 double fair_now(const struct fair *f);		/* seconds */
 double fair_finish(const struct fair *f, int flow);	/* once finished */
 double fair_rate(struct fair *f, int flow);	/* now, bytes/s */

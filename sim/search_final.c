@@ -162,6 +162,33 @@ static enum status add_baselines(struct search *x, struct search_result *out)
 	return st;
 }
 
+static bool same_plan(const struct plan *p, const struct plan *q)
+{
+	return !memcmp(&p->layout, &q->layout, sizeof(p->layout)) &&
+		p->alltoall == q->alltoall &&
+		p->degree_forward == q->degree_forward &&
+		p->degree_backward == q->degree_backward &&
+		p->capacity_factor == q->capacity_factor &&
+		p->technique_mask == q->technique_mask;
+}
+
+/* A baseline that won stands first among the candidates, as any winner. */
+static void list_best_first(struct search *x, const struct candidate *best)
+{
+	struct candidate_list *l = &x->top;
+	int at = 0;
+
+	while (at < l->n && !same_plan(&l->item[at].plan, &best->plan))
+		at++;
+	if (at == l->n) {
+		l->item = xrealloc_array(l->item, (size_t)l->n + 1,
+					 sizeof(*l->item));
+		l->n++;
+	}
+	memmove(l->item + 1, l->item, (size_t)at * sizeof(*l->item));
+	l->item[0] = *best;
+}
+
 enum status search_choose(struct search *x, struct search_result *out)
 {
 	enum status st = rank_finalists(x);
@@ -173,5 +200,6 @@ enum status search_choose(struct search *x, struct search_result *out)
 	st = add_baselines(x, out);
 	if (st)
 		return st;
+	list_best_first(x, &out->best);
 	return flow_run(x, &out->best, &out->program, &out->exec);
 }

@@ -196,3 +196,8 @@ store_help = %D%/unit/store_help.c %D%/unit/store_help.h
 unit_tests += tests/unit/test_store
 tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
 tests_unit_test_store_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t900-hostile.sh
+
+unit_tests += tests/unit/test_exec_pool
+tests_unit_test_exec_pool_SOURCES = %D%/unit/test_exec_pool.c
+tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)

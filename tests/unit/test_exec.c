@@ -4,6 +4,7 @@
  * its own struct cost in place of sim/cost.c.
  */
 #include "base/units.h"
+#include "scenarios/scenario.h"
 #include "sim/cost_load.h"
 #include "sim/exec.h"
 #include "sim/exec_share.h"
@@ -27,11 +28,19 @@ struct cost {
 	struct net net;
 	double capacity[LINKS];
 	double bytes[OP_KIND_N][LINKS];
+	const struct coll_step *second;	/* of OP_DISPATCH, NULL: as the first */
+	const struct step_load *second_load;
 };
+
+static bool is_second(const struct cost *c, const struct op *op)
+{
+	return c->second && op->kind == OP_DISPATCH && op->step == 1;
+}
 
 double cost_op(const struct cost *c, const struct op *op)
 {
-	const struct coll_step *st = &c->step[op->kind];
+	const struct coll_step *st = is_second(c, op) ? c->second :
+		&c->step[op->kind];
 
 	if (!op_kind_is_comm(op->kind))
 		return c->s[op->kind];
@@ -45,11 +54,15 @@ double cost_op_hbm_bytes(const struct cost *c, const struct op *op)
 
 const struct coll_step *cost_op_step(const struct cost *c, const struct op *op)
 {
+	if (is_second(c, op))
+		return c->second;
 	return op_kind_is_comm(op->kind) ? &c->step[op->kind] : NULL;
 }
 
 const struct step_load *cost_op_load(const struct cost *c, const struct op *op)
 {
+	if (is_second(c, op))
+		return c->second_load;
 	return op_kind_is_comm(op->kind) ? &c->load[op->kind] : NULL;
 }
 
@@ -72,8 +85,10 @@ static void cost_init(struct cost *c)
 	c->net.cluster.gpu.hbm_efficiency = 1;
 	c->net.cluster.gpu.sms = 10;
 	c->net.cluster.gpu.comm_sms = 2;
-	for (i = 0; i < OP_KIND_N; i++)
+	for (i = 0; i < OP_KIND_N; i++) {
 		c->load[i].link_bytes = c->bytes[i];
+		c->step[i].ll_fixed_s = INFINITY;
+	}
 }
 
 /* A chunk of n takes `s`. */
@@ -440,6 +455,72 @@ static void test_two_on_a_link(void **state)
 	program_release(&p);
 }
 
+/* One node of four GPUs with ports of 1 byte/s. */
+static void four_gpus(struct cost *c)
+{
+	struct scenario_set sets[] = {
+		{ "cluster.nodes=1" }, { "cluster.gpus_per_node=4" },
+		{ "model.experts=16" },
+	};
+	struct scenario s;
+	int i;
+
+	if (scenario_load(&s, SRCDATADIR "/default.yaml", sets, 3))
+		fail_msg("%s", err_msg());
+	cost_init(c);
+	assert_int_equal(net_init(&c->net, &s.cluster, NET_EFFECTIVE), ST_OK);
+	for (i = 0; i < c->net.n_links; i++)
+		c->net.capacity_Bps[i] = 1;
+	for (i = 0; i < OP_KIND_N; i++)
+		c->load[i].link_bytes = NULL;
+	scenario_release(&s);
+}
+
+/*
+ * The exchanges of test_exec_pool.c's test_by_hand as the two steps of
+ * "lanes": A 0->1 4 bytes, 2->3 2 bytes; B after 1 s of delay 0->2 1 byte,
+ * 0->3 2 bytes. Alone they take 4 and 1 + 3 s; together A ends at 7, B at 6,
+ * and 1 s of copies makes that 7.
+ */
+static void test_flows_meet(void **state)
+{
+	struct coll_flow fa[] = { { 0, 1, 4, 0 }, { 2, 3, 2, 0 } };
+	struct coll_flow fb[] = { { 0, 2, 1, 0 }, { 0, 3, 2, 0 } };
+	struct coll_step b = { .flow = fb, .n_flows = 2, .flow_s = 3,
+			       .fixed_s = 1, .copy_s = 1,
+			       .ll_fixed_s = INFINITY };
+	struct step_load load_b;
+	struct exec_result r;
+	struct program p;
+	struct cost c;
+	int i;
+
+	(void)state;
+	four_gpus(&c);
+	c.step[OP_DISPATCH].flow_s = 4;
+	c.step[OP_DISPATCH].flow = fa;
+	c.step[OP_DISPATCH].n_flows = 2;
+	step_load_init(&c.load[OP_DISPATCH], &c.step[OP_DISPATCH], &c.net);
+	step_load_init(&load_b, &b, &c.net);
+	load_b.hbm_bytes = c.load[OP_DISPATCH].hbm_bytes = 0;
+	c.second = &b;
+	c.second_load = &load_b;
+	lower(&p, 16, 1, A2A_LANES, 1, 1);
+	run(&p, &c, EXEC_FLOW, &r);
+	for (i = 0; i < p.n_ops; i++) {
+		if (p.op[i].kind == OP_DISPATCH)
+			assert_int_equal(r.op[i].finish_ps, ps_from_s(7));
+	}
+	exec_release(&r);
+	run(&p, &c, EXEC_LANE, &r);
+	assert_int_equal(r.forward_ps, ps_from_s(5));
+	exec_release(&r);
+	program_release(&p);
+	step_load_release(&c.load[OP_DISPATCH]);
+	step_load_release(&load_b);
+	net_release(&c.net);
+}
+
 /*
  * By hand: 2 chunks, dispatch 10 s each, expert 12 s each, combine 0. Expert 0
  * runs while dispatch 1 holds 2 of 10 SMs: speed 0.8, so 8 of its 12 s are
@@ -499,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_sequential),
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_two_on_a_link),
+		cmocka_unit_test(test_flows_meet),
 		cmocka_unit_test(test_sms),
 		cmocka_unit_test(test_memory),
 	};

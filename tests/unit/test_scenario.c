@@ -284,8 +284,8 @@ static void test_bad_files(void **state)
 		  "'cluster.nodes': a list is not" },
 		{ "cluster:\n  nodes: {a: 2}\n", "F:2:10: key "
 		  "'cluster.nodes': a mapping is not" },
-		{ "cluster:\n  nic: 3\n", "F:2:8: key 'cluster.nic': a value "
-		  "is not a mapping of keys" },
+		{ "cluster:\n  nic: 3\n", "F:2:8: key 'cluster.nic': '3' "
+		  "is not a mapping of the keys " },
 		{ "cluster:\n  nic: {bandwidth: 400Gbps}\n", "F:2:20: key "
 		  "'cluster.nic.bandwidth': '400Gbps' is not a rate such as" },
 		{ "cluster:\n  nic: {bandwidth: nan}\n", "F:2:20: key" },

@@ -57,7 +57,8 @@ struct cuda_op {
 	bool rotates;		/* has several sets */
 	bool is_fp32_only;
 	int result;		/* buffer that a planted fault changes */
-	bool (*can)(const struct bench_work *w);	/* may be NULL */
+	/* shape, of any size (m may be 0: not known yet); may be NULL */
+	bool (*can)(const struct bench_work *w);
 	void (*sizes)(const struct bench_case *c, int rank, uint64_t *size);
 	enum status (*plan)(struct cuda_rank *r, struct cuda_work *w);
 	enum status (*fill)(struct cuda_rank *r, struct cuda_work *w, int set);
@@ -76,6 +77,8 @@ struct cuda_comm {
 struct cuda_rank {
 	int rank, device;
 	uint64_t l2_bytes, free_bytes;
+	int sms;		/* multiprocessors */
+	int sm_target;		/* how many a product may take; 0: all */
 	cudaStream_t main, beside, side[CUDA_SIDE_STREAMS];
 	cudaEvent_t fork, join[CUDA_SIDE_STREAMS];
 	cudaEvent_t *event;	/* of repetitions; grown */

@@ -226,8 +226,7 @@ static bool can_work(const struct backend *b, const struct bench_case *c,
 	if (op->is_fp32_only && cuda_is_bf16(w))
 		return false;
 	if (sample_op_is_exchange(w->op))
-		return b->info.n_tiers && !strcmp(c->tier, b->info.tier[0]) &&
-		       w->bytes >= sizeof(float) * (uint64_t)c->ranks;
+		return b->info.n_tiers && !strcmp(c->tier, b->info.tier[0]);
 	return !op->can || op->can(w);
 }
 
@@ -240,6 +239,12 @@ static bool cuda_can(struct backend *b, const struct bench_case *c)
 	/* cuBLAS's handle and workspaces serve one product at a time */
 	return can_work(b, c, &c->beside) &&
 	       !(work_flops(&c->work) > 0 && work_flops(&c->beside) > 0);
+}
+
+static bool has_size(const struct bench_case *c, const struct bench_work *w)
+{
+	return sample_op_is_exchange(w->op) ?
+	       w->bytes >= sizeof(float) * (uint64_t)c->ranks : w->m > 0;
 }
 
 static void lay_out(struct cuda_rank *r, struct cuda_work *w, uint64_t room)
@@ -319,6 +324,19 @@ static void set_work(struct cuda_rank *r, struct cuda_work *w,
 		lay_out(r, w, room);
 }
 
+/*
+ * Beside an exchange with a limit on CTAs a product leaves as many
+ * multiprocessors free: its kernels stay until they are done, and an exchange
+ * that finds none free waits for the whole product. Without a limit it is
+ * measured as it comes.
+ */
+static int leave_room(const struct cuda_rank *r, const struct bench_case *c)
+{
+	int ctas = c->beside.ctas + c->work.ctas;
+
+	return *c->beside.op && ctas && ctas < r->sms ? r->sms - ctas : 0;
+}
+
 static uint64_t work_bytes(const struct cuda_work *w)
 {
 	return w->set_bytes * (uint64_t)w->n_sets;
@@ -343,6 +361,7 @@ static enum status prepare_rank(void *arg, int rank)
 				work_bytes(&r->other));
 	if (st)
 		goto out;
+	r->sm_target = leave_room(r, p->c);
 	r->work.base = r->arena;
 	r->other.base = r->arena + work_bytes(&r->work);
 	st = fill_work(r, &r->work);
@@ -373,6 +392,11 @@ static enum status cuda_prepare(struct backend *b, const struct bench_case *c)
 			       "variant '%s' of '%s' on tier '%s'",
 			       c->work.op, c->work.variant, c->work.dtype,
 			       c->tier);
+	if (!has_size(c, &c->work) ||
+	    (*c->beside.op && !has_size(c, &c->beside)))
+		return err_set(ST_INPUT, "backend 'cuda': '%s' of %g bytes has "
+			       "nothing for each rank", c->work.op,
+			       (double)c->work.bytes);
 	if (b->info.n_tiers)
 		st = cuda_comm_id(&p.id[0]);
 	if (!st && b->info.n_tiers && *c->beside.op)

@@ -81,6 +81,8 @@ enum status cuda_rank_open(struct cuda_rank *r)
 		goto out;
 	CUDA_GOTO(out, st, cudaDeviceGetAttribute(&l2, cudaDevAttrL2CacheSize,
 						  r->device));
+	CUDA_GOTO(out, st, cudaDeviceGetAttribute(
+		&r->sms, cudaDevAttrMultiProcessorCount, r->device));
 	CUDA_GOTO(out, st, cudaMalloc((void **)&r->counter,
 				      2 * sizeof(*r->counter)));
 	CUDA_GOTO(out, st, cudaMalloc(&r->lt_workspace, CUDA_SIDE_STREAMS *

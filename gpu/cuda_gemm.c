@@ -46,7 +46,7 @@ static uint64_t batch_of(const struct bench_work *w)
 
 static bool product_can(const struct bench_work *w)
 {
-	return w->m && w->n && w->k && batch_of(w) && w->m <= INT_MAX &&
+	return w->n && w->k && batch_of(w) && w->m <= INT_MAX &&
 	       w->n <= INT_MAX && w->k <= INT_MAX && batch_of(w) <= INT_MAX;
 }
 
@@ -217,6 +217,7 @@ static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
 	enum status st;
 
 	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
+	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
 	BLAS_GOTO(out, st, cublasGemmStridedBatchedEx(
 		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, &one,
 		matrix(cw, set, 1, 0), t, n, (long long)w->k * n,

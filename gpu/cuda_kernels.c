@@ -158,7 +158,7 @@ static enum status topk_check(struct cuda_rank *r, struct cuda_work *w, int set,
 
 static bool sort_can(const struct bench_work *w)
 {
-	return w->n >= 1 && w->n <= K_EXPERTS_MAX && w->m * w->k >= 1 &&
+	return w->n >= 1 && w->n <= K_EXPERTS_MAX && w->k >= 1 &&
 	       w->m <= INT_MAX && w->m * w->k <= INT_MAX;
 }
 
@@ -226,7 +226,7 @@ static enum status sort_check(struct cuda_rank *r, struct cuda_work *w, int set,
 static bool rows_can(const struct bench_work *w)
 {
 	return w->batch >= 1 && w->batch <= K_EXPERTS_MAX && w->n >= 1 &&
-	       w->m * w->k >= 1 && w->m <= INT_MAX && w->m * w->k <= INT_MAX;
+	       w->k >= 1 && w->m <= INT_MAX && w->m * w->k <= INT_MAX;
 }
 
 static void permute_sizes(const struct bench_case *c, int rank, uint64_t *size)
@@ -337,11 +337,6 @@ out:
 	return st;
 }
 
-static bool stream_can(const struct bench_work *w)
-{
-	return w->m >= 1;
-}
-
 static void stream_sizes(const struct bench_case *c, int rank, uint64_t *size)
 {
 	(void)rank;
@@ -405,24 +400,24 @@ static enum status copy_check(struct cuda_rank *r, struct cuda_work *w,
 	return scaled_check(r, w, set, wrong_p, 1, 0);
 }
 
-#define KERNEL(op, shape, fills, at) { \
+#define KERNEL(op, shape, fits, data, at) { \
 	.name = #op, \
 	.variants = { "" }, \
 	.rotates = true, \
 	.result = at, \
-	.can = shape##_can, \
-	.sizes = fills##_sizes, \
+	.can = fits, \
+	.sizes = shape##_sizes, \
 	.launch = op##_launch, \
 	.check = op##_check, \
-	.fill = shape##_fill \
+	.fill = data##_fill \
 }
 
 const struct cuda_op cuda_kernels[] = {
-	KERNEL(topk, topk, topk, 1),
-	KERNEL(sort, sort, sort, 1),
-	KERNEL(permute, rows, permute, 2),
-	KERNEL(combine, rows, combine, 2),
-	KERNEL(stream, stream, stream, 1),
-	KERNEL(copy, stream, stream, 1),
+	KERNEL(topk, topk, topk_can, topk, 1),
+	KERNEL(sort, sort, sort_can, sort, 1),
+	KERNEL(permute, permute, rows_can, rows, 2),
+	KERNEL(combine, combine, rows_can, rows, 2),
+	KERNEL(stream, stream, NULL, stream, 1),
+	KERNEL(copy, stream, NULL, stream, 1),
 	{ .name = NULL }
 };

@@ -1,25 +1,71 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Rows of tokens: permute, combine, and the elementwise stream. A warp takes
- * a row and moves it 16 bytes a lane; rows that are no multiple of that go
- * in smaller pieces.
+ * Rows of tokens: permute, combine, and the elementwise stream. A warp moves
+ * 16 bytes a lane; rows that are no multiple of that go in smaller vectors.
  */
 #include "gpu/k_common.h"
+
+/*
+ * Rows are cut into pieces of a warp's width, and warps take pieces: a few
+ * long rows fill the GPU as well as many short ones. Neighbouring warps have
+ * neighbouring pieces. `row` and `piece` are in vectors.
+ */
+struct piece {
+	uint64_t token, at, end;
+};
+
+static __device__ inline struct piece piece_of(uint64_t unit, uint64_t row,
+					       unsigned width)
+{
+	unsigned pieces = (unsigned)((row + width - 1) / width);
+	struct piece p;
+
+	p.token = unit / pieces;
+	p.at = unit % pieces * width;
+	p.end = p.at + width < row ? p.at + width : row;
+	return p;
+}
+
+static unsigned pieces_grid(uint64_t m, uint64_t row, unsigned width)
+{
+	return k_grid(m * ((row + width - 1) / width), WARPS);
+}
+
+#define EACH_PIECE(unit, n_units) \
+	uint64_t unit = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP; \
+	unit < (n_units); unit += (uint64_t)gridDim.x * WARPS
+
+#define PERMUTE_WIDTH (4 * WARP)	/* four loads of a lane at once */
 
 template<typename V>
 static __global__ void permute(const V *x, const int32_t *pos, V *out,
 			       uint64_t m, uint64_t row, int k)
 {
-	uint64_t t = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+	uint64_t units = m * ((row + PERMUTE_WIDTH - 1) / PERMUTE_WIDTH);
 	int lane = threadIdx.x % WARP;
 
-	for (; t < m; t += (uint64_t)gridDim.x * WARPS) {
-#pragma unroll 4
-		for (uint64_t c = lane; c < row; c += WARP) {
-			V v = x[t * row + c];
+	for (EACH_PIECE(u, units)) {
+		struct piece p = piece_of(u, row, PERMUTE_WIDTH);
+		V v[PERMUTE_WIDTH / WARP];
 
-			for (int j = 0; j < k; j++) {
-				out[(uint64_t)pos[t * k + j] * row + c] = v;
+#pragma unroll
+		for (int i = 0; i < PERMUTE_WIDTH / WARP; i++) {
+			uint64_t c = p.at + i * WARP + lane;
+
+			if (c < p.end) {
+				v[i] = x[p.token * row + c];
+			}
+		}
+		for (int j = 0; j < k; j++) {
+			uint64_t to = pos[p.token * k + j];
+
+#pragma unroll
+			for (int i = 0; i < PERMUTE_WIDTH / WARP; i++) {
+				uint64_t c = p.at + i * WARP + lane;
+
+				if (c < p.end) {
+					out[to * row + c] = v[i];
+				}
 			}
 		}
 	}
@@ -29,11 +75,10 @@ extern "C" cudaError_t k_permute(const void *x, const int32_t *pos, void *out,
 				 uint64_t m, uint64_t row_bytes, int k,
 				 cudaStream_t s)
 {
-	unsigned grid = k_grid(m, WARPS);
-
 #define PERMUTE(V) \
-	permute<V><<<grid, BLOCK, 0, s>>>((const V *)x, pos, (V *)out, m, \
-					  row_bytes / sizeof(V), k)
+	permute<V><<<pieces_grid(m, row_bytes / sizeof(V), PERMUTE_WIDTH), \
+		     BLOCK, 0, s>>>((const V *)x, pos, (V *)out, m, \
+				    row_bytes / sizeof(V), k)
 	if (row_bytes % sizeof(uint4) == 0) {
 		PERMUTE(uint4);
 	} else if (row_bytes % sizeof(uint32_t) == 0) {
@@ -51,29 +96,31 @@ static __global__ void combine(const uint4 *y, const int32_t *pos,
 			       const float *w, uint4 *out, uint64_t m,
 			       uint64_t n)
 {
-	uint64_t t = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
-	int lane = threadIdx.x % WARP;
+	uint64_t units = m * ((n + WARP - 1) / WARP);
 
-	for (; t < m; t += (uint64_t)gridDim.x * WARPS) {
-		for (uint64_t c = lane; c < n; c += WARP) {
-			float acc[E::N] = { 0 };
-			uint4 v[K];
+	for (EACH_PIECE(u, units)) {
+		struct piece p = piece_of(u, n, WARP);
+		uint64_t c = p.at + threadIdx.x % WARP;
+		float acc[E::N] = { 0 };
+		uint4 v[K];
 
-#pragma unroll
-			for (int j = 0; j < K; j++) {
-				v[j] = y[(uint64_t)pos[t * K + j] * n + c];
-			}
-#pragma unroll
-			for (int j = 0; j < K; j++) {
-				float f[E::N];
-
-				E::load(v[j], f);
-				for (int i = 0; i < E::N; i++) {
-					acc[i] += w[t * K + j] * f[i];
-				}
-			}
-			out[t * n + c] = E::pack(acc);
+		if (c >= p.end) {
+			continue;
 		}
+#pragma unroll
+		for (int j = 0; j < K; j++) {
+			v[j] = y[(uint64_t)pos[p.token * K + j] * n + c];
+		}
+#pragma unroll
+		for (int j = 0; j < K; j++) {
+			float f[E::N];
+
+			E::load(v[j], f);
+			for (int i = 0; i < E::N; i++) {
+				acc[i] += w[p.token * K + j] * f[i];
+			}
+		}
+		out[p.token * n + c] = E::pack(acc);
 	}
 }
 
@@ -105,7 +152,7 @@ static bool combine_vectors(const void *y, const int32_t *pos, const float *w,
 			    void *out, uint64_t m, uint64_t n, int k,
 			    cudaStream_t s)
 {
-	unsigned grid = k_grid(m, WARPS);
+	unsigned grid = pieces_grid(m, n / E::N, WARP);
 
 	if (n % E::N) {
 		return false;

@@ -18,4 +18,6 @@ bin_PROGRAMS += moecast-run
 moecast_run_SOURCES = %D%/main.c
 moecast_run_LDADD = libgpu.a libscenarios.a libbase.a
 moecast_run_LDADD += $(GPU_LIBS)
-GPU_LIBS = $(OPENBLAS_LIBS) $(JANSSON_LIBS) -lm -lpthread
+GPU_LIBS = $(CUDA_LIBS) $(OPENBLAS_LIBS) $(JANSSON_LIBS) -lm -lpthread
+
+include %D%/cuda.mk

@@ -104,7 +104,12 @@ uint64_t work_memory(const struct bench_case *c)
 	       one_memory(&c->beside, c->ranks);
 }
 
-/* Shares 1 / (d + 1), rounded down; what is left goes to rank 0. */
+/* Rows of tokens are whole vectors; NCCL is slow on buffers that do not
+ * start at one. */
+#define UNEVEN_UNIT 4	/* elements: 16 bytes */
+
+/* Shares 1 / (d + 1), rounded down to the unit; what is left goes to rank
+ * 0. */
 static void uneven_counts(uint64_t total, int ranks, uint64_t *per_dst)
 {
 	uint64_t left = total;
@@ -115,6 +120,7 @@ static void uneven_counts(uint64_t total, int ranks, uint64_t *per_dst)
 		sum += 1.0 / (d + 1);
 	for (d = 0; d < ranks; d++) {
 		per_dst[d] = (uint64_t)((double)total / (sum * (d + 1)));
+		per_dst[d] -= per_dst[d] % UNEVEN_UNIT;
 		left -= per_dst[d];
 	}
 	per_dst[0] += left;

@@ -185,6 +185,17 @@ tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_sample
 tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
+if HAVE_CUDA
+unit_tests += tests/unit/test_cuda
+endif
+tests_unit_test_cuda_SOURCES = %D%/unit/test_cuda.c
+tests_unit_test_cuda_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
+
+store_help = %D%/unit/store_help.c %D%/unit/store_help.h
+unit_tests += tests/unit/test_store
+tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
+tests_unit_test_store_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t900-hostile.sh
 
 unit_tests += tests/unit/test_exec_pool

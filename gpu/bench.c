@@ -127,7 +127,7 @@ static void fill_sample(const struct bench *be, const struct bench_case *c,
 		.median_s = t.median, .p95_s = t.p95, .min_s = t.min,
 		.max_s = t.max, .mean_s = t.mean, .count = t.n,
 	};
-	if (!strcmp(w->op, "gemm")) {
+	if (!sample_op_is_exchange(w->op)) {
 		s->m = (double)w->m;
 		s->n = (double)w->n;
 		s->k = (double)w->k;

@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/fill.h"
+#include "cli/profile_use.h"
 #include "reports/table.h"
 
 #include <math.h>
@@ -28,6 +29,7 @@
 struct opts {
 	struct cli_common common;
 	double delta;
+	struct profile_use profile;
 };
 
 struct row {
@@ -296,16 +298,16 @@ static json_t *json_row(const struct row *row)
 			 json_knobs(&row->plan) : json_null());
 }
 
-static enum status print_json(const struct scenario *s,
+static enum status print_json(const struct opts *o, const struct scenario *s,
 			      const struct curve_table *t)
 {
 	const struct layout *l = &t->layout;
 	const struct row *c = &t->row[t->chosen];
-	json_t *rows = json_array();
+	json_t *rows = json_array(), *root;
 
 	for (int i = 0; i < t->n; i++)
 		json_array_append_new(rows, json_row(&t->row[i]));
-	return cli_print_json(json_pack(
+	root = json_pack(
 		"{s:o, s:f, s:b, s:I, s:f, s:f, s:o, s:I, s:f, "
 		"s:{s:i, s:i, s:i, s:i, s:i}}",
 		"rows", rows,
@@ -318,7 +320,10 @@ static enum status print_json(const struct scenario *s,
 		"floor_tokens", (json_int_t)t->floor_slots,
 		"max_drop", s->constraints.max_drop,
 		"layout", "ep", l->ep, "esp", l->esp, "tp", l->tp,
-		"dp", l->dp, "pp", l->pp));
+		"dp", l->dp, "pp", l->pp);
+	if (o->profile.active)
+		profile_use_json(&o->profile, root);
+	return cli_print_json(root);
 }
 
 static const struct table_column columns[] = {
@@ -402,34 +407,49 @@ static void print_why(const struct scenario *s, const struct curve_table *t,
 	buf_release(&why);
 }
 
-static void print_text(const struct scenario *s, const struct curve_table *t)
+static void print_text(const struct opts *o, const struct scenario *s,
+		       const struct curve_table *t)
 {
 	struct buf out = { 0 };
 
 	print_rows(s, t, &out);
 	buf_puts(&out, "\n");
 	print_why(s, t, &out);
+	if (o->profile.active)
+		text_wrap(&out, "costs: ", o->profile.note, TABLE_WIDTH);
 	fputs(buf_str(&out), stdout);
 	buf_release(&out);
+}
+
+static enum status capacity(struct opts *o, struct scenario *s)
+{
+	struct curve_table t = { 0 };
+	enum status st = profile_use_load(&o->profile, s);
+
+	if (!st)
+		st = make_table(o, s, &t);
+	if (!st)
+		st = profile_use_warn(&o->profile, s, &t.row[t.chosen].plan);
+	if (!st && o->common.json)
+		st = print_json(o, s, &t);
+	else if (!st)
+		print_text(o, s, &t);
+	return st;
 }
 
 enum status cmd_capacity(int argc, char **argv)
 {
 	struct opts o = { .delta = DELTA_DEFAULT };
-	struct curve_table t = { 0 };
 	struct scenario s;
 	enum status st = cli_parse(&argp, argc, argv, &o);
 
 	if (!st)
 		st = cli_load(&o.common, &s);
 	if (!st) {
-		st = make_table(&o, &s, &t);
-		if (!st && o.common.json)
-			st = print_json(&s, &t);
-		else if (!st)
-			print_text(&s, &t);
+		st = capacity(&o, &s);
 		scenario_release(&s);
 	}
+	profile_use_release(&o.profile);
 	cli_common_release(&o.common);
 	return st;
 }

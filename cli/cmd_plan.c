@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/fill.h"
+#include "cli/profile_use.h"
 #include "reports/plan_files.h"
 
 #include <libgen.h>
@@ -21,6 +22,7 @@ struct opts {
 	int top;
 	bool explain;
 	const char *plan_file;
+	struct profile_use profile;
 };
 
 static const struct argp_option options[] = {
@@ -147,8 +149,7 @@ static enum status print_json(const struct opts *o, const struct net *net,
 	json_object_set_new(root, "infeasible",
 			    json_integer((json_int_t)r->infeasible));
 	json_object_set_new(root, "search_s", json_real(r->search_s));
-	json_object_set_new(root, "costs", json_string(
-		curve_source_name(CURVE_DATASHEET)));
+	profile_use_json(&o->profile, root);
 	return cli_print_json(root);
 }
 
@@ -306,6 +307,10 @@ static enum status report(const struct opts *o, const struct scenario *s,
 	enum status st = ST_OK;
 
 	fill_report(s, net, r, &f, &p);
+	if (o->profile.active) {
+		p.cost_note = o->profile.note;
+		p.cost_source = CURVE_MEASURED;
+	}
 	if (o->plan_file)
 		st = write_files(o, &p);
 	if (!st && o->common.json)
@@ -319,8 +324,7 @@ static enum status report(const struct opts *o, const struct scenario *s,
 	return st;
 }
 
-static enum status search_and_report(const struct opts *o,
-				     const struct scenario *s)
+static enum status search_and_report(struct opts *o, const struct scenario *s)
 {
 	const struct progress progress = { cli_progress, (void *)"search" };
 	struct search_options so = {
@@ -335,7 +339,9 @@ static enum status search_and_report(const struct opts *o,
 	cli_progress_end();
 	if (st)
 		return st;
-	st = net_init(&net, &s->cluster, NET_EFFECTIVE);
+	st = profile_use_warn(&o->profile, s, &r.best.plan);
+	if (!st)
+		st = net_init(&net, &s->cluster, NET_EFFECTIVE);
 	if (!st) {
 		st = report(o, s, &net, &r);
 		net_release(&net);
@@ -353,9 +359,12 @@ enum status cmd_plan(int argc, char **argv)
 	if (!st)
 		st = cli_load(&o.common, &s);
 	if (!st) {
-		st = search_and_report(&o, &s);
+		st = profile_use_load(&o.profile, &s);
+		if (!st)
+			st = search_and_report(&o, &s);
 		scenario_release(&s);
 	}
+	profile_use_release(&o.profile);
 	cli_common_release(&o.common);
 	return st;
 }

@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/fill.h"
+#include "cli/profile_use.h"
 #include "reports/table.h"
 #include "reports/trace.h"
 
@@ -19,6 +20,7 @@ struct opts {
 	struct cli_common common;
 	const char *plan, *trace;
 	enum exec_model model;
+	struct profile_use profile;
 };
 
 static const struct argp_option options[] = {
@@ -207,6 +209,8 @@ static enum status print_json(const struct opts *o, const struct plan *p,
 		"memory", json_memory(&e->memory));
 
 	free(text);
+	if (o->profile.active)
+		profile_use_json(&o->profile, root);
 	return cli_print_json(root);
 }
 
@@ -299,7 +303,8 @@ static void print_links(const struct net *net, const struct exec_result *x,
 	table_release(&t);
 }
 
-static enum status print_text(const struct plan *p, const struct evaluation *e)
+static enum status print_text(const struct opts *o, const struct plan *p,
+			      const struct evaluation *e)
 {
 	struct buf b = { 0 };
 
@@ -310,6 +315,10 @@ static enum status print_text(const struct plan *p, const struct evaluation *e)
 	print_shares(&e->exec, "lane", e->exec.lane_busy_ps, LANE_N,
 		     lane_named, &b);
 	print_links(&e->net, &e->exec, &b);
+	if (o->profile.active) {
+		buf_puts(&b, "\n");
+		text_wrap(&b, "costs: ", o->profile.note, TABLE_WIDTH);
+	}
 	fputs(buf_str(&b), stdout);
 	buf_release(&b);
 	return ST_OK;
@@ -332,7 +341,7 @@ static enum status write_trace(const char *path, const struct plan *p,
 	return st;
 }
 
-static enum status simulate(const struct opts *o, const struct scenario *s)
+static enum status simulate(struct opts *o, const struct scenario *s)
 {
 	const struct progress progress = { cli_progress, (void *)"exchanges" };
 	struct evaluation e;
@@ -349,11 +358,12 @@ static enum status simulate(const struct opts *o, const struct scenario *s)
 		cli_warn("the plan needs %.4g GB per GPU, constraints.memory "
 			 "and the GPU allow %.4g GB", e.memory.total / 1e9,
 			 e.memory_room / 1e9);
-	if (o->trace)
+	st = profile_use_warn(&o->profile, s, &p);
+	if (!st && o->trace)
 		st = write_trace(o->trace, &p, &e);
 	if (!st) {
 		st = o->common.json ? print_json(o, &p, &e) :
-			print_text(&p, &e);
+			print_text(o, &p, &e);
 	}
 	evaluation_release(&e);
 	return st;
@@ -368,9 +378,12 @@ enum status cmd_simulate(int argc, char **argv)
 	if (!st)
 		st = cli_load(&o.common, &s);
 	if (!st) {
-		st = simulate(&o, &s);
+		st = profile_use_load(&o.profile, &s);
+		if (!st)
+			st = simulate(&o, &s);
 		scenario_release(&s);
 	}
+	profile_use_release(&o.profile);
 	cli_common_release(&o.common);
 	return st;
 }

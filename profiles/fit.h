@@ -35,11 +35,26 @@ enum status fit_form(enum fit_form form, const double *n, const double *t,
 		     int count, struct fit *out);
 const char *fit_form_name(enum fit_form f);
 
-/* Fits every (op, variant, tier, ranks, ctas) group of the database that is
- * alone (beside = "") and stores the fits. */
+/*
+ * Fits every group of samples of one GPU that share op, variant, tier, dtype,
+ * ranks and CTA limit, ran alone (beside = "") and were not wrong, and stores
+ * the fits. Groups with fewer than 3 sizes are left out; products have no
+ * fit, they are interpolated.
+ */
 enum status fit_database(struct store *db, int *n_fits_p);
 
-/* What the forecast takes: curves and product tables of a database. */
+/*
+ * What the forecast takes: curves and product tables of one GPU of the
+ * database: the wanted one ("h200-sxm"; NULL: any), else the one with most
+ * samples. One curve per op, tier and ranks: even, without CTA limit, bf16
+ * where there is a choice; of products the fastest variant. Stored fits are
+ * used unless samples came after them. ST_INPUT when there are no samples.
+ */
+enum status fit_measured_gpu(struct store *db, const char *wanted,
+			     struct measured *out);
 enum status fit_measured(struct store *db, struct measured *out);
+
+/* Is "h200-sxm" what a run calls "NVIDIA H200"? */
+bool fit_gpu_matches(const char *name, const char *gpu);
 
 #endif

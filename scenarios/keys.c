@@ -97,6 +97,20 @@ static const char *technique_at(int i)
 	return i < TECH_N ? technique_table[i].name : NULL;
 }
 
+static const char *use_at(int i)
+{
+	static const char *const names[] = { "auto", "off" };
+
+	return i < (int)(sizeof(names) / sizeof(*names)) ? names[i] : NULL;
+}
+
+static const char *inter_at(int i)
+{
+	static const char *const names[] = { "network", "socket" };
+
+	return i < (int)(sizeof(names) / sizeof(*names)) ? names[i] : NULL;
+}
+
 const struct key_row scenario_keys[] = {
 	TEXT("cluster.name", cluster.name, "", "name for reports"),
 	SOURCE("cluster.base", "", "cluster file that gives the keys not "
@@ -266,6 +280,16 @@ const struct key_row scenario_keys[] = {
 	     "low-latency protocol: of the link rate")
 	TIER(intra, "inside a node"),
 	TIER(inter, "between nodes"),
+
+	POINTER("profile.db", profile.db, "",
+		"database of measured costs; what it lacks, and all without "
+		"one, comes from the GPU file"),
+	ENUM("profile.use", profile.use, use_at, "auto",
+	     "auto: costs from profile.db when it is given; off: never"),
+	ENUM("profile.inter", profile.inter, inter_at, "network",
+	     "tier of the measurements that stands for the network between "
+	     "nodes; socket: for clusters of sockets, or one host's "
+	     "emulated nodes"),
 
 	BOOL("training.recompute", training.recompute, "true",
 	     "keep only the inputs of layers for the backward pass"),

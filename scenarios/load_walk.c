@@ -163,6 +163,9 @@ static enum status set_row(struct loader *ld, const struct key_row *row,
 	if (!strcmp(row->name, "routing.file"))
 		ld->s->routing.file = data_beside(ld->arena, node->text,
 						  loader_file_of(node));
+	if (!strcmp(row->name, "profile.db"))
+		ld->s->profile.db = data_beside(ld->arena, node->text,
+						loader_file_of(node));
 	ld->s->where[key_index(row)] = doc_where(ld->arena, node);
 	ld->set_by[key_index(row)] = by;
 	drop_rival(ld, row, by);

@@ -14,6 +14,8 @@
 #include "base/status.h"
 #include "scenarios/gpu.h"
 
+#include <stdbool.h>
+
 /* One measured product: batch x (m x k) (k x n). */
 struct product_point {
 	double m, n, k, batch;
@@ -21,17 +23,24 @@ struct product_point {
 };
 
 /*
- * Products of one dtype. Seconds between points: rate (FLOP/s) interpolated
- * in the logarithms of rows per product and of weight size, made monotone in
- * work: more rows, columns or depth never take less time. Outside the range
- * the nearest rate counts and *outside_p is set.
+ * Products of one dtype. Seconds between points: interpolated in the
+ * logarithms of rows per product (m), columns of all products (batch*n) and
+ * depth (k), made monotone in work: more rows, columns, depth or products
+ * never take less time. Outside the range the nearest rate counts and *outside_p (may
+ * be NULL) is set. doc/model.md, section "Profiles", says how.
  */
+struct product_grid;
+
 struct product_table {
 	enum dtype dtype;
 	int n;
 	struct product_point *point;	/* owned */
+	struct product_grid *grid;	/* owned; made from the points */
 };
 
+/* Copies the points; ST_INPUT unless there is one and all are positive. */
+enum status product_table_init(struct product_table *t, enum dtype dtype,
+			       const struct product_point *point, int n);
 double product_seconds(const struct product_table *t, double m, double n,
 		       double k, double batch, bool *outside_p);
 void product_table_release(struct product_table *t);
@@ -41,16 +50,29 @@ struct measured_curve {
 	char op[32], tier[32];
 	int ranks;
 	struct curve curve;	/* seconds of bytes */
+	struct curve smooth;	/* of the same samples, one piece a + b*n +
+				   c*sqrt(n): the form of the GPU's constants */
 	double min_bytes, max_bytes;
 	double r2, mape;	/* mape: mean relative error, held-out sizes */
 };
 
+/*
+ * What the forecast made of it, for warnings: written by sim/ while it
+ * computes, read by cli/. Zero it to start over.
+ */
+struct measured_use {
+	long inside, outside;	/* products from the table; past its range */
+	struct product_point first;	/* the first that was outside */
+};
+
 struct measured {
 	char source[256];	/* database and run, for reports */
+	char gpu[64];		/* that the samples were taken on */
 	int n_curves;
 	struct measured_curve *curve;	/* owned */
 	int n_tables;
 	struct product_table *table;	/* owned */
+	struct measured_use *use;	/* borrowed; NULL: nobody asks */
 };
 
 void measured_release(struct measured *m);
@@ -60,12 +82,29 @@ const struct measured_curve *measured_find(const struct measured *m,
 					   const char *op, const char *tier,
 					   int ranks);
 
+/* The products of a dtype, or NULL. */
+const struct product_table *measured_products(const struct measured *m,
+					      enum dtype t);
+
 /*
- * Folds the curves into the GPU: intra from tier nvlink (else shm), inter
- * from network (else socket), memory from stream; what was not measured
- * stays. Each folded constant is a measured one in reports.
+ * Folds the curves into the GPU: intra from tier nvlink (else shm; on PCIe
+ * shm first), inter from network (else socket), memory from stream; what was
+ * not measured stays. Of the exchanges all-to-all counts, else the first of
+ * sendrecv, allgather, reducescatter. Rates are shares of the link that the
+ * GPU file (inside a node) or the cluster (between nodes) states.
  */
+struct measured_part {	/* what a part came from; borrowed */
+	const struct measured_curve *curve;	/* NULL: was not measured */
+	double min_bytes, max_bytes;	/* range, as bytes that a rank moves
+					   over its link (or memory) */
+};
+
+struct measured_fold {
+	struct measured_part intra, inter, memory;
+};
+
 struct cluster;
-void measured_apply(const struct measured *m, struct cluster *c);
+struct measured_fold measured_apply(const struct measured *m,
+				    struct cluster *c);
 
 #endif

@@ -157,6 +157,16 @@ struct training {
 	int zero;	/* 0: replicated optimizer; 1: sharded over dp */
 };
 
+/* Costs measured on a machine; cli/ opens the database (scenarios/ cannot). */
+struct profile_spec {
+	char *db;	/* path; NULL: none */
+	enum profile_mode { PROFILE_AUTO, PROFILE_OFF } use;
+	/* the tier that stands for what is between nodes */
+	enum profile_inter { PROFILE_NETWORK, PROFILE_SOCKET } inter;
+};
+
+struct measured;
+
 struct scenario {
 	char *path;	/* file it came from; owned by the arena */
 	struct cluster cluster;
@@ -169,6 +179,10 @@ struct scenario {
 	struct search_space search;
 	struct comm_spec comm;
 	struct training training;
+	struct profile_spec profile;
+	/* what the profile said; NULL: data sheet costs. Not owned, not
+	 * printed; set after loading (measured.h) */
+	const struct measured *measured;
 	bool cluster_only;	/* see scenario_load_cluster() */
 	struct arena arena;
 	/* where each key was set, or NULL: scenario_where(); in the arena */

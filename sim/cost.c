@@ -194,6 +194,7 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 			    sizeof(*c->expert));
 	layer_init(&c->layer, c->gpu, spec->model, &spec->layout,
 		   spec->workload);
+	c->layer.measured = spec->measured;
 	st = make_colls(c);
 	if (st) {
 		cost_free(c);

@@ -6,7 +6,8 @@
  * (collectives' steps, rows per rank); cost_op() is then cheap. Compute ops
  * are roofline estimates from the GPU file (doc/model.md, section "Layer
  * cost"): products with tile and wave quantisation and a weight-reading
- * bound, streaming kernels by bytes over HBM. An op's time is that of the
+ * bound, streaming kernels by bytes over HBM. Products that were measured
+ * (spec.measured) take their table instead. An op's time is that of the
  * slowest rank. Expert ops are computed when first asked for, so a struct
  * cost is for one thread.
  */
@@ -27,6 +28,7 @@ struct cost_spec {
 	struct layout layout;
 	enum a2a_alg alltoall;
 	struct comm_spec comm;
+	const struct measured *measured;	/* products; may be NULL */
 	const struct progress *progress;	/* of exchanges; or NULL */
 	double tolerance;	/* see struct coll_spec */
 	bool bound_only;
@@ -58,7 +60,7 @@ const struct step_load *cost_op_load(const struct cost *c,
 
 const struct net *cost_net(const struct cost *c);
 
-/* One product m x n x k, `batch` times, on one GPU. */
+/* One product m x n x k, `batch` times, on one GPU: the roofline. */
 double cost_gemm(const struct gpu *g, enum dtype t, double m, double n,
 		 double k, double batch);
 /* A kernel that moves `bytes` through HBM. */

@@ -2,6 +2,7 @@
 #include "sim/cost_kernel.h"
 
 #include "base/curve.h"
+#include "scenarios/measured.h"
 #include "sim/cost.h"
 
 #include <assert.h>
@@ -141,27 +142,79 @@ static double group_bytes(const struct gemm_group *group, enum dtype t)
 	return elements * group->repeat * dtype_bytes(t);
 }
 
-void work_add_gemms(struct work *w, const struct gpu *g, enum dtype t,
+static void note_outside(const struct measured *m, struct shape s,
+			 double batch)
+{
+	if (m->use && !m->use->outside++)
+		m->use->first = (struct product_point){ s.m, s.n, s.k, batch,
+							0 };
+}
+
+/*
+ * Measured: of N products that run together, uneven ones too, each takes the
+ * N-th part of a batch of N like it. False when the table does not reach one
+ * of them.
+ */
+static bool measured_time(const struct measured *m, enum dtype t,
+			  const struct gemm_group *group, double *seconds_p)
+{
+	const struct product_table *table = measured_products(m, t);
+	double sum = 0, batch = 0;
+	bool outside;
+	struct shape s;
+	int i;
+
+	for (i = 0; table && i < group->n_products; i++) {
+		s = group_shape(group, i);
+		batch += s.m > 0 && s.k > 0 ? group->repeat : 0;
+	}
+	for (i = 0; table && i < group->n_products; i++) {
+		s = group_shape(group, i);
+		if (!(s.m > 0 && s.k > 0))
+			continue;
+		sum += group->repeat / batch *
+			product_seconds(table, s.m, s.n, s.k, batch,
+					&outside);
+		if (outside) {
+			note_outside(m, s, batch);
+			return false;
+		}
+	}
+	if (!(sum > 0))
+		return false;
+	if (m->use)
+		m->use->inside++;
+	*seconds_p = sum;
+	return true;
+}
+
+void work_add_gemms(struct work *w, const struct gpu *g,
+		    const struct measured *m, enum dtype t,
 		    const struct gemm_group *group)
 {
-	double bytes = group_bytes(group, t);
+	double bytes = group_bytes(group, t), seconds;
 
 	assert(g->flops[t] > 0);
 	if (!(bytes > 0))
 		return;
 	w->bytes += bytes;
+	if (measured_time(m, t, group, &seconds)) {
+		w->seconds += seconds;
+		return;
+	}
 	/* roofline: whichever of SMs and HBM takes longer */
 	w->seconds += fmax(g->kernel_s + group_math_time(group, g, t),
 			   cost_stream(g, bytes));
 }
 
-void work_add_gemm(struct work *w, const struct gpu *g, enum dtype t,
-		   double m, double n, double k)
+void work_add_gemm(struct work *w, const struct gpu *g,
+		   const struct measured *table, enum dtype t, double m,
+		   double n, double k)
 {
 	struct gemm_group group = { .n_products = 1, .repeat = 1, .rows = &m,
 				    .row_scale = 1, .n = n, .k = k };
 
-	work_add_gemms(w, g, t, &group);
+	work_add_gemms(w, g, table, t, &group);
 }
 
 double cost_gemm(const struct gpu *g, enum dtype t, double m, double n,
@@ -172,7 +225,7 @@ double cost_gemm(const struct gpu *g, enum dtype t, double m, double n,
 				    .k = k };
 	struct work w = { 0 };
 
-	work_add_gemms(&w, g, t, &group);
+	work_add_gemms(&w, g, NULL, t, &group);
 	return w.seconds;
 }
 

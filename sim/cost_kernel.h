@@ -29,10 +29,14 @@ struct gemm_group {
 	double m, n, k;		/* the two that are fixed */
 };
 
-void work_add_gemms(struct work *w, const struct gpu *g, enum dtype t,
+/* From the table of `m` (may be NULL) where it reaches, else the roofline. */
+struct measured;
+void work_add_gemms(struct work *w, const struct gpu *g,
+		    const struct measured *m, enum dtype t,
 		    const struct gemm_group *group);
-void work_add_gemm(struct work *w, const struct gpu *g, enum dtype t,
-		   double m, double n, double k);
+void work_add_gemm(struct work *w, const struct gpu *g,
+		   const struct measured *table, enum dtype t, double m,
+		   double n, double k);
 void work_add_stream(struct work *w, const struct gpu *g, double bytes);
 
 #endif

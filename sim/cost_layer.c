@@ -53,6 +53,12 @@ static double row_bytes(const struct layer *l)
 	return (double)l->model->hidden * dtype_bytes(l->model->dtype);
 }
 
+static void add_product(struct work *w, const struct layer *l, double m,
+			double n, double k)
+{
+	work_add_gemm(w, l->gpu, l->measured, l->model->dtype, m, n, k);
+}
+
 /*
  * Product T x E x hidden, then softmax (logits in, fp32 out), top-k (fp32
  * in, k weights and indices out), and a counting sort of the T*k indices
@@ -64,7 +70,7 @@ static void gate_work(const struct layer *l, struct work *w)
 	double scores = l->tokens * m->experts;
 	double routed = l->tokens * m->experts_per_token;
 
-	work_add_gemm(w, l->gpu, m->dtype, l->tokens, m->experts, m->hidden);
+	add_product(w, l, l->tokens, m->experts, m->hidden);
 	work_add_stream(w, l->gpu, scores *
 			(dtype_bytes(m->dtype) + FP32_BYTES));
 	work_add_stream(w, l->gpu, scores * FP32_BYTES +
@@ -79,8 +85,8 @@ static void gate_bwd_work(const struct layer *l, struct work *w)
 
 	work_add_stream(w, l->gpu, l->tokens * m->experts *
 			(FP32_BYTES + dtype_bytes(m->dtype)));
-	work_add_gemm(w, l->gpu, m->dtype, l->tokens, m->hidden, m->experts);
-	work_add_gemm(w, l->gpu, m->dtype, m->hidden, m->experts, l->tokens);
+	add_product(w, l, l->tokens, m->hidden, m->experts);
+	add_product(w, l, m->hidden, m->experts, l->tokens);
 }
 
 /*
@@ -115,7 +121,8 @@ static void ffn_product(const struct ffn *f, struct work *w, double n,
 				    .rows = f->rows, .row_scale = f->share,
 				    .n = n, .k = k };
 
-	work_add_gemms(w, f->l->gpu, f->l->model->dtype, &group);
+	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
+		       &group);
 }
 
 /* Gradient of an m x n weight: the rows are summed over. */
@@ -126,7 +133,8 @@ static void ffn_weight_product(const struct ffn *f, struct work *w, double m,
 				    .rows = f->rows, .row_scale = f->share,
 				    .rows_are_depth = true, .m = m, .n = n };
 
-	work_add_gemms(w, f->l->gpu, f->l->model->dtype, &group);
+	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
+		       &group);
 }
 
 /* `streams` vectors of one inner row each, read or written. */

@@ -11,6 +11,7 @@
 struct layer {
 	const struct gpu *gpu;
 	const struct model *model;
+	const struct measured *measured;	/* products; may be NULL */
 	double tokens;		/* of one rank */
 	double copies;		/* routed copies that a rank sends */
 	double slots;		/* the same with padding; = copies when dropless */

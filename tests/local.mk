@@ -185,6 +185,12 @@ tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_sample
 tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
+if HAVE_CUDA
+unit_tests += tests/unit/test_cuda
+endif
+tests_unit_test_cuda_SOURCES = %D%/unit/test_cuda.c
+tests_unit_test_cuda_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
 
 store_help = %D%/unit/store_help.c %D%/unit/store_help.h
 unit_tests += tests/unit/test_store
@@ -221,3 +227,12 @@ tests_unit_test_exec_meet_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_jsonl
 tests_unit_test_jsonl_SOURCES = %D%/unit/test_jsonl.c $(store_help)
 tests_unit_test_jsonl_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_store_kill
+tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
+tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t170-db.sh
+# for t172-profile-use.sh
+check_PROGRAMS += tests/unit/make_profile
+tests_unit_make_profile_SOURCES = %D%/unit/make_profile.c
+tests_unit_make_profile_LDADD = $(UNIT_LIBS)

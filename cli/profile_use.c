@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/profile_use.h"
+
+#include "base/buf.h"
+#include "base/curve.h"
+#include "base/units.h"
+#include "cli/cli.h"
+#include "profiles/fit.h"
+#include "scenarios/keys.h"
+#include "sim/search.h"
+
+#include <libgen.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- loading ---- */
+
+/* Of socket and network the scenario wants one. */
+static void drop_tier(struct measured *m, const char *tier)
+{
+	int i, n = 0;
+
+	for (i = 0; i < m->n_curves; i++) {
+		if (strcmp(m->curve[i].tier, tier))
+			m->curve[n++] = m->curve[i];
+	}
+	m->n_curves = n;
+}
+
+/* Keys comm.intra.* and comm.inter.* that the user set come back. */
+static void restore_set_keys(struct scenario *s, const struct scenario *was)
+{
+	size_t i;
+
+	for (i = 0; i < n_scenario_keys; i++) {
+		const struct key_row *row = &scenario_keys[i];
+
+		if (strncmp(row->name, "comm.int", strlen("comm.int")) ||
+		    !strcmp(scenario_where(s, row->name), "default"))
+			continue;
+		memcpy((char *)s + row->offset,
+		       (const char *)was + row->offset, key_field_size(row));
+	}
+}
+
+static void note_part(struct buf *out, bool there, const char *what)
+{
+	if (there)
+		buf_addf(out, "%s%s", out->len ? ", " : "", what);
+}
+
+static void make_note(struct profile_use *u, const struct scenario *s)
+{
+	struct buf parts = { 0 };
+	char *copy = xstrdup(s->profile.db);
+
+	note_part(&parts, measured_products(&u->measured, s->model.dtype),
+		  "products");
+	note_part(&parts, u->fold.intra.curve, "exchanges inside a node");
+	note_part(&parts, u->fold.inter.curve, "exchanges between nodes");
+	note_part(&parts, u->fold.memory.curve, "memory");
+	if (!parts.len)
+		buf_puts(&parts, "nothing that this scenario needs");
+	snprintf(u->note, sizeof(u->note), "measured (%s: %s): %s; the rest: "
+		 "GPU data sheet and named efficiencies", basename(copy),
+		 u->measured.source, buf_str(&parts));
+	free(copy);
+	buf_release(&parts);
+}
+
+static const char *gpu_name(const struct scenario *s)
+{
+	const struct gpu *g = &s->cluster.gpu;
+
+	return *g->name ? g->name : g->type;
+}
+
+static enum status read_database(const struct scenario *s,
+				 struct measured *out)
+{
+	struct store *db;
+	enum status st = store_open(s->profile.db, STORE_READ, &db);
+
+	if (st)
+		return err_prefix(st, "%s: profile.db",
+				  scenario_where(s, "profile.db"));
+	st = fit_measured_gpu(db, gpu_name(s), out);
+	store_close(db);
+	return st ? err_prefix(st, "%s", s->profile.db) : ST_OK;
+}
+
+enum status profile_use_load(struct profile_use *u, struct scenario *s)
+{
+	const struct scenario was = *s;
+	enum status st;
+
+	*u = (struct profile_use){ 0 };
+	if (!s->profile.db || s->profile.use == PROFILE_OFF)
+		return ST_OK;
+	st = read_database(s, &u->measured);
+	if (st)
+		return st;
+	u->active = true;
+	if (!fit_gpu_matches(gpu_name(s), u->measured.gpu))
+		cli_warn("'%s' was measured on '%s', the scenario's GPU is "
+			 "'%s'", s->profile.db, u->measured.gpu, gpu_name(s));
+	drop_tier(&u->measured, s->profile.inter == PROFILE_SOCKET ?
+		  "network" : "socket");
+	u->fold = measured_apply(&u->measured, &s->cluster);
+	restore_set_keys(s, &was);
+	u->measured.use = &u->seen;
+	s->measured = &u->measured;
+	make_note(u, s);
+	return ST_OK;
+}
+
+void profile_use_release(struct profile_use *u)
+{
+	measured_release(&u->measured);
+	*u = (struct profile_use){ 0 };
+}
+
+/* ---- range ---- */
+
+struct range {
+	int outside;	/* ops */
+	double least, most;	/* bytes of them */
+};
+
+static void range_add(struct range *r, const struct measured_part *p,
+		      double bytes)
+{
+	if (!p->curve || !(bytes > 0) ||
+	    (bytes >= p->min_bytes && bytes <= p->max_bytes))
+		return;
+	r->least = r->outside ? fmin(r->least, bytes) : bytes;
+	r->most = fmax(r->most, bytes);
+	r->outside++;
+}
+
+static void range_warn(const struct range *r, const struct measured_part *p,
+		       const char *what)
+{
+	char a[UNIT_TEXT_MAX], b[UNIT_TEXT_MAX], c[UNIT_TEXT_MAX];
+	char d[UNIT_TEXT_MAX];
+
+	if (!r->outside)
+		return;
+	cli_warn("forecast leaves the measured range: %d exchange%s %s of "
+		 "%s..%s per rank, measured %s..%s", r->outside,
+		 r->outside == 1 ? "" : "s", what,
+		 unit_human(r->least, U_BYTES, a, sizeof(a)),
+		 unit_human(r->most, U_BYTES, b, sizeof(b)),
+		 unit_human(p->min_bytes, U_BYTES, c, sizeof(c)),
+		 unit_human(p->max_bytes, U_BYTES, d, sizeof(d)));
+}
+
+static void warn_exchanges(const struct profile_use *u,
+			   const struct evaluation *e)
+{
+	struct range intra = { 0 }, inter = { 0 };
+	int i;
+
+	for (i = 0; i < e->program.n_ops; i++) {
+		const struct op *op = &e->program.op[i];
+		const struct coll_step *step = cost_op_step(e->cost, op);
+
+		if (!step)
+			continue;
+		if (step->lane == LANE_INTRA)
+			range_add(&intra, &u->fold.intra,
+				  step->busiest_bytes / op->n_chunks);
+		else
+			range_add(&inter, &u->fold.inter,
+				  step->busiest_bytes / op->n_chunks);
+	}
+	range_warn(&intra, &u->fold.intra, "inside a node");
+	range_warn(&inter, &u->fold.inter, "between nodes");
+}
+
+static void warn_products(const struct profile_use *u)
+{
+	const struct product_point *p = &u->seen.first;
+	long all = u->seen.outside + u->seen.inside;
+
+	if (u->seen.outside)
+		cli_warn("forecast leaves the measured range: %ld of %ld "
+			 "products, the first %.9g of %.9g x %.9g x %.9g; "
+			 "roofline instead", u->seen.outside, all, p->batch,
+			 p->m, p->n, p->k);
+}
+
+enum status profile_use_warn(struct profile_use *u, const struct scenario *s,
+			     const struct plan *p)
+{
+	struct evaluation e;
+	enum status st;
+
+	if (!u->active)
+		return ST_OK;
+	u->seen = (struct measured_use){ 0 };	/* of this plan alone */
+	st = evaluate_plan(s, p, EXEC_LANE, NULL, &e);
+	if (st)
+		return st;
+	warn_exchanges(u, &e);
+	if (measured_products(&u->measured, s->model.dtype))
+		warn_products(u);
+	evaluation_release(&e);
+	return ST_OK;
+}
+
+void profile_use_json(const struct profile_use *u, json_t *root)
+{
+	enum curve_source source = u->active ? CURVE_MEASURED :
+		CURVE_DATASHEET;
+
+	json_object_set_new(root, "costs",
+			    json_string(curve_source_name(source)));
+	if (u->active)
+		json_object_set_new(root, "cost_note", json_string(u->note));
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Measured costs for a forecast: what the keys profile.* ask for.
+ *
+ *	st = cli_load(&common, &s);
+ *	if (!st)
+ *		st = profile_use_load(&use, &s);
+ *	...	the forecast
+ *	profile_use_warn(&use, &s, &plan);
+ *	profile_use_release(&use);	after the scenario's last use
+ *
+ * Without a database all of it does nothing. Keys comm.* of the scenario
+ * stand above what was measured.
+ */
+#ifndef CLI_PROFILE_USE_H
+#define CLI_PROFILE_USE_H
+
+#include "base/status.h"
+#include "scenarios/measured.h"
+#include "scenarios/plan.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct profile_use {
+	bool active;
+	struct measured measured;
+	struct measured_use seen;
+	struct measured_fold fold;
+	char note[512];		/* for reports, "measured: h200.db (...)" */
+};
+
+/* Zeroes *u; s->measured points into it then. */
+enum status profile_use_load(struct profile_use *u, struct scenario *s);
+void profile_use_release(struct profile_use *u);
+
+/* On stderr: where the forecast of this plan leaves the measured range. */
+enum status profile_use_warn(struct profile_use *u, const struct scenario *s,
+			     const struct plan *p);
+
+/* "costs" (and, when active, "cost_note") of a JSON result. */
+void profile_use_json(const struct profile_use *u, json_t *root);
+
+#endif

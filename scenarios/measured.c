@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "scenarios/measured.h"
+
+#include "scenarios/scenario.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bounds of the GPU file's efficiencies (scenarios/keys.c). */
+#define EFFICIENCY_MIN 1e-3
+#define EFFICIENCY_MAX 1.0
+
+void measured_release(struct measured *m)
+{
+	int i;
+
+	for (i = 0; i < m->n_tables; i++)
+		product_table_release(&m->table[i]);
+	free(m->table);
+	free(m->curve);
+	*m = (struct measured){ 0 };
+}
+
+/* On a logarithmic scale; of two that are as near the larger. */
+static bool nearer(int ranks, int a, int b)
+{
+	double da = fabs(log((double)a / ranks));
+	double db = fabs(log((double)b / ranks));
+
+	return da != db ? da < db : a > b;
+}
+
+const struct measured_curve *measured_find(const struct measured *m,
+					   const char *op, const char *tier,
+					   int ranks)
+{
+	const struct measured_curve *best = NULL, *c;
+	int i;
+
+	for (i = 0; i < m->n_curves; i++) {
+		c = &m->curve[i];
+		if (strcmp(c->op, op) || strcmp(c->tier, tier))
+			continue;
+		if (!best || nearer(ranks, c->ranks, best->ranks))
+			best = c;
+	}
+	return best;
+}
+
+const struct product_table *measured_products(const struct measured *m,
+					      enum dtype t)
+{
+	int i;
+
+	for (i = 0; m && i < m->n_tables; i++) {
+		if (m->table[i].dtype == t)
+			return &m->table[i];
+	}
+	return NULL;
+}
+
+/*
+ * Exchanges, best first, and what n ranks do with S bytes (sim/coll.h): a
+ * rank sends `share` of S over its link in `messages` messages, with as many
+ * latencies as `edges`.
+ */
+struct exchange {
+	const char *op;
+	bool whole;	/* share 1, else (n - 1) / n */
+	bool ring;	/* n - 1 latencies, else 1 */
+	bool pair;	/* one message, else n - 1 */
+};
+
+static const struct exchange exchanges[] = {
+	{ "alltoall", false, false, false },
+	{ "sendrecv", true, false, true },
+	{ "allgather", false, true, false },
+	{ "reducescatter", false, true, false },
+	{ NULL, false, false, false },
+};
+
+static double share_of(const struct exchange *e, int n)
+{
+	return e->whole ? 1 : (n - 1.0) / n;
+}
+
+static double messages_of(const struct exchange *e, int n)
+{
+	return e->pair ? 1 : n - 1.0;
+}
+
+static const struct measured_curve *find_exchange(const struct measured *m,
+						  const char *tier, int ranks,
+						  const struct exchange **e_p)
+{
+	const struct measured_curve *c;
+	const struct exchange *e;
+
+	for (e = exchanges; e->op; e++) {
+		c = measured_find(m, e->op, tier, ranks);
+		if (c && c->ranks > 1) {
+			*e_p = e;
+			return c;
+		}
+	}
+	return NULL;
+}
+
+static double efficiency(double rate_Bps, double link_Bps)
+{
+	return fmin(fmax(rate_Bps / link_Bps, EFFICIENCY_MIN),
+		    EFFICIENCY_MAX);
+}
+
+/*
+ * S bytes per rank take a + b S + c sqrt(S); the model's r = share * S bytes
+ * over the link take launch + messages * message + latencies + ramp sqrt(r) +
+ * r / (efficiency * link). The cost of a message stays the GPU file's, unless
+ * it alone is more than a. The low-latency protocol is part of the measured
+ * curve: it must not undercut it.
+ */
+static void fold(const struct measured_curve *c, const struct exchange *e,
+		 double link_Bps, double latency_s, struct comm_tier *t)
+{
+	const struct curve_piece *p = &c->smooth.piece[0];
+	double share = share_of(e, c->ranks);
+	double messages = messages_of(e, c->ranks), fixed;
+
+	fixed = fmax(p->a - latency_s * (e->ring ? c->ranks - 1 : 1), 0);
+	t->message_s = fmin(t->message_s, fixed / messages);
+	t->launch_s = fixed - messages * t->message_s;
+	t->ramp = p->c / sqrt(share);
+	t->efficiency = p->b > 0 ? efficiency(share / p->b, link_Bps) :
+		EFFICIENCY_MAX;
+	t->ll_launch_s = t->launch_s;
+	t->ll_efficiency = fmin(t->ll_efficiency, t->efficiency);
+}
+
+static struct measured_part fold_tier(const struct measured *m,
+				      const char *const *tiers, int ranks,
+				      double link_Bps, double latency_s,
+				      struct comm_tier *t)
+{
+	const struct measured_curve *c = NULL;
+	const struct exchange *e = NULL;
+
+	for (; *tiers && !c; tiers++)
+		c = find_exchange(m, *tiers, ranks, &e);
+	if (!c || !(link_Bps > 0))
+		return (struct measured_part){ 0 };
+	fold(c, e, link_Bps, latency_s, t);
+	return (struct measured_part){
+		c, c->min_bytes * share_of(e, c->ranks),
+		c->max_bytes * share_of(e, c->ranks),
+	};
+}
+
+/* A kernel starts in what no bytes take; the rate is that of the largest. */
+static struct measured_part fold_memory(const struct measured *m,
+					struct gpu *g)
+{
+	const struct measured_curve *c = measured_find(m, "stream", "memory",
+						       1);
+	const struct measured_part none = { 0 };
+	double start, rate;
+
+	if (!c)
+		return none;
+	start = fmax(curve_eval(&c->curve, 0), 0);
+	rate = c->max_bytes / (curve_eval(&c->curve, c->max_bytes) - start);
+	if (!(rate > 0) || !isfinite(rate))
+		return none;
+	g->kernel_s = start;
+	g->hbm_efficiency = efficiency(rate, g->hbm_Bps);
+	return (struct measured_part){ c, c->min_bytes, c->max_bytes };
+}
+
+static double nic_Bps(const struct cluster *c)
+{
+	double nics = c->nic.per_gpu > 0 ? c->nic.per_gpu :
+		(double)c->nic.per_node / c->gpus_per_node;
+
+	return nics * c->nic.bandwidth_Bps;
+}
+
+struct measured_fold measured_apply(const struct measured *m,
+				    struct cluster *c)
+{
+	static const char *const nvlink[] = { "nvlink", "shm", NULL };
+	static const char *const pcie[] = { "shm", "nvlink", NULL };
+	static const char *const network[] = { "network", "socket", NULL };
+	bool on_pcie = c->intra.kind == INTRA_PCIE;
+	double link = c->gpu.nvlink_Bps;
+	struct measured_fold f = { 0 };
+
+	if (on_pcie || !(link > 0))
+		link = c->intra.bandwidth_Bps;
+	if (c->gpus_per_node > 1)
+		f.intra = fold_tier(m, on_pcie ? pcie : nvlink,
+				    c->gpus_per_node, link,
+				    c->intra.latency_s, &c->gpu.intra);
+	if (c->nodes > 1)
+		f.inter = fold_tier(m, network, c->nodes, nic_Bps(c),
+				    c->nic.latency_s, &c->gpu.inter);
+	f.memory = fold_memory(m, &c->gpu);
+	return f;
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Product times on a grid that is monotone.
+ *
+ * Nodes lie where the logarithms of rows m, columns of all products batch*n
+ * and depth k of the points are. A node's rate is the (geometric) mean of
+ * its points; nodes without points take additive effects of the three axes,
+ * fitted to the others. Seconds T = 2 m n k batch / rate are then made
+ * isotonic, and between nodes ln T is trilinear, which keeps it monotone.
+ */
+#include "scenarios/measured.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Nodes of an axis; more different values share nodes. */
+#define AXIS_MAX 48
+
+/* Logarithms closer than this are one node. */
+#define AXIS_STEP_MIN 1e-6
+
+/* Rounds of the fit of the axes' effects. */
+#define EFFECT_ROUNDS 50
+
+/* Rounds of the spreading of what the effects leave. */
+#define SPREAD_ROUNDS 100
+
+/* Beyond the ends by so much (of the logarithm) is still inside. */
+#define RANGE_SLACK 1e-9
+
+enum { ROWS, COLUMNS, DEPTH, AXES };
+
+struct axis {
+	int n, step;	/* nodes; index distance of neighbours */
+	double v[AXIS_MAX];
+};
+
+struct product_grid {
+	struct axis axis[AXES];
+	int n;		/* nodes of all axes */
+	double *log_s;	/* [n], isotonic */
+};
+
+static double log_size(double m, double n, double k, double batch, int axis)
+{
+	switch (axis) {
+	case ROWS:
+		return log(m);
+	case COLUMNS:
+		return log(n) + log(batch);
+	default:
+		return log(k);
+	}
+}
+
+static double point_size(const struct product_point *p, int axis)
+{
+	return log_size(p->m, p->n, p->k, p->batch, axis);
+}
+
+static double point_rate(const struct product_point *p)
+{
+	return log(2 * p->m * p->n * p->k * p->batch / p->seconds);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Different values, in order; thinned evenly when there are too many. */
+static void axis_init(struct axis *a, double *v, int n)
+{
+	int i, used = 0;
+
+	qsort(v, (size_t)n, sizeof(*v), by_value);
+	for (i = 0; i < n; i++) {
+		if (!used || v[i] > v[used - 1] + AXIS_STEP_MIN)
+			v[used++] = v[i];
+	}
+	a->n = used < AXIS_MAX ? used : AXIS_MAX;
+	for (i = 0; i < a->n; i++) {
+		long at = a->n > 1 ? (long)i * (used - 1) / (a->n - 1) : 0;
+
+		a->v[i] = v[at];
+	}
+}
+
+/* The nearest node. */
+static int axis_near(const struct axis *a, double v)
+{
+	int lo = 0, hi = a->n - 1, mid;
+
+	while (hi - lo > 1) {
+		mid = (lo + hi) / 2;
+		if (a->v[mid] <= v)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return v - a->v[lo] <= a->v[hi] - v ? lo : hi;
+}
+
+struct node {
+	double rate;	/* logarithm */
+	int n;		/* points; 0: none */
+};
+
+static struct node *nodes_of(const struct product_grid *g,
+			     const struct product_table *t)
+{
+	struct node *node = xcalloc((size_t)g->n, sizeof(*node)), *at;
+	int i, a;
+
+	for (i = 0; i < t->n; i++) {
+		at = node;
+		for (a = 0; a < AXES; a++)
+			at += g->axis[a].step *
+				axis_near(&g->axis[a],
+					  point_size(&t->point[i], a));
+		at->n++;
+		at->rate += (point_rate(&t->point[i]) - at->rate) / at->n;
+	}
+	return node;
+}
+
+static int node_index(const struct product_grid *g, int node, int axis)
+{
+	return node / g->axis[axis].step % g->axis[axis].n;
+}
+
+struct effects {
+	double v[AXES][AXIS_MAX];
+};
+
+static double effects_sum(const struct product_grid *g,
+			  const struct effects *e, int node)
+{
+	return e->v[ROWS][node_index(g, node, ROWS)] +
+		e->v[COLUMNS][node_index(g, node, COLUMNS)] +
+		e->v[DEPTH][node_index(g, node, DEPTH)];
+}
+
+/* The mean of what the other axes leave, for every place on one axis. */
+static void effects_sweep(const struct product_grid *g,
+			  const struct node *node, int axis,
+			  struct effects *e)
+{
+	double sum[AXIS_MAX] = { 0 };
+	int count[AXIS_MAX] = { 0 }, i, at;
+
+	for (i = 0; i < g->n; i++) {
+		if (!node[i].n)
+			continue;
+		at = node_index(g, i, axis);
+		sum[at] += node[i].rate - effects_sum(g, e, i);
+		count[at]++;
+	}
+	for (i = 0; i < g->axis[axis].n; i++) {
+		if (count[i])
+			e->v[axis][i] += sum[i] / count[i];
+	}
+}
+
+/* The mean of a node's neighbours on all axes. */
+static double neighbours(const struct product_grid *g, const double *v,
+			 int node)
+{
+	double sum = 0;
+	int a, n = 0, at;
+
+	for (a = 0; a < AXES; a++) {
+		at = node_index(g, node, a);
+		if (at > 0) {
+			sum += v[node - g->axis[a].step];
+			n++;
+		}
+		if (at < g->axis[a].n - 1) {
+			sum += v[node + g->axis[a].step];
+			n++;
+		}
+	}
+	return n ? sum / n : 0;
+}
+
+/*
+ * Nodes without points: the sum of three effects, fitted to the others by
+ * alternating means (analysis of variance without interactions), and what
+ * that leaves at nodes with points, spread over those without as heat
+ * spreads (Gauss-Seidel on Laplace's equation).
+ */
+static void fill_nodes(const struct product_grid *g, struct node *node)
+{
+	double *rest = xcalloc((size_t)g->n, sizeof(*rest));
+	struct effects e = { 0 };
+	int i, round, a;
+
+	for (round = 0; round < EFFECT_ROUNDS; round++) {
+		for (a = 0; a < AXES; a++)
+			effects_sweep(g, node, a, &e);
+	}
+	for (i = 0; i < g->n; i++) {
+		if (node[i].n)
+			rest[i] = node[i].rate - effects_sum(g, &e, i);
+	}
+	for (round = 0; round < SPREAD_ROUNDS; round++) {
+		for (i = 0; i < g->n; i++) {
+			if (!node[i].n)
+				rest[i] = neighbours(g, rest, i);
+		}
+	}
+	for (i = 0; i < g->n; i++) {
+		if (!node[i].n)
+			node[i].rate = effects_sum(g, &e, i) + rest[i];
+	}
+	free(rest);
+}
+
+/*
+ * up: the largest time of all nodes that are not larger on any axis; low: the
+ * smallest of all that are not smaller. Both never fall along an axis, and
+ * so does their mean; where the times are so already, all three are the same.
+ */
+static void make_isotonic(struct product_grid *g)
+{
+	double *up = xcalloc((size_t)g->n, sizeof(*up)), *low = g->log_s;
+	const struct axis *x;
+	int i, a;
+
+	memcpy(up, g->log_s, (size_t)g->n * sizeof(*up));
+	for (i = 0; i < g->n; i++) {
+		for (a = 0; a < AXES; a++) {
+			x = &g->axis[a];
+			if (node_index(g, i, a) > 0)
+				up[i] = fmax(up[i], up[i - x->step]);
+		}
+	}
+	for (i = g->n - 1; i >= 0; i--) {
+		for (a = 0; a < AXES; a++) {
+			x = &g->axis[a];
+			if (node_index(g, i, a) < x->n - 1)
+				low[i] = fmin(low[i], low[i + x->step]);
+		}
+	}
+	for (i = 0; i < g->n; i++)
+		low[i] = (low[i] + up[i]) / 2;
+	free(up);
+}
+
+static bool any_missing(const struct product_grid *g, const struct node *node)
+{
+	int i;
+
+	for (i = 0; i < g->n; i++) {
+		if (!node[i].n)
+			return true;
+	}
+	return false;
+}
+
+static void set_axes(struct product_grid *g, const struct product_table *t)
+{
+	double *v = xcalloc((size_t)t->n, sizeof(*v));
+	int i, a;
+
+	g->n = 1;
+	for (a = AXES - 1; a >= 0; a--) {
+		for (i = 0; i < t->n; i++)
+			v[i] = point_size(&t->point[i], a);
+		axis_init(&g->axis[a], v, t->n);
+		g->axis[a].step = g->n;
+		g->n *= g->axis[a].n;
+	}
+	free(v);
+}
+
+static double log_work(const struct product_grid *g, int node)
+{
+	double sum = log(2);
+	int a;
+
+	for (a = 0; a < AXES; a++)
+		sum += g->axis[a].v[node_index(g, node, a)];
+	return sum;
+}
+
+static struct product_grid *grid_new(const struct product_table *t)
+{
+	struct product_grid *g = xcalloc(1, sizeof(*g));
+	struct node *node;
+	int i;
+
+	set_axes(g, t);
+	node = nodes_of(g, t);
+	if (any_missing(g, node))
+		fill_nodes(g, node);
+	g->log_s = xcalloc((size_t)g->n, sizeof(*g->log_s));
+	for (i = 0; i < g->n; i++)
+		g->log_s[i] = log_work(g, i) - node[i].rate;
+	free(node);
+	make_isotonic(g);
+	return g;
+}
+
+enum status product_table_init(struct product_table *t, enum dtype dtype,
+			       const struct product_point *point, int n)
+{
+	int i;
+
+	if (n < 1)
+		return err_set(ST_INPUT, "products: no points");
+	for (i = 0; i < n; i++) {
+		const struct product_point *p = &point[i];
+
+		if (!(p->m > 0 && p->n > 0 && p->k > 0 && p->batch > 0 &&
+		      p->seconds > 0) ||
+		    !isfinite(p->m * p->n * p->k * p->batch * p->seconds))
+			return err_set(ST_INPUT, "products: point '%d' is not "
+				       "positive", i + 1);
+	}
+	*t = (struct product_table){ .dtype = dtype, .n = n };
+	t->point = xcalloc((size_t)n, sizeof(*t->point));
+	memcpy(t->point, point, (size_t)n * sizeof(*point));
+	t->grid = grid_new(t);
+	return ST_OK;
+}
+
+void product_table_release(struct product_table *t)
+{
+	if (t->grid)
+		free(t->grid->log_s);
+	free(t->grid);
+	free(t->point);
+	*t = (struct product_table){ 0 };
+}
+
+/* Cell and position in it, 0..1; what is left over goes to *beyond. */
+static int axis_cell(const struct axis *a, double v, double *part_p,
+		     double *beyond_p)
+{
+	double in = fmin(fmax(v, a->v[0]), a->v[a->n - 1]);
+	int lo = 0, hi = a->n - 1, mid;
+
+	*beyond_p = v - in;
+	while (hi - lo > 1) {
+		mid = (lo + hi) / 2;
+		if (a->v[mid] <= in)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	*part_p = hi > lo ? (in - a->v[lo]) / (a->v[hi] - a->v[lo]) : 0;
+	return lo;
+}
+
+double product_seconds(const struct product_table *t, double m, double n,
+		       double k, double batch, bool *outside_p)
+{
+	const struct product_grid *g = t->grid;
+	double part[AXES], beyond, past = 0, sum = 0, share;
+	int at = 0, corner, node, a;
+	bool outside = false;
+
+	for (a = 0; a < AXES; a++) {
+		at += g->axis[a].step *
+			axis_cell(&g->axis[a], log_size(m, n, k, batch, a),
+				  &part[a], &beyond);
+		/* at the nearest rate: seconds grow with the work */
+		past += beyond;
+		outside = outside || fabs(beyond) > RANGE_SLACK;
+	}
+	for (corner = 0; corner < 1 << AXES; corner++) {
+		share = 1;
+		node = at;
+		for (a = 0; a < AXES; a++) {
+			bool far = corner >> a & 1;
+
+			share *= far ? part[a] : 1 - part[a];
+			node += far ? g->axis[a].step : 0;
+		}
+		if (share > 0)
+			sum += share * g->log_s[node];
+	}
+	if (outside_p)
+		*outside_p = outside;
+	return exp(sum + past);
+}

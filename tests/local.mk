@@ -205,3 +205,6 @@ tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/make_profile
 tests_unit_make_profile_SOURCES = %D%/unit/make_profile.c
 tests_unit_make_profile_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_fit
+tests_unit_test_fit_SOURCES = %D%/unit/test_fit.c
+tests_unit_test_fit_LDADD = $(UNIT_LIBS)

@@ -259,6 +259,22 @@ static void print_runs(const struct content *c, struct buf *out)
 	table_release(&t);
 }
 
+/* "2", "2 to 8"; "" when there is nothing but 0. */
+static void range_cell(struct table *t, double min, double max,
+		       enum table_kind kind)
+{
+	char low[TABLE_VALUE_MAX], high[TABLE_VALUE_MAX];
+	char text[2 * TABLE_VALUE_MAX + 8];
+
+	table_value_text(min, kind, low, sizeof(low));
+	table_value_text(max, kind, high, sizeof(high));
+	if (!strcmp(low, high))
+		snprintf(text, sizeof(text), "%s", max > 0 ? high : "");
+	else
+		snprintf(text, sizeof(text), "%s to %s", low, high);
+	table_text(t, text);
+}
+
 static void print_groups(const struct content *c, struct buf *out)
 {
 	static const struct table_column columns[] = {
@@ -266,10 +282,8 @@ static void print_groups(const struct content *c, struct buf *out)
 		{ "tier", TABLE_TEXT, 0, 0 },
 		{ "samples", TABLE_COUNT, 0, 0 },
 		{ "wrong", TABLE_COUNT, 0, 0 },
-		{ "ranks", TABLE_COUNT, 0, 0 },
-		{ "to", TABLE_COUNT, 0, 0 },
-		{ "size", TABLE_BYTES, 0, 0 },
-		{ "to", TABLE_BYTES, 0, 0 },
+		{ "ranks", TABLE_TEXT, 0, 0 },
+		{ "size", TABLE_TEXT, 0, 0 },
 	};
 	struct table t;
 	size_t i;
@@ -282,10 +296,8 @@ static void print_groups(const struct content *c, struct buf *out)
 		table_text(&t, g->tier);
 		table_value(&t, (double)g->samples);
 		table_value(&t, (double)g->wrong);
-		table_value(&t, g->min_ranks);
-		table_value(&t, g->max_ranks);
-		table_value(&t, g->min_bytes);
-		table_value(&t, g->max_bytes);
+		range_cell(&t, g->min_ranks, g->max_ranks, TABLE_COUNT);
+		range_cell(&t, g->min_bytes, g->max_bytes, TABLE_BYTES);
 	}
 	buf_puts(out, "\n");
 	table_print(&t, out, 2, TABLE_WIDTH);

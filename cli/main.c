@@ -23,6 +23,8 @@ const struct cmd commands[] = {
 	  "the cluster as a tree or a drawing", cmd_topo },
 	{ "capacity", "SCENARIO",
 	  "capacity factor against drops, padding and time", cmd_capacity },
+	{ "profile", "--db FILE [--backend cuda|host] [--quick]",
+	  "measure this machine, store, fit", cmd_profile },
 	{ "keys", "", "every scenario key", cmd_keys },
 	{ "db", "FILE [--check] [--migrate]",
 	  "what a profile database holds", cmd_db },

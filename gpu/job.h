@@ -9,10 +9,17 @@
  *	 "budget_s": 100, "deadline_s": 30, "seed": 1,
  *	 "tasks": [{"op": "alltoall", "variant": "even", "min_bytes": 1024,
  *	            "max_bytes": 1073741824, "ctas": [0, 4, 8, 24]},
- *	           {"op": "gemm", "variant": "grouped", "m": [...], ...}]}
+ *	           {"op": "gemm", "variant": "grouped", "m": [...], ...},
+ *	           {"op": "gemm", "m": [512], ..., "beside": "alltoall"}]}
  *
- * ranks 0: all devices (host: 4). No tasks: the standard profile. deadline_s:
- * without progress for so long the run ends with an error.
+ * All fields but `backend` may be left out; unknown ones are refused.
+ * ranks 0: all devices (host: 4). No tiers: all that there are. No tasks: the
+ * standard profile (gpu/suite.h). budget_s: no measurement begins later; 0:
+ * that of the profile. deadline_s: without progress for so long the run ends
+ * with an error. Tasks: exchanges and memory ops have a range of sizes
+ * (with n, k, batch, if given, as the shape; gpu/work.h); gemm a grid, all
+ * combinations of its lists. beside: this product and that exchange, alone
+ * and together, the exchange as long as the product.
  *
  * Answer: JSON lines on stdout: {"type": "run", ...} (scenarios/sample.h),
  * {"type": "sample", ...}, {"type": "progress", "done": .., "total": ..,
@@ -29,7 +36,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define JOB_SCHEMA "moecast.job/1"
 #define JOB_LIST_MAX 32
+#define JOB_TASKS_MAX 256
+#define JOB_TEXT_MAX (1u << 20)	/* bytes of a job */
+#define JOB_BYTES_MAX (1ull << 40)
+#define JOB_DEADLINE_S 30
 
 struct job_list {
 	int n;
@@ -37,7 +49,9 @@ struct job_list {
 };
 
 struct job_task {
-	const char *op, *variant;
+	const char *op, *variant;	/* variant "": the usual one */
+	const char *dtype;		/* "": the backend's usual one */
+	const char *beside;		/* "": alone */
 	double min_bytes, max_bytes;
 	struct job_list ctas;
 	struct job_list m, n, k, batch;	/* products: the grid */
@@ -56,7 +70,7 @@ struct job {
 	struct arena arena;	/* owns the texts and tasks */
 };
 
-/* Message: "job: field 'ranks': ..." */
+/* Message: "job: field 'ranks': ..."; *out is untouched then. */
 enum status job_parse(const char *text, size_t len, struct job *out);
 void job_release(struct job *j);
 

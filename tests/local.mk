@@ -185,6 +185,17 @@ tests_bench_bench_plan_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_sample
 tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
+if HAVE_CUDA
+unit_tests += tests/unit/test_cuda
+endif
+tests_unit_test_cuda_SOURCES = %D%/unit/test_cuda.c
+tests_unit_test_cuda_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
+
+store_help = %D%/unit/store_help.c %D%/unit/store_help.h
+unit_tests += tests/unit/test_store
+tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
+tests_unit_test_store_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t900-hostile.sh
 
 unit_tests += tests/unit/test_exec_pool
@@ -201,6 +212,15 @@ tests_unit_test_store_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_store_kill
 tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
 tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t170-db.sh
+shell_tests += %D%/t900-hostile.sh
+
+unit_tests += tests/unit/test_exec_pool
+tests_unit_test_exec_pool_SOURCES = %D%/unit/test_exec_pool.c
+tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll_ring
+tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
+tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
 # for t172-profile-use.sh
 check_PROGRAMS += tests/unit/make_profile
 tests_unit_make_profile_SOURCES = %D%/unit/make_profile.c

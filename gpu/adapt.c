@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "gpu/adapt.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Sizes closer than this (octaves) are one. */
+#define SAME 0.01
+/* Shorter than any clock can tell. */
+#define TIME_MIN_S 1e-10
+void adapt_first(struct adapt *a, double size)
+{
+	if (a->n_first < ADAPT_FIRST_MAX)
+		a->first[a->n_first++] = size;
+}
+
+void adapt_range(struct adapt *a, double min, double max)
+{
+	double lo = log2(min), hi = log2(max);
+	int i;
+
+	for (i = 0; i < ADAPT_FIRST; i++)
+		adapt_first(a, exp2(lo + (hi - lo) * i / (ADAPT_FIRST - 1)));
+}
+
+static int find(const struct adapt *a, double x)
+{
+	int i;
+
+	for (i = 0; i < a->n; i++) {
+		if (fabs(a->x[i] - x) < SAME)
+			return i;
+	}
+	return -1;
+}
+
+/* Second divided difference, times 2, at inner point i. */
+static double bend(const struct adapt *a, int i)
+{
+	double h1 = a->x[i] - a->x[i - 1], h2 = a->x[i + 1] - a->x[i];
+	double s1 = (a->y[i] - a->y[i - 1]) / h1;
+	double s2 = (a->y[i + 1] - a->y[i]) / h2;
+
+	return 2 * fabs(s2 - s1) / (h1 + h2);
+}
+
+/* Possible error of the line from point i to i + 1, in log2 of time. */
+static double gap_error(const struct adapt *a, int i)
+{
+	double h = a->x[i + 1] - a->x[i], d = 0;
+
+	if (h < 2 * ADAPT_GAP_MIN || a->n < 3)
+		return 0;
+	if (i > 0)
+		d = bend(a, i);
+	if (i + 2 < a->n)
+		d = fmax(d, bend(a, i + 1));
+	return h * h / 8 * d;
+}
+
+double adapt_next(const struct adapt *a, double *error_p)
+{
+	double error, most = 0, x = 0;
+	int i;
+
+	for (i = 0; i < a->n_first && a->n < ADAPT_MAX; i++) {
+		if (find(a, log2(a->first[i])) >= 0)
+			continue;
+		*error_p = ADAPT_MISSING - i;
+		return a->first[i];
+	}
+	for (i = 0; i + 1 < a->n && a->n < ADAPT_MAX; i++) {
+		error = gap_error(a, i);
+		if (error > most) {
+			most = error;
+			x = (a->x[i] + a->x[i + 1]) / 2;
+		}
+	}
+	*error_p = fmin(exp2(most) - 1, ADAPT_ERROR_MAX);
+	return most > 0 ? exp2(x) : 0;
+}
+
+void adapt_add(struct adapt *a, double size, double seconds)
+{
+	double x = log2(size), y = log2(fmax(seconds, TIME_MIN_S));
+	int i = find(a, x), n;
+
+	if (i >= 0) {
+		a->y[i] = y;
+		return;
+	}
+	if (a->n == ADAPT_MAX)
+		return;
+	for (i = 0; i < a->n && a->x[i] < x; i++)
+		;
+	n = a->n - i;
+	memmove(a->x + i + 1, a->x + i, (size_t)n * sizeof(*a->x));
+	memmove(a->y + i + 1, a->y + i, (size_t)n * sizeof(*a->y));
+	a->x[i] = x;
+	a->y[i] = y;
+	a->n++;
+}
+
+void adapt_stop_above(struct adapt *a)
+{
+	int i;
+
+	for (i = 0; i < a->n_first; i++) {
+		if (!a->n || log2(a->first[i]) > a->x[a->n - 1] + SAME)
+			break;
+	}
+	a->n_first = i;
+}
+
+double adapt_guess(const struct adapt *a, double size)
+{
+	double x = log2(size);
+	int i;
+
+	if (a->n < 2)
+		return 0;
+	for (i = 0; i + 2 < a->n && a->x[i + 1] < x; i++)
+		;
+	return exp2(a->y[i] + (x - a->x[i]) * (a->y[i + 1] - a->y[i]) /
+				      (a->x[i + 1] - a->x[i]));
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Which size of a series to measure next: where the curve is least certain.
+ *
+ * First come the sizes that are wanted in any case. Then: times are known at
+ * some sizes; between them, straight lines in log-log are assumed. At each
+ * inner point the second divided difference d of log2 time over log2 size
+ * says how far from straight it is there; the error of the line over a gap
+ * of h octaves is at most h^2/8 |d| (the usual bound of linear
+ * interpolation). The gap with the largest error is halved. At a protocol
+ * switch d grows like 1/h^2, so halving goes on there until gaps are
+ * ADAPT_GAP_MIN.
+ *
+ *	struct adapt a = { 0 };
+ *	adapt_range(&a, 1024, 1 << 30);
+ *	while ((n = adapt_next(&a, &error)) > 0 && error > tolerance)
+ *		adapt_add(&a, n, measure(n));
+ */
+#ifndef GPU_ADAPT_H
+#define GPU_ADAPT_H
+
+#include <stdbool.h>
+
+#define ADAPT_MAX 64		/* points of a series */
+#define ADAPT_FIRST 5		/* sizes of a range, evenly in log2 */
+#define ADAPT_FIRST_MAX 32
+#define ADAPT_GAP_MIN 0.25	/* octaves; smaller gaps stay */
+#define ADAPT_MISSING 1e3	/* "error" while the first size is missing */
+#define ADAPT_ERROR_MAX 100	/* any other error is at most this */
+
+struct adapt {
+	int n_first;
+	double first[ADAPT_FIRST_MAX];	/* sizes, ascending */
+	int n;
+	double x[ADAPT_MAX], y[ADAPT_MAX];	/* log2, ascending x */
+};
+
+/* The first sizes: those of a range, or one more of a list (ascending). */
+void adapt_range(struct adapt *a, double min, double max);
+void adapt_first(struct adapt *a, double size);
+
+/*
+ * The next size, or 0: nothing is left. *error_p: ADAPT_MISSING - i for the
+ * i-th first size, else the relative error of time that the interpolation
+ * may have there.
+ */
+double adapt_next(const struct adapt *a, double *error_p);
+
+/* Measured; a size that is there already counts once, its last time. */
+void adapt_add(struct adapt *a, double size, double seconds);
+
+/* No size above those measured is wanted any more: too slow. */
+void adapt_stop_above(struct adapt *a);
+
+/* Interpolated or extrapolated time of a size; 0 below two points. */
+double adapt_guess(const struct adapt *a, double size);
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "gpu/bench.h"
+
+#include "gpu/stats.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define REPEATS_SLOW 3	/* of what takes longer than the cap each */
+/* Of the time that is left of the cap, for one batch: spread is looked at
+ * between batches. */
+#define BATCH_SHARE 0.5
+#define BATCH_S 1.0	/* a batch is a sign of life: no longer */
+#define WARM_SHARE 0.1	/* of the cap */
+
+/* All repetitions of one case, of both works. */
+struct record {
+	int n;
+	double main_s[BENCH_REPEATS_MAX], beside_s[BENCH_REPEATS_MAX];
+};
+
+static void beat(const struct bench *be)
+{
+	if (be->beat)
+		be->beat(be->arg);
+}
+
+static enum status run_batch(const struct bench *be, struct record *r, int n)
+{
+	enum status st = be->ops->run(be->b, n, r->main_s + r->n,
+				      r->beside_s + r->n);
+
+	if (!st)
+		r->n += n;
+	beat(be);
+	return st;
+}
+
+/* Seconds of the last n. */
+static double batch_s(const struct record *r, int n)
+{
+	double sum = 0;
+	int i;
+
+	for (i = r->n - n; i < r->n; i++)
+		sum += fmax(r->main_s[i], r->beside_s[i]);
+	return sum;
+}
+
+/* The first call is not representative; goes on for a share of the cap. */
+static enum status warm_up(const struct bench *be, double *each_p)
+{
+	struct record r = { 0 };
+	enum status st = run_batch(be, &r, 1);
+	double spent = 0;
+
+	if (!st)
+		spent = batch_s(&r, 1);
+	while (!st && spent < WARM_SHARE * be->cap_s &&
+	       r.n < BENCH_REPEATS_MAX) {
+		st = run_batch(be, &r, 1);
+		if (!st)
+			spent += batch_s(&r, 1);
+	}
+	if (!st)
+		*each_p = batch_s(&r, 1);
+	return st;
+}
+
+static int next_batch(const struct record *r, double each, double left)
+{
+	double n = fmin(left * BATCH_SHARE, BATCH_S) / fmax(each, 1e-9);
+	int least = each * BENCH_REPEATS_MIN > left ? 1 : BENCH_REPEATS_MIN;
+
+	n = fmax(n, least);
+	return (int)fmin(n, BENCH_REPEATS_MAX - r->n);
+}
+
+static bool enough(const struct bench *be, const struct record *r,
+		   double spent, double each)
+{
+	double sorted[BENCH_REPEATS_MAX];
+	int least = each > be->cap_s ? REPEATS_SLOW : BENCH_REPEATS_MIN;
+
+	if (r->n < least)
+		return false;
+	if (r->n >= BENCH_REPEATS_MAX || spent >= be->cap_s)
+		return true;
+	memcpy(sorted, r->main_s, (size_t)r->n * sizeof(*sorted));
+	return stats_of(sorted, r->n).spread < BENCH_SPREAD;
+}
+
+static enum status repeat(const struct bench *be, struct record *r)
+{
+	double each = 0, spent = 0;
+	enum status st = warm_up(be, &each);
+	int n;
+
+	while (!st && !enough(be, r, spent, each)) {
+		n = next_batch(r, each, be->cap_s - spent);
+		st = run_batch(be, r, n);
+		if (!st)
+			spent += batch_s(r, n);
+	}
+	return st;
+}
+
+const char *bench_tier(const struct bench_case *c)
+{
+	if (sample_op_is_exchange(c->work.op) || *c->beside.op)
+		return c->tier;
+	return work_flops(&c->work) > 0 ? "compute" : "memory";
+}
+
+static void fill_sample(const struct bench *be, const struct bench_case *c,
+			double *seconds, int n, struct sample *s)
+{
+	const struct bench_work *w = &c->work;
+	struct stats t = stats_of(seconds, n);
+
+	*s = (struct sample){
+		.ranks = c->ranks, .nodes = be->nodes, .ctas = w->ctas,
+		.bytes = (double)w->bytes,
+		.busiest_bytes = work_busiest_bytes(c),
+		.median_s = t.median, .p95_s = t.p95, .min_s = t.min,
+		.max_s = t.max, .mean_s = t.mean, .count = t.n,
+	};
+	if (!strcmp(w->op, "gemm")) {
+		s->m = (double)w->m;
+		s->n = (double)w->n;
+		s->k = (double)w->k;
+		s->batch = (double)w->batch;
+	}
+	memcpy(s->op, w->op, sizeof(s->op));
+	memcpy(s->variant, w->variant, sizeof(s->variant));
+	memcpy(s->dtype, w->dtype, sizeof(s->dtype));
+	memcpy(s->beside, c->beside.op, sizeof(s->beside));
+	snprintf(s->tier, sizeof(s->tier), "%s", bench_tier(c));
+}
+
+static enum status measure_prepared(const struct bench *be,
+				    const struct bench_case *c,
+				    struct sample *out, int *n_p)
+{
+	static struct record r;	/* one case at a time; 16 KB */
+	struct bench_case other = *c;
+	int64_t wrong = 0;
+	enum status st;
+
+	memset(&r, 0, sizeof(r));
+	st = repeat(be, &r);
+	if (!st)
+		st = be->ops->check(be->b, &wrong);
+	beat(be);
+	if (st)
+		return st;
+	fill_sample(be, c, r.main_s, r.n, &out[0]);
+	*n_p = 1;
+	if (*c->beside.op) {
+		other.work = c->beside;
+		other.beside = c->work;
+		fill_sample(be, &other, r.beside_s, r.n, &out[1]);
+		*n_p = 2;
+	}
+	out[0].wrong = out[*n_p - 1].wrong = wrong;
+	return ST_OK;
+}
+
+enum status bench_measure(const struct bench *be, const struct bench_case *c,
+			  struct sample *out, int *n_p)
+{
+	enum status st = be->ops->prepare(be->b, c);
+
+	beat(be);
+	if (st)
+		return st;
+	st = measure_prepared(be, c, out, n_p);
+	be->ops->release(be->b);
+	return st;
+}
+
+void bench_describe(const struct bench_case *c, char *out, size_t size)
+{
+	const struct bench_work *w = &c->work;
+	char shape[128];
+
+	if (!strcmp(w->op, "gemm"))
+		snprintf(shape, sizeof(shape),
+			 "%" PRIu64 " x %" PRIu64 " x %" PRIu64 " x %" PRIu64,
+			 w->m, w->n, w->k, w->batch);
+	else
+		snprintf(shape, sizeof(shape), "%" PRIu64 " bytes", w->bytes);
+	snprintf(out, size, "%s%s%s on %s, %s%s%s", w->op,
+		 *w->variant ? " " : "", w->variant, bench_tier(c), shape,
+		 *c->beside.op ? ", beside " : "", c->beside.op);
+}

@@ -1,0 +1,22 @@
+# The runner's cuda backend, part of libgpu.a when configure found CUDA and
+# NCCL. Programs that link libgpu.a take $(CUDA_LIBS) too (-lstdc++ in it:
+# what nvcc writes around kernels wants it).
+if HAVE_CUDA
+libgpu_a_SOURCES += %D%/cuda.h %D%/cuda_backend.c %D%/cuda_run.c
+libgpu_a_SOURCES += %D%/cuda_device.c %D%/cuda_comm.c %D%/cuda_exchange.c
+libgpu_a_SOURCES += %D%/cuda_gemm.c %D%/cuda_kernels.c
+libgpu_a_SOURCES += %D%/k.h %D%/k_common.h
+libgpu_a_SOURCES += %D%/k_fill.cu %D%/k_check.cu %D%/k_topk.cu
+libgpu_a_SOURCES += %D%/k_sort.cu %D%/k_rows.cu
+endif
+SUFFIXES += .cu
+nvcc_verbose = $(nvcc_verbose_@AM_V@)
+nvcc_verbose_ = $(nvcc_verbose_@AM_DEFAULT_V@)
+nvcc_verbose_0 = @echo "  NVCC    " $@;
+nvcc_verbose_1 =
+.cu.o:
+	$(nvcc_verbose)$(MKDIR_P) $(@D) && $(NVCC) $(CUDA_GENCODE) \
+		$(NVCC_HOSTFLAGS) $(NVCCFLAGS) -I$(top_srcdir) \
+		-MD -MP -MF $@.d -c -o $@ $<
+-include %D%/*.o.d
+CLEANFILES += %D%/*.o.d

@@ -1,0 +1,23 @@
+# The runner. libgpu.a: everything but main(), for the unit tests.
+noinst_LIBRARIES += libgpu.a
+libgpu_a_SOURCES =
+libgpu_a_SOURCES += %D%/backend.c %D%/backend.h
+libgpu_a_SOURCES += %D%/work.c %D%/work.h %D%/fill.h
+libgpu_a_SOURCES += %D%/ref_exchange.c %D%/ref_layer.c %D%/ref.h
+libgpu_a_SOURCES += %D%/job.c %D%/job.h
+libgpu_a_SOURCES += %D%/stats.c %D%/stats.h %D%/adapt.c %D%/adapt.h
+libgpu_a_SOURCES += %D%/bench.c %D%/bench.h
+libgpu_a_SOURCES += %D%/suite.c %D%/suite_standard.c %D%/suite.h
+libgpu_a_SOURCES += %D%/run.c %D%/run.h %D%/pass.c %D%/pass.h
+libgpu_a_SOURCES += %D%/watchdog.c %D%/watchdog.h
+libgpu_a_SOURCES += %D%/ranks.c %D%/ranks.h
+libgpu_a_SOURCES += %D%/host.c %D%/host.h
+libgpu_a_SOURCES += %D%/host_exchange.c %D%/host_kernels.c
+
+bin_PROGRAMS += moecast-run
+moecast_run_SOURCES = %D%/main.c
+moecast_run_LDADD = libgpu.a libscenarios.a libbase.a
+moecast_run_LDADD += $(GPU_LIBS)
+GPU_LIBS = $(CUDA_LIBS) $(OPENBLAS_LIBS) $(JANSSON_LIBS) -lm -lpthread
+
+include %D%/cuda.mk

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "gpu/run.h"
+
+#include "base/mem.h"
+#include "gpu/bench.h"
+#include "gpu/suite.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Where interpolation may be off by less, nothing more is measured. */
+#define TOLERANCE 0.02
+/* Of the budget, for repeating the first sizes of all series. */
+#define FIRST_SHARE 0.4
+#define CAP_MIN_S 0.002
+#define CAP_MAX_S 1.0
+/* A size that will take longer than so many caps is left out. */
+#define SLOW_CAPS 5
+/* Contention: the exchange starts at that many bytes, and is fitted to the
+ * product's time so often. */
+#define BESIDE_BYTES 1048576
+#define BESIDE_ROUNDS 3
+#define BESIDE_TRIES 5
+
+static const char *const all_tiers[] = { "nvlink", "shm", "socket",
+					 "network" };
+#define N_TIERS ((int)(sizeof(all_tiers) / sizeof(all_tiers[0])))
+
+struct run {
+	const struct job *job;
+	const struct run_sink *sink;
+	struct backend_info info;
+	struct bench bench;
+	struct suite suite;
+	double start_s, budget_s;
+};
+
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double spent_s(const struct run *r)
+{
+	return now_s() - r->start_s;
+}
+
+static enum status measure(struct run *r, const struct bench_case *c,
+			   struct sample *out, int *n_p)
+{
+	char what[160];
+	enum status st;
+
+	bench_describe(c, what, sizeof(what));
+	st = r->sink->progress(r->sink->arg, spent_s(r), r->budget_s, what);
+	if (!st)
+		st = bench_measure(&r->bench, c, out, n_p);
+	if (st)
+		return err_prefix(st, "%s", what);
+	return r->sink->samples(r->sink->arg, out, *n_p);
+}
+
+/* One rate for all sizes of the series: is the next far too slow? */
+static bool too_slow(const struct run *r, const struct series *s, double size)
+{
+	double guess = adapt_guess(&s->a, size);
+
+	if (s->a.n == 1)
+		guess = exp2(s->a.y[0]) * size / exp2(s->a.x[0]);
+	if (s->a.n && size < exp2(s->a.x[s->a.n - 1]))
+		return false;
+	return guess > SLOW_CAPS * CAP_MAX_S ||
+	       guess * BENCH_REPEATS_MIN > r->budget_s - spent_s(r);
+}
+
+static enum status step_size(struct run *r, struct series *s, double size)
+{
+	struct sample out[BENCH_SAMPLES_MAX];
+	struct bench_case c;
+	enum status st;
+	int n;
+
+	if (!suite_case(s, size, r->info.max_bytes, &c) ||
+	    too_slow(r, s, size)) {
+		adapt_stop_above(&s->a);
+		s->done = !s->a.n;
+		return ST_OK;
+	}
+	st = measure(r, &c, out, &n);
+	if (!st)
+		adapt_add(&s->a, size, out[0].median_s);
+	return st;
+}
+
+/* Bytes at which the exchange alone takes about as long as the product. */
+static enum status match(struct run *r, struct bench_case *c, double target)
+{
+	double seconds[BESIDE_TRIES], least, ratio;
+	enum status st = ST_OK;
+	int round, i;
+
+	for (round = 0; round < BESIDE_ROUNDS && !st; round++) {
+		st = r->bench.ops->prepare(r->bench.b, c);
+		if (st)
+			break;
+		st = r->bench.ops->run(r->bench.b, BESIDE_TRIES, seconds,
+				       NULL);
+		r->bench.ops->release(r->bench.b);
+		for (i = 1, least = seconds[0]; i < BESIDE_TRIES; i++)
+			least = fmin(least, seconds[i]);
+		ratio = fmin(fmax(target / fmax(least, 1e-9), 1.0 / 64), 64);
+		c->work.bytes = work_round_bytes(
+			(uint64_t)((double)c->work.bytes * ratio), c->ranks);
+		if (work_memory(c) > r->info.max_bytes / 4)
+			c->work.bytes = work_round_bytes(BESIDE_BYTES,
+							 c->ranks);
+	}
+	return st;
+}
+
+/* Product alone, exchange alone, both together. */
+static enum status step_beside(struct run *r, struct series *s, double size)
+{
+	struct sample out[BENCH_SAMPLES_MAX];
+	struct bench_case product, exchange, both;
+	enum status st;
+	int n;
+
+	if (!suite_case(s, size, r->info.max_bytes, &product)) {
+		s->done = true;
+		return ST_OK;
+	}
+	both = exchange = product;
+	exchange.work = product.beside;
+	exchange.work.bytes = work_round_bytes(BESIDE_BYTES, product.ranks);
+	memset(&product.beside, 0, sizeof(product.beside));
+	memset(&exchange.beside, 0, sizeof(exchange.beside));
+	st = measure(r, &product, out, &n);
+	if (!st)
+		st = match(r, &exchange, out[0].median_s);
+	if (!st)
+		st = measure(r, &exchange, out, &n);
+	both.beside = exchange.work;
+	if (!st)
+		st = measure(r, &both, out, &n);
+	if (!st)
+		adapt_add(&s->a, size, out[0].median_s);
+	return st;
+}
+
+/* What is wanted most, over all series; NULL: all is certain enough. */
+static struct series *next_series(struct run *r, double *size_p)
+{
+	double most = TOLERANCE, error, size;
+	struct series *best = NULL;
+	int i;
+
+	for (i = 0; i < r->suite.n; i++) {
+		struct series *s = &r->suite.s[i];
+
+		size = s->done ? 0 : adapt_next(&s->a, &error);
+		if (!(size > 0))
+			continue;
+		if (error > ADAPT_ERROR_MAX)
+			error -= s->penalty;
+		else if (*s->c.beside.op)
+			continue;	/* contention is not refined */
+		if (error > most) {
+			most = error;
+			best = s;
+			*size_p = size;
+		}
+	}
+	return best;
+}
+
+static void set_cap(struct run *r)
+{
+	int i, points = 1;
+
+	for (i = 0; i < r->suite.n; i++)
+		points += r->suite.s[i].a.n_first;
+	r->bench.cap_s = fmin(fmax(r->budget_s * FIRST_SHARE / points,
+				   CAP_MIN_S), CAP_MAX_S);
+}
+
+static enum status measure_all(struct run *r)
+{
+	enum status st = ST_OK;
+	struct series *s;
+	double size = 0;
+
+	set_cap(r);
+	while (!st && spent_s(r) < r->budget_s) {
+		s = next_series(r, &size);
+		if (!s)
+			break;
+		if (*s->c.beside.op)
+			st = step_beside(r, s, size);
+		else
+			st = step_size(r, s, size);
+	}
+	return st;
+}
+
+static bool environment_set(const char *const *env)
+{
+	for (; env && *env; env++) {
+		const char *eq = strchr(*env, '=');
+		char name[64];
+		const char *value;
+
+		snprintf(name, sizeof(name), "%.*s", (int)(eq - *env), *env);
+		value = getenv(name);
+		if (!value || strcmp(value, eq + 1))
+			return false;
+	}
+	return true;
+}
+
+static bool in_list(const char *name, const char *const *list, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		if (!strcmp(list[i], name))
+			return true;
+	}
+	return false;
+}
+
+/* Tiers that need another environment than ours. */
+static int other_tiers(const struct run *r, const char **out)
+{
+	const struct backend_ops *ops = r->bench.ops;
+	int i, n = 0;
+
+	for (i = 0; ops->tier_env && i < N_TIERS; i++) {
+		const char *const *env = ops->tier_env(all_tiers[i]);
+
+		if (!env || environment_set(env) ||
+		    in_list(all_tiers[i], r->info.tier, r->info.n_tiers))
+			continue;
+		if (!r->job->n_tiers || in_list(all_tiers[i], r->job->tier,
+						r->job->n_tiers))
+			out[n++] = all_tiers[i];
+	}
+	return n;
+}
+
+/* Tiers that were asked for and that nobody has. */
+static enum status check_tiers(const struct run *r, const char *const *here,
+			       int n_here, const char *const *other,
+			       int n_other)
+{
+	int i;
+
+	for (i = 0; i < r->job->n_tiers; i++) {
+		const char *t = r->job->tier[i];
+
+		if (!in_list(t, here, n_here) && !in_list(t, other, n_other))
+			return err_set(ST_INPUT, "backend '%s' has no tier "
+				       "'%s' here", r->job->backend, t);
+	}
+	return ST_OK;
+}
+
+static int tiers_here(const struct run *r, const struct run_options *o,
+		      const char **out)
+{
+	int i, n = 0;
+
+	for (i = 0; i < r->info.n_tiers; i++) {
+		const char *t = r->info.tier[i];
+
+		if (o->tier ? !strcmp(t, o->tier)
+			    : !r->job->n_tiers || in_list(t, r->job->tier,
+							  r->job->n_tiers))
+			out[n++] = t;
+	}
+	return n;
+}
+
+static enum status plan(struct run *r, const struct run_options *o,
+			const char **other, int *n_other_p)
+{
+	const char *here[BACKEND_TIERS_MAX];
+	int n_here = tiers_here(r, o, here), n_other = 0;
+	enum status st = ST_OK;
+
+	if (!o->tier) {
+		n_other = other_tiers(r, other);
+		st = check_tiers(r, here, n_here, other, n_other);
+	}
+	if (!st)
+		st = suite_build(r->job, r->bench.ops, r->bench.b, &r->info,
+				 here, n_here, o->tier != NULL, &r->suite);
+	r->budget_s *= 1 - RUN_OTHER_SHARE * n_other;
+	*n_other_p = n_other;
+	return st;
+}
+
+static enum status run_open(struct run *r, const struct run_options *o,
+			    const char **other, int *n_other_p)
+{
+	enum status st;
+
+	r->bench.ops->info(r->bench.b, &r->info);
+	r->bench.nodes = r->info.nodes;
+	st = plan(r, o, other, n_other_p);
+	if (!st)
+		st = r->sink->run(r->sink->arg, &r->info.run);
+	if (!st)
+		st = measure_all(r);
+	suite_release(&r->suite);
+	return st;
+}
+
+/* A job without tasks is the standard profile; *standard owns the tasks. */
+static enum status fill_in(struct job *j, struct job *standard)
+{
+	const char *text = suite_standard(j->backend, j->quick);
+	enum status st = job_parse(text, strlen(text), standard);
+
+	if (st)
+		return st;
+	if (!j->n_tasks) {
+		j->task = standard->task;
+		j->n_tasks = standard->n_tasks;
+	}
+	if (!(j->budget_s > 0))
+		j->budget_s = standard->budget_s;
+	return ST_OK;
+}
+
+static enum status run_backend(struct run *r, const struct run_options *o,
+			       const char **other, int *n_other_p)
+{
+	const struct job *j = r->job;
+	struct backend_options options = { j->ranks, j->emulate_nodes,
+					   j->seed };
+	const struct backend_ops *ops = r->bench.ops;
+	enum status st = ops->open(&options, &r->bench.b);
+
+	if (st)
+		return st;
+	r->sink->backend(r->sink->arg, ops, r->bench.b);
+	st = run_open(r, o, other, n_other_p);
+	r->sink->backend(r->sink->arg, NULL, NULL);
+	ops->close(r->bench.b);
+	return st;
+}
+
+enum status run_job(const struct job *j, const struct run_options *o,
+		    const struct run_sink *sink, const char **other,
+		    int *n_other_p)
+{
+	struct job full = *j, standard = { 0 };
+	struct run r = { .job = &full, .sink = sink, .start_s = now_s() };
+	enum status st = backend_find(j->backend, &r.bench.ops);
+
+	if (!st)
+		st = fill_in(&full, &standard);
+	if (!st) {
+		r.budget_s = full.budget_s;
+		if (o->budget_share > 0)
+			r.budget_s *= o->budget_share;
+		r.bench.beat = sink->beat;
+		r.bench.arg = sink->arg;
+		st = run_backend(&r, o, other, n_other_p);
+	}
+	job_release(&standard);
+	return st;
+}

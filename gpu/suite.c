@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "gpu/suite.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Sizes of an exchange or memory op that a task does not bound. */
+#define RANGE_MIN 1024
+#define RANGE_MAX 67108864
+/* Experts, columns, depth where a task gives none. */
+#define SHAPE_DEFAULT 64
+#define TOPK_DEFAULT 2
+/* Series with a limit on CTAs come after those without, in penalties. */
+#define CTAS_PENALTY 10
+/* Contention comes after all first sizes and before any refinement. */
+#define BESIDE_PENALTY 500
+
+struct builder {
+	const struct backend_ops *ops;
+	struct backend *b;
+	const struct backend_info *info;
+	const struct job *job;
+	struct suite *out;
+	size_t cap;
+	int added;	/* by this task */
+};
+
+/* Usual variants and dtypes, the best first; ends with NULL. */
+static const char *const alltoall_variants[] = { "even", NULL };
+static const char *const gemm_variants[] = { "strided-batched", "per-expert",
+					      "grouped", NULL };
+static const char *const no_variants[] = { "", NULL };
+static const char *const dtypes[] = { "bf16", "fp32", NULL };
+static const char *const exchange_dtypes[] = { "fp32", NULL };
+
+static void put(char *to, const char *text)
+{
+	snprintf(to, SAMPLE_TEXT, "%s", text);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Sizes: m of a product, bytes of the others. */
+static void set_sizes(struct series *s, const struct job_task *t)
+{
+	double min = t->min_bytes > 0 ? t->min_bytes : RANGE_MIN;
+	double max = t->max_bytes > 0 ? t->max_bytes : RANGE_MAX;
+	struct job_list m = t->m;
+	struct bench_case c;
+	double least;
+	int i;
+
+	if (!strcmp(t->op, "gemm")) {
+		qsort(m.v, (size_t)m.n, sizeof(m.v[0]), by_number);
+		for (i = 0; i < m.n; i++)
+			adapt_first(&s->a, m.v[i]);
+		return;
+	}
+	/* what one element of each rank, or one row, needs */
+	suite_case(s, 1, UINT64_MAX, &c);
+	least = (double)c.work.bytes;
+	min = fmax(min, least);
+	if (max <= min)
+		adapt_first(&s->a, min);
+	else
+		adapt_range(&s->a, min, max);
+}
+
+static void add_series(struct builder *bu, const struct bench_case *c,
+		       const struct job_task *t)
+{
+	struct suite *out = bu->out;
+	struct series *s;
+
+	if (!bu->ops->can(bu->b, c))
+		return;
+	out->s = array_grow(out->s, &bu->cap, (size_t)out->n + 1,
+			    sizeof(*out->s));
+	s = &out->s[out->n++];
+	*s = (struct series){ .c = *c };
+	if (*c->beside.op)
+		s->penalty = BESIDE_PENALTY;
+	else if (c->work.ctas)
+		s->penalty = CTAS_PENALTY;
+	set_sizes(s, t);
+	bu->added++;
+}
+
+static double at(const struct job_list *l, int i, double otherwise)
+{
+	return i < l->n ? l->v[i] : otherwise;
+}
+
+static int count(const struct job_list *l)
+{
+	return l->n ? l->n : 1;
+}
+
+/* All combinations of ctas, n, k and batch. */
+static void add_shapes(struct builder *bu, struct bench_case *c,
+		       const struct job_task *t)
+{
+	bool product = !strcmp(t->op, "gemm");
+	bool exchange = sample_op_is_exchange(t->op);
+	int total = count(&t->ctas) * count(&t->n) * count(&t->k) *
+		    count(&t->batch), i, rest;
+	struct bench_work *w = &c->work;
+
+	for (i = 0; i < total; i++) {
+		rest = i;
+		w->ctas = (int)at(&t->ctas, rest % count(&t->ctas), 0);
+		rest /= count(&t->ctas);
+		w->n = (uint64_t)at(&t->n, rest % count(&t->n),
+				    SHAPE_DEFAULT);
+		rest /= count(&t->n);
+		w->k = (uint64_t)at(&t->k, rest % count(&t->k),
+				    product ? SHAPE_DEFAULT : TOPK_DEFAULT);
+		rest /= count(&t->k);
+		w->batch = (uint64_t)at(&t->batch, rest,
+					product ? 1 : SHAPE_DEFAULT);
+		if (exchange)
+			w->n = w->k = w->batch = 0;
+		if (*c->beside.op) {
+			c->beside.ctas = w->ctas;
+			w->ctas = 0;
+		}
+		add_series(bu, c, t);
+	}
+}
+
+/* The first dtype that the backend has, unless the task names one. */
+static void add_dtypes(struct builder *bu, struct bench_case *c,
+		       const struct job_task *t)
+{
+	const char *const *d = sample_op_is_exchange(t->op) ?
+			       exchange_dtypes : dtypes;
+	int before = bu->added;
+
+	if (*t->dtype) {
+		put(c->work.dtype, t->dtype);
+		add_shapes(bu, c, t);
+		return;
+	}
+	for (; *d && bu->added == before; d++) {
+		put(c->work.dtype, *d);
+		add_shapes(bu, c, t);
+	}
+}
+
+static void add_variants(struct builder *bu, struct bench_case *c,
+			 const struct job_task *t)
+{
+	const char *const *v = no_variants;
+	int before = bu->added;
+
+	if (!strcmp(t->op, "alltoall"))
+		v = alltoall_variants;
+	if (!strcmp(t->op, "gemm"))
+		v = gemm_variants;
+	if (*t->variant) {
+		put(c->work.variant, t->variant);
+		add_dtypes(bu, c, t);
+		return;
+	}
+	for (; *v; v++) {
+		/* contention: one variant tells it */
+		if (*c->beside.op && bu->added > before)
+			break;
+		put(c->work.variant, *v);
+		add_dtypes(bu, c, t);
+	}
+}
+
+static void add_task(struct builder *bu, const struct job_task *t,
+		     const char *tier)
+{
+	struct bench_case c = { .ranks = bu->info->ranks,
+				.seed = bu->job->seed };
+
+	put(c.work.op, t->op);
+	put(c.tier, tier);
+	if (*t->beside) {
+		put(c.beside.op, t->beside);
+		put(c.beside.dtype, exchange_dtypes[0]);
+		put(c.beside.variant,
+		    strcmp(t->beside, "alltoall") ? "" : "even");
+	}
+	add_variants(bu, &c, t);
+}
+
+static bool needs_tier(const struct job_task *t)
+{
+	return sample_op_is_exchange(t->op) || *t->beside;
+}
+
+static enum status cannot(const struct job *j, const struct job_task *t,
+			  int i)
+{
+	return err_set(ST_INPUT, "job: tasks[%d]: backend '%s' cannot do op "
+		       "'%s', variant '%s', dtype '%s'%s", i, j->backend,
+		       t->op, t->variant, t->dtype,
+		       needs_tier(t) ? " on these tiers" : "");
+}
+
+enum status suite_build(const struct job *j, const struct backend_ops *ops,
+			struct backend *b, const struct backend_info *info,
+			const char *const *tiers, int n_tiers,
+			bool only_exchanges, struct suite *out)
+{
+	struct suite s = { 0 };
+	struct builder bu = { .ops = ops, .b = b, .info = info, .job = j,
+			      .out = &s };
+	int i, t;
+
+	for (i = 0; i < j->n_tasks; i++) {
+		const struct job_task *task = &j->task[i];
+
+		bu.added = 0;
+		if (!needs_tier(task) && only_exchanges)
+			continue;
+		if (!needs_tier(task))
+			add_task(&bu, task, "");
+		for (t = 0; t < n_tiers && needs_tier(task); t++)
+			add_task(&bu, task, tiers[t]);
+		if (!bu.added && (!needs_tier(task) || n_tiers)) {
+			suite_release(&s);
+			return cannot(j, task, i);
+		}
+	}
+	*out = s;
+	return ST_OK;
+}
+
+void suite_release(struct suite *s)
+{
+	free(s->s);
+	*s = (struct suite){ 0 };
+}
+
+bool suite_case(const struct series *s, double size, uint64_t max_bytes,
+		struct bench_case *out)
+{
+	struct bench_work *w = &out->work;
+
+	*out = s->c;
+	if (sample_op_is_exchange(w->op)) {
+		w->bytes = work_round_bytes((uint64_t)size, out->ranks);
+	} else if (!strcmp(w->op, "gemm")) {
+		w->m = (uint64_t)(size + 0.5);
+		work_set_bytes(w);
+	} else {
+		work_set_size(w, (uint64_t)size);
+	}
+	return work_memory(out) <= max_bytes;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "gpu/work.h"
+
+#include <string.h>
+
+#define EXCHANGE_ELEMENT 4	/* fp32 */
+
+int work_element_bytes(const char *dtype)
+{
+	if (!strcmp(dtype, "fp32"))
+		return 4;
+	return strcmp(dtype, "bf16") ? 0 : 2;
+}
+
+uint64_t work_round_bytes(uint64_t bytes, int ranks)
+{
+	uint64_t unit = (uint64_t)ranks * EXCHANGE_ELEMENT;
+	uint64_t n = (bytes + unit / 2) / unit;
+
+	return (n ? n : 1) * unit;
+}
+
+/*
+ * Traffic of an op as a sum: per token (m) and fixed. One row for each op;
+ * E is the element size, the rest is fp32 or int32.
+ */
+struct traffic {
+	uint64_t per_m, fixed;
+};
+
+static struct traffic traffic_of(const struct bench_work *w)
+{
+	uint64_t e = (uint64_t)work_element_bytes(w->dtype);
+	uint64_t n = w->n, k = w->k;
+	struct traffic t = { 0, 0 };
+
+	if (!strcmp(w->op, "gemm"))
+		t = (struct traffic){ w->batch * (k + n) * e,
+				      w->batch * k * n * e };
+	else if (!strcmp(w->op, "gate"))
+		t = (struct traffic){ k * e + n * 4, k * n * e };
+	else if (!strcmp(w->op, "topk"))
+		t = (struct traffic){ n * 4 + k * 8, n * 4 };
+	else if (!strcmp(w->op, "sort"))
+		t = (struct traffic){ k * 8, 0 };
+	else if (!strcmp(w->op, "permute"))
+		t = (struct traffic){ (1 + k) * n * e + k * 4, 0 };
+	else if (!strcmp(w->op, "combine"))
+		t = (struct traffic){ (1 + k) * n * e + k * 8, 0 };
+	else if (!strcmp(w->op, "stream") || !strcmp(w->op, "copy"))
+		t = (struct traffic){ 2 * e, 0 };
+	return t;
+}
+
+void work_set_bytes(struct bench_work *w)
+{
+	struct traffic t = traffic_of(w);
+
+	if (t.per_m)
+		w->bytes = t.per_m * w->m + t.fixed;
+}
+
+void work_set_size(struct bench_work *w, uint64_t bytes)
+{
+	struct traffic t = traffic_of(w);
+	uint64_t rest = bytes > t.fixed ? bytes - t.fixed : 0;
+
+	if (!t.per_m)
+		return;
+	w->m = (rest + t.per_m / 2) / t.per_m;
+	if (!w->m)
+		w->m = 1;
+	work_set_bytes(w);
+}
+
+double work_flops(const struct bench_work *w)
+{
+	double batch = !strcmp(w->op, "gemm") ? (double)w->batch : 1;
+
+	if (strcmp(w->op, "gemm") && strcmp(w->op, "gate"))
+		return 0;
+	return 2 * batch * (double)w->m * (double)w->n * (double)w->k;
+}
+
+static bool uneven(const struct bench_work *w)
+{
+	return !strcmp(w->op, "alltoall") && !strcmp(w->variant, "uneven");
+}
+
+/* An uneven alltoall brings rank 0 at most ranks x bytes. */
+static uint64_t one_memory(const struct bench_work *w, int ranks)
+{
+	if (!*w->op)
+		return 0;
+	if (sample_op_is_exchange(w->op))
+		return w->bytes * (uneven(w) ? 1 + (uint64_t)ranks : 2);
+	/* the traffic counts each buffer once; positions come on top */
+	return w->bytes + w->m * (w->k + 1) * 8;
+}
+
+uint64_t work_memory(const struct bench_case *c)
+{
+	return one_memory(&c->work, c->ranks) +
+	       one_memory(&c->beside, c->ranks);
+}
+
+/* Rows of tokens are whole vectors; NCCL is slow on buffers that do not
+ * start at one. */
+#define UNEVEN_UNIT 4	/* elements: 16 bytes */
+
+/* Shares 1 / (d + 1), rounded down to the unit; what is left goes to rank
+ * 0. */
+static void uneven_counts(uint64_t total, int ranks, uint64_t *per_dst)
+{
+	uint64_t left = total;
+	double sum = 0;
+	int d;
+
+	for (d = 0; d < ranks; d++)
+		sum += 1.0 / (d + 1);
+	for (d = 0; d < ranks; d++) {
+		per_dst[d] = (uint64_t)((double)total / (sum * (d + 1)));
+		per_dst[d] -= per_dst[d] % UNEVEN_UNIT;
+		left -= per_dst[d];
+	}
+	per_dst[0] += left;
+}
+
+void work_counts(const struct bench_case *c, int src, uint64_t *per_dst)
+{
+	uint64_t total = c->work.bytes / EXCHANGE_ELEMENT;
+	int d;
+
+	(void)src;	/* the same for all: that makes rank 0 hot */
+	if (uneven(&c->work)) {
+		uneven_counts(total, c->ranks, per_dst);
+		return;
+	}
+	for (d = 0; d < c->ranks; d++)
+		per_dst[d] = total / (uint64_t)c->ranks;
+}
+
+double work_busiest_bytes(const struct bench_case *c)
+{
+	uint64_t count[WORK_RANKS_MAX], total = 0, most = 0;
+	int r;
+
+	if (!uneven(&c->work))
+		return 0;
+	work_counts(c, 0, count);
+	for (r = 0; r < c->ranks; r++)
+		total += count[r];
+	for (r = 0; r < c->ranks; r++) {
+		uint64_t sent = total - count[r];
+		uint64_t received = count[r] * (uint64_t)(c->ranks - 1);
+
+		most = sent > most ? sent : most;
+		most = received > most ? received : most;
+	}
+	return (double)most * EXCHANGE_ELEMENT;
+}

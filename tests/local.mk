@@ -228,3 +228,6 @@ tests_unit_make_profile_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_fit
 tests_unit_test_fit_SOURCES = %D%/unit/test_fit.c
 tests_unit_test_fit_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_jsonl
+tests_unit_test_jsonl_SOURCES = %D%/unit/test_jsonl.c $(store_help)
+tests_unit_test_jsonl_LDADD = $(UNIT_LIBS)

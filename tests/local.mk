@@ -74,7 +74,7 @@ unit_tests += tests/unit/test_program
 tests_unit_test_program_SOURCES = %D%/unit/test_program.c
 tests_unit_test_program_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_exec
-tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c
+tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c %D%/unit/exec_stub.h
 tests_unit_test_exec_LDADD = $(UNIT_LIBS)
 
 shell_tests += %D%/t120-model.sh
@@ -231,3 +231,7 @@ unit_tests += tests/unit/test_cost_measured
 tests_unit_test_cost_measured_SOURCES = %D%/unit/test_cost_measured.c
 tests_unit_test_cost_measured_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t172-profile-use.sh
+unit_tests += tests/unit/test_exec_meet
+tests_unit_test_exec_meet_SOURCES = %D%/unit/test_exec_meet.c
+tests_unit_test_exec_meet_SOURCES += %D%/unit/exec_stub.h
+tests_unit_test_exec_meet_LDADD = $(UNIT_LIBS)

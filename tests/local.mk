@@ -196,10 +196,6 @@ store_help = %D%/unit/store_help.c %D%/unit/store_help.h
 unit_tests += tests/unit/test_store
 tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
 tests_unit_test_store_LDADD = $(UNIT_LIBS)
-unit_tests += tests/unit/test_store_kill
-tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
-tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
-shell_tests += %D%/t170-db.sh
 shell_tests += %D%/t900-hostile.sh
 
 unit_tests += tests/unit/test_exec_pool
@@ -208,6 +204,11 @@ tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll_ring
 tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
 tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_store_kill
+tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
+tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t170-db.sh
 # for t172-profile-use.sh
 check_PROGRAMS += tests/unit/make_profile
 tests_unit_make_profile_SOURCES = %D%/unit/make_profile.c

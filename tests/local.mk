@@ -196,6 +196,13 @@ store_help = %D%/unit/store_help.c %D%/unit/store_help.h
 unit_tests += tests/unit/test_store
 tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
 tests_unit_test_store_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_store_file
+tests_unit_test_store_file_SOURCES = %D%/unit/test_store_file.c $(store_help)
+tests_unit_test_store_file_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_store_kill
+tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
+tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t170-db.sh
 shell_tests += %D%/t900-hostile.sh
 
 unit_tests += tests/unit/test_exec_pool

@@ -225,9 +225,10 @@ static void fill_nodes(const struct product_grid *g, struct node *node)
 }
 
 /*
- * On logarithms of times. up: the largest time of all nodes that are not larger on any axis; low: the
- * smallest of all that are not smaller. Both never fall along an axis, and
- * so does their mean; where the times are so already, all three are the same.
+ * On logarithms of times. up: the largest time of all nodes that are not
+ * larger on any axis; low: the smallest of all that are not smaller. Both
+ * never fall along an axis, and so does their mean; where the times are so
+ * already, all three are the same.
  */
 static void make_isotonic(const struct product_grid *g, double *low)
 {

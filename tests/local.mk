@@ -212,10 +212,6 @@ unit_tests += tests/unit/test_coll_ring
 tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
 tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
 
-unit_tests += tests/unit/test_store_kill
-tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
-tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
-shell_tests += %D%/t170-db.sh
 # for t172-profile-use.sh
 check_PROGRAMS += tests/unit/make_profile
 tests_unit_make_profile_SOURCES = %D%/unit/make_profile.c

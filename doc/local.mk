@@ -3,6 +3,7 @@
 # a missing one.
 dist_man_MANS += %D%/moecast.1
 dist_man_MANS += %D%/moecast-scenario.5
+dist_man_MANS += %D%/moecast-run.1
 EXTRA_DIST += %D%/architecture.md
 EXTRA_DIST += %D%/sections/00-head.md
 EXTRA_DIST += %D%/sections/70-search.md

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WAKE_LOOKS 100	/* of 2 ms each */
+#define WAKE_LOOKS 50	/* of 2 ms each */
 
 extern char **environ;
 

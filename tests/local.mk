@@ -74,7 +74,7 @@ unit_tests += tests/unit/test_program
 tests_unit_test_program_SOURCES = %D%/unit/test_program.c
 tests_unit_test_program_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_exec
-tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c
+tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c %D%/unit/exec_stub.h
 tests_unit_test_exec_LDADD = $(UNIT_LIBS)
 
 shell_tests += %D%/t120-model.sh
@@ -228,3 +228,7 @@ unit_tests += tests/unit/test_host
 tests_unit_test_host_SOURCES = %D%/unit/test_host.c
 tests_unit_test_host_LDADD = $(RUN_LIBS)
 shell_tests += %D%/t174-profile.sh
+unit_tests += tests/unit/test_exec_meet
+tests_unit_test_exec_meet_SOURCES = %D%/unit/test_exec_meet.c
+tests_unit_test_exec_meet_SOURCES += %D%/unit/exec_stub.h
+tests_unit_test_exec_meet_LDADD = $(UNIT_LIBS)

@@ -196,6 +196,13 @@ store_help = %D%/unit/store_help.c %D%/unit/store_help.h
 unit_tests += tests/unit/test_store
 tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
 tests_unit_test_store_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_store_file
+tests_unit_test_store_file_SOURCES = %D%/unit/test_store_file.c $(store_help)
+tests_unit_test_store_file_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_store_kill
+tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
+tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t170-db.sh
 shell_tests += %D%/t900-hostile.sh
 
 unit_tests += tests/unit/test_exec_pool
@@ -205,10 +212,6 @@ unit_tests += tests/unit/test_coll_ring
 tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
 tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
 
-unit_tests += tests/unit/test_store_kill
-tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
-tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
-shell_tests += %D%/t170-db.sh
 # for t172-profile-use.sh
 check_PROGRAMS += tests/unit/make_profile
 tests_unit_make_profile_SOURCES = %D%/unit/make_profile.c
@@ -228,6 +231,9 @@ unit_tests += tests/unit/test_host
 tests_unit_test_host_SOURCES = %D%/unit/test_host.c
 tests_unit_test_host_LDADD = $(RUN_LIBS)
 shell_tests += %D%/t174-profile.sh
+unit_tests += tests/unit/test_jsonl
+tests_unit_test_jsonl_SOURCES = %D%/unit/test_jsonl.c $(store_help)
+tests_unit_test_jsonl_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_exec_meet
 tests_unit_test_exec_meet_SOURCES = %D%/unit/test_exec_meet.c
 tests_unit_test_exec_meet_SOURCES += %D%/unit/exec_stub.h

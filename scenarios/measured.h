@@ -23,11 +23,11 @@ struct product_point {
 };
 
 /*
- * Products of one dtype. Seconds between points: interpolated in the
- * logarithms of rows per product (m), columns of all products (batch*n) and
- * depth (k), made monotone in work: more rows, columns, depth or products
- * never take less time. Outside the range the nearest rate counts and *outside_p (may
- * be NULL) is set. doc/model.md, section "Profiles", says how.
+ * Products of one dtype. Seconds between points: linear in rows per product
+ * (m), columns of all products (batch*n) and depth (k), made monotone in
+ * work: more rows, columns, depth or products never take less time. Outside
+ * the range the nearest rate (FLOP/s) counts and *outside_p (may be NULL) is
+ * set. doc/model.md, section "Profiles", says how.
  */
 struct product_grid;
 

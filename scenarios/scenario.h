@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "scenarios/gpu.h"
 #include "scenarios/layout.h"
+#include "scenarios/routing_spec.h"
 #include "scenarios/technique.h"
 
 #include <stdbool.h>
@@ -103,28 +104,6 @@ struct model {
 	int sequence, batch_per_gpu;
 	enum dtype dtype;
 	char provenance[512];
-};
-
-enum routing_kind {
-	ROUTING_UNIFORM,
-	ROUTING_ZIPF,
-	ROUTING_DIRICHLET,
-	ROUTING_POWER_LAW,
-	ROUTING_LOG_NORMAL,
-	ROUTING_HOT_EXPERT,
-	ROUTING_HOT_RANK,
-	ROUTING_COUNTS,
-	ROUTING_TRACE,
-};
-
-struct routing_spec {
-	enum routing_kind kind;
-	double skew;	/* zipf, power-law: exponent; dirichlet: 1/alpha;
-			   log-normal: sigma; hot-*: share of the hot one */
-	uint64_t seed;
-	char *file;	/* counts, trace; NULL otherwise */
-	int layer;	/* counts: layer_slot, -1: all; trace: -1: the first */
-	char *domain;	/* counts: which domain; NULL: all */
 };
 
 struct constraints {

@@ -13,3 +13,6 @@ libreports_a_SOURCES += %D%/draw_cluster.c
 libreports_a_SOURCES += %D%/plan_text.c %D%/plan_text.h
 libreports_a_SOURCES += %D%/plan_explain.c %D%/plan_explain.h
 libreports_a_SOURCES += %D%/plan_files.c %D%/plan_files.h
+libreports_a_SOURCES += %D%/chart_axis.c %D%/chart_axis.h
+libreports_a_SOURCES += %D%/chart_fit.c %D%/chart_fit.h
+libreports_a_SOURCES += %D%/fit_page.c %D%/fit_page.h

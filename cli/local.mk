@@ -17,3 +17,4 @@ moecast_LDADD = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
 	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \
 	-lm
 moecast_SOURCES += %D%/cmd_import.c
+moecast_SOURCES += %D%/cmd_report.c %D%/report_data.c %D%/report_data.h

@@ -30,6 +30,8 @@ const struct cmd commands[] = {
 	{ "keys", "", "every scenario key", cmd_keys },
 	{ "db", "FILE [--check] [--migrate]",
 	  "what a profile database holds", cmd_db },
+	{ "report", "--db FILE -o DIR",
+	  "figures and a page of a database's fits", cmd_report },
 	{ 0 },
 };
 

@@ -16,6 +16,8 @@
 #include "profiles/store.h"
 #include "scenarios/measured.h"
 
+#include <stdbool.h>
+
 enum fit_form { FIT_LINEAR, FIT_SQRT, FIT_PIECEWISE, FIT_FORM_N };
 
 struct fit {
@@ -42,6 +44,17 @@ const char *fit_form_name(enum fit_form f);
  * fit, they are interpolated.
  */
 enum status fit_database(struct store *db, int *n_fits_p);
+
+/*
+ * The fits of all such groups without storing any: the stored ones, unless
+ * samples came after them. Ordered by gpu, op, tier, variant, dtype, ranks,
+ * ctas; *out_p is the caller's to free().
+ */
+enum status fit_rows(struct store *db, struct fit_row **out_p, size_t *n_p);
+
+/* Is the sample one of the group that this fit is of? */
+bool fit_takes(const struct fit_row *f, const struct run_info *info,
+	       const struct sample *s);
 
 /*
  * What the forecast takes: curves and product tables of one GPU of the

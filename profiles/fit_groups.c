@@ -2,6 +2,7 @@
 #include "profiles/fit_groups.h"
 
 #include "base/mem.h"
+#include "profiles/fit.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,18 +49,24 @@ static struct fit_group *group_of(struct fit_groups *g,
 	return &g->group[i];
 }
 
-static void add_size(struct fit_groups *g, const char *gpu,
-		     const struct sample *s)
+static struct fit_row key_of(const char *gpu, const struct sample *s)
 {
 	struct fit_row key = { .ranks = s->ranks, .ctas = s->ctas };
-	struct fit_group *at;
 
 	TEXT_COPY(key.gpu, gpu);
 	TEXT_COPY(key.op, s->op);
 	TEXT_COPY(key.variant, s->variant);
 	TEXT_COPY(key.tier, s->tier);
 	TEXT_COPY(key.dtype, s->dtype);
-	at = group_of(g, &key);
+	return key;
+}
+
+static void add_size(struct fit_groups *g, const char *gpu,
+		     const struct sample *s)
+{
+	struct fit_row key = key_of(gpu, s);
+	struct fit_group *at = group_of(g, &key);
+
 	at->n = array_grow(at->n, &at->cap_n, at->count + 1, sizeof(*at->n));
 	at->t = array_grow(at->t, &at->cap_t, at->count + 1, sizeof(*at->t));
 	at->n[at->count] = s->bytes;
@@ -82,24 +89,51 @@ static void add_product(struct fit_groups *g, const char *gpu,
 	TEXT_COPY(p->variant, s->variant);
 }
 
+/* Ran alone, gave right results, took some time. */
+static bool is_usable(const struct sample *s)
+{
+	return !*s->beside && s->wrong <= 0 && s->median_s > 0 &&
+	       isfinite(s->median_s);
+}
+
+static bool is_product(const struct sample *s)
+{
+	return !strcmp(s->op, "gemm");
+}
+
+static bool has_size(const struct sample *s)
+{
+	return s->bytes > 0 && isfinite(s->bytes);
+}
+
+bool fit_takes(const struct fit_row *f, const struct run_info *info,
+	       const struct sample *s)
+{
+	struct fit_row key;
+
+	if (!is_usable(s) || is_product(s) || !has_size(s))
+		return false;
+	key = key_of(gpu_of(info), s);
+	return !fit_key_compare(f, &key);
+}
+
 static enum status add_sample(void *arg, int64_t run,
 			      const struct run_info *info,
 			      const struct sample *s)
 {
 	struct fit_groups *g = arg;
 
-	if (*s->beside || s->wrong > 0 || !(s->median_s > 0) ||
-	    !isfinite(s->median_s))
+	if (!is_usable(s))
 		return ST_OK;
 	if (run != g->last_run) {	/* they come in order */
 		g->runs++;
 		g->last_run = run;
 		TEXT_COPY(g->date, info->date);
 	}
-	if (!strcmp(s->op, "gemm")) {
+	if (is_product(s)) {
 		if (s->m > 0 && s->n > 0 && s->k > 0)
 			add_product(g, gpu_of(info), s);
-	} else if (s->bytes > 0 && isfinite(s->bytes)) {
+	} else if (has_size(s)) {
 		add_size(g, gpu_of(info), s);
 	}
 	return ST_OK;

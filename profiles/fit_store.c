@@ -194,6 +194,36 @@ static enum status get_fit(const struct fit_group *g, const struct stored *s,
 	return fit_group(g, out);
 }
 
+enum status fit_rows(struct store *db, struct fit_row **out_p, size_t *n_p)
+{
+	struct stored stored = { 0 };
+	struct fit_groups g;
+	struct fit_row *row;
+	size_t n = 0, i;
+	enum status st = fit_groups_read(db, &g);
+
+	if (st)
+		return st;
+	row = xcalloc(g.n + 1, sizeof(*row));
+	st = store_fits(db, &stored.row, &stored.n);
+	for (i = 0; i < g.n && !st; i++) {
+		st = get_fit(&g.group[i], &stored, &row[n]);
+		n += !st;
+		if (st == ST_INPUT)	/* too few sizes */
+			st = ST_OK;
+	}
+	free(stored.row);
+	fit_groups_release(&g);
+	if (st) {
+		free(row);
+		return st;
+	}
+	err_clear();
+	*out_p = row;
+	*n_p = n;
+	return ST_OK;
+}
+
 static enum status curve_of(const struct fit_row *r,
 			    struct measured_curve *out)
 {

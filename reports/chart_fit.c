@@ -161,8 +161,10 @@ static void put_fit_plot(int n_curve, int n_points, struct buf *out)
 		sep = ", ";
 	}
 	if (n_points)
-		buf_addf(out, "%s$points using 1:2:3:4 with yerrorbars " POINT
-			 " lw 0.7 notitle", sep);
+		buf_addf(out, "%s$points using 1:3:(0):($4-$3) with vectors "
+			 "nohead lc rgb '#%06x' lw 1 notitle, $points using "
+			 "1:2 with points " POINT " notitle", sep,
+			 (unsigned)RGB_VERMILLION);
 	else if (!n_curve)
 		buf_puts(out, "plot NaN notitle");
 	buf_puts(out, "\n");
@@ -189,7 +191,7 @@ static void put_fit_sample(struct buf *out, const struct chart_page *p,
 		put_line(out, p, x, y, end, y, "lc rgb '#0072b2' lw 1.5");
 	} else {
 		put_line(out, p, middle, y - 6, middle, y + 6,
-			 "lc rgb '#d55e00' lw 0.7");
+			 "lc rgb '#d55e00' lw 1");
 		buf_addf(out, "set label '' at screen %.6f, screen %.6f point "
 			 POINT " front\n", middle / p->width, y / p->height);
 	}

@@ -263,3 +263,7 @@ unit_tests += tests/unit/test_cost_measured
 tests_unit_test_cost_measured_SOURCES = %D%/unit/test_cost_measured.c
 tests_unit_test_cost_measured_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t172-profile-use.sh
+shell_tests += %D%/t176-report.sh
+unit_tests += tests/unit/test_chart_fit
+tests_unit_test_chart_fit_SOURCES = %D%/unit/test_chart_fit.c
+tests_unit_test_chart_fit_LDADD = $(UNIT_LIBS)

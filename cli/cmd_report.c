@@ -46,6 +46,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'o':
 		o->dir = arg;
 		return 0;
+	case ARGP_KEY_ARG:
+		return cli_usage("unexpected argument '%s'", arg);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -106,17 +108,22 @@ static char *group_name(const struct fit_row *f)
 	return buf_take(&b);
 }
 
-/* Letters and digits of a name, the others as '-': any name is a file's. */
+/* Letters and digits of a name, what is between as one '-': any name makes a
+ * file's. */
 static char *slug(const char *op, const char *tier)
 {
-	char *text = xasprintf("%s-%s", op, tier), *s;
+	char *text = xasprintf("%s-%s", op, tier), *to = text;
+	const char *s;
 
-	for (s = text; *s; s++) {
-		if (!isalnum((unsigned char)*s))
-			*s = '-';
+	for (s = text; *s && to - text < SLUG_MAX; s++) {
+		if (isalnum((unsigned char)*s))
+			*to++ = (char)tolower((unsigned char)*s);
+		else if (to > text && to[-1] != '-')
+			*to++ = '-';
 	}
-	if (strlen(text) > SLUG_MAX)
-		text[SLUG_MAX] = '\0';
+	while (to > text && to[-1] == '-')
+		to--;
+	*to = '\0';
 	return text;
 }
 
@@ -131,7 +138,7 @@ static void add_figure(struct report *r, size_t first, size_t n, bool scatter)
 	at->heading = section_name(f);
 	at->caption = scatter ?
 		xasprintf("%s: fitted against measured", at->heading) :
-		xasprintf("%s: %s; %s, mean error %.3g %%", at->heading,
+		xasprintf("%s: %s; %s, mean error %.1f %%", at->heading,
 			  group, f->form, f->mape * 100);
 	at->svg = xasprintf("%s/%02d-%s-%s.svg", r->o->dir, r->n_figures,
 			    kind, name);

@@ -251,7 +251,7 @@ void chart_fit_script(const struct chart_fit *c, struct buf *out,
 
 	l.text[SAMPLE_POINT] = xstrdup("measured: median, least to p95");
 	l.text[SAMPLE_LINE] = xasprintf("fitted: %.32s", c->form);
-	l.text[SAMPLE_BAND] = xasprintf("error band: fitted x (1 ± %.3g %%)",
+	l.text[SAMPLE_BAND] = xasprintf("error band: fitted x (1 ± %.1f %%)",
 					c->mape * 100);
 	legend_flow(&l, &p);
 	page_finish(&p, &l, &c->head);

@@ -143,7 +143,7 @@ static void test_svg(void **state)
 	html_svg(&b, "<?xml?>\n<svg \n xmlns=\"http://x\"\n xmlns:xlink=\"h\"\n"
 		 "><g id=\"a\"><use xlink:href='#p' fill='#ffffff'/>"
 		 "<text> id='t' xmlns=\"</text></g></svg>", "f1_");
-	assert_string_equal(buf_str(&b), "<svg \n\n><g id=\"f1_a\">"
+	assert_string_equal(buf_str(&b), "<svg \n\n\n><g id=\"f1_a\">"
 			    "<use href='#f1_p' fill='#ffffff'/>"
 			    "<text> id='t' xmlns=\"</text></g></svg>");
 	buf_clear(&b);

@@ -8,7 +8,7 @@ LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit-tap.sh
 SH_LOG_DRIVER = $(TAP)
 SH_LOG_COMPILER = $(SHELL)
 UNIT_LIBS = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
-	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \
+	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \
 	$(CMOCKA_LIBS) -lm
 unit_tests =
 if HAVE_CMOCKA
@@ -149,7 +149,7 @@ check_PROGRAMS += tests/fuzz/fuzz_scenario
 TESTS += tests/fuzz/fuzz_scenario
 tests_fuzz_fuzz_scenario_SOURCES = %D%/fuzz/fuzz_scenario.c
 tests_fuzz_fuzz_scenario_LDADD = libscenarios.a libbase.a \
-	$(YAML_LIBS) $(JANSSON_LIBS) -lm
+	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) -lm
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
 tests_unit_test_cost_LDADD = $(UNIT_LIBS)

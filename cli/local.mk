@@ -12,4 +12,6 @@ moecast_SOURCES += %D%/cmd_keys.c
 moecast_SOURCES += %D%/cmd_db.c
 moecast_SOURCES += %D%/fill.c %D%/fill.h
 moecast_LDADD = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
-	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) -lm
+	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \
+	-lm
+moecast_SOURCES += %D%/cmd_import.c

@@ -23,6 +23,8 @@ const struct cmd commands[] = {
 	  "the cluster as a tree or a drawing", cmd_topo },
 	{ "capacity", "SCENARIO",
 	  "capacity factor against drops, padding and time", cmd_capacity },
+	{ "import", "KIND FILE --db FILE [-o CLUSTER.yaml]",
+	  "take in logs, topologies, tables", cmd_import },
 	{ "keys", "", "every scenario key", cmd_keys },
 	{ "db", "FILE [--check] [--migrate]",
 	  "what a profile database holds", cmd_db },

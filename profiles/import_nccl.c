@@ -179,8 +179,9 @@ static const char *dtype_of(const char *type)
 		const char *nccl, *ours;
 	} names[] = {
 		{ "float", "fp32" }, { "half", "fp16" }, { "double", "fp64" },
-		{ "bfloat16", "bf16" }, { "f8e4m3", "fp8" },
-		{ "f8e5m2", "fp8" },
+		{ "bfloat16", "bf16" },
+		{ "f8e4m3", "fp8" }, { "f8e5m2", "fp8" },
+		{ "fp8_e4m3", "fp8" }, { "fp8_e5m2", "fp8" },
 	};
 	size_t i;
 

@@ -173,6 +173,7 @@ static void launchers_and_line_ends(void **state)
 		{ "[1,0]<stdout>:", "\n" }, { "[1,0]<stdout>: ", "\n" },
 		{ "[1,12]<stderr>", "\n" }, { "0: ", "\n" },
 		{ "worker-0.pod: ", "\n" }, { "", "\r\n" },
+		{ "x3005c0s13b0n0 0: ", "\n" },
 		{ "[1,0]<stdout>:", "\r\n" }, { "\033[0m", "\033[K\n" },
 	};
 	size_t i;

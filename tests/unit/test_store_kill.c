@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* last: it needs the four above */
@@ -28,6 +29,7 @@
 #define KILLS 50
 #define KILL_FRESH_US 12000	/* while the file is being made */
 #define KILL_GROWN_US 40000
+#define FULL_BYTES 200000
 #define FLIPS 300
 #define SEED 20261122
 
@@ -237,6 +239,58 @@ static void test_kill_new_files(void **state)
 	}
 }
 
+/* ---- a full disk ---- */
+
+/* In a child whose files cannot grow any more: 0 when it went as it should:
+ * a batch fails with a message, and the database is still of use. */
+static int write_until_full(const char *path)
+{
+	struct rlimit limit = { FULL_BYTES, FULL_BYTES };
+	struct store_summary sum;
+	struct sample s[BATCH];
+	struct store *db;
+	enum status st = ST_OK;
+	int64_t run;
+	int i;
+
+	signal(SIGXFSZ, SIG_IGN);
+	if (store_open(path, STORE_WRITE, &db) ||
+	    store_run(db, &full_run, NULL, &run) ||
+	    setrlimit(RLIMIT_FSIZE, &limit))
+		return 1;
+	for (i = 0; !st && i < FULL_BYTES; i++) {
+		make_batch(0, i, s);
+		st = store_add(db, run, s, BATCH);
+	}
+	if (st != ST_FAIL || !strstr(err_msg(), path))
+		return 2;
+	/* i - 1 batches went in, the last did not, nor did a part of it */
+	if (store_summary(db, &sum) || sum.samples != (i - 1) * BATCH)
+		return 3;
+	store_close(db);
+	return sum.samples > 0 ? 0 : 4;
+}
+
+static void test_full_disk(void **state)
+{
+	const char *path = scratch_path("full.db");
+	struct store *db;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		_exit(write_until_full(path));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	db = opened(path, STORE_WRITE);
+	expect_sound(db);
+	store_close(db);
+}
+
 /* ---- damaged files ---- */
 
 static enum status well_formed(void *arg, int64_t run,
@@ -368,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_makers_at_once),
 		cmocka_unit_test(test_kill_one_file),
 		cmocka_unit_test(test_kill_new_files),
+		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_flipped),
 		cmocka_unit_test(test_noise_and_cuts),
 	};

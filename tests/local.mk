@@ -220,13 +220,13 @@ tests_unit_test_exec_pool_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll_ring
 tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
 tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_jsonl
+tests_unit_test_jsonl_SOURCES = %D%/unit/test_jsonl.c $(store_help)
+tests_unit_test_jsonl_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_exec_meet
 tests_unit_test_exec_meet_SOURCES = %D%/unit/test_exec_meet.c
 tests_unit_test_exec_meet_SOURCES += %D%/unit/exec_stub.h
 tests_unit_test_exec_meet_LDADD = $(UNIT_LIBS)
-unit_tests += tests/unit/test_jsonl
-tests_unit_test_jsonl_SOURCES = %D%/unit/test_jsonl.c $(store_help)
-tests_unit_test_jsonl_LDADD = $(UNIT_LIBS)
 
 # for t172-profile-use.sh
 check_PROGRAMS += tests/unit/make_profile

@@ -263,3 +263,6 @@ unit_tests += tests/unit/test_exec_meet
 tests_unit_test_exec_meet_SOURCES = %D%/unit/test_exec_meet.c
 tests_unit_test_exec_meet_SOURCES += %D%/unit/exec_stub.h
 tests_unit_test_exec_meet_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_runner
+tests_unit_test_runner_SOURCES = %D%/unit/test_runner.c
+tests_unit_test_runner_LDADD = $(RUN_LIBS)

@@ -257,10 +257,10 @@ static enum status listen(struct session *s, struct child *c,
 	enum status st;
 	int n = 0;
 
-	do {
+	for (;;) {
 		st = child_line(c, deadline_s, &line);
 		if (st || !line)
-			return st ? st : flush_batch(s);
+			return st;
 		n++;
 		st = take_line(s, line);
 		if (st)
@@ -269,8 +269,9 @@ static enum status listen(struct session *s, struct child *c,
 		/* what came together is stored together */
 		if (!child_has_line(c))
 			st = flush_batch(s);
-	} while (!st);
-	return st;
+		if (st)
+			return st;
+	}
 }
 
 /* What its end means; its own words first. */
@@ -292,15 +293,21 @@ static enum status judge(const struct session *s, enum status ended, int code)
 }
 
 /* Ends the child; an error of ours, st, counts for more than its end. */
-static enum status finish(const struct session *s, struct child *c,
+static enum status finish(struct session *s, struct child *c,
 			  double deadline_s, enum status st)
 {
 	char *why = xstrdup(err_msg());
-	enum status ended;
+	enum status ended, stored;
 	int code;
 
 	if (st)
 		child_kill(c);
+	stored = flush_batch(s);	/* whatever it was that went wrong */
+	if (!st && stored) {
+		st = stored;
+		free(why);
+		why = xstrdup(err_msg());
+	}
 	ended = child_end(c, deadline_s, &code);
 	st = st ? err_set(st, "%s", why) : judge(s, ended, code);
 	free(why);

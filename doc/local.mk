@@ -3,6 +3,7 @@
 # a missing one.
 dist_man_MANS += %D%/moecast.1
 dist_man_MANS += %D%/moecast-scenario.5
+dist_man_MANS += %D%/moecast-run.1
 EXTRA_DIST += %D%/architecture.md
 
 # After a change of scenarios/keys.c: the table of moecast-scenario(5) anew.

@@ -14,6 +14,7 @@
 #define BATCH_SHARE 0.5
 #define BATCH_S 1.0	/* a batch is a sign of life: no longer */
 #define WARM_SHARE 0.1	/* of the cap */
+#define WARM_REPEATS_MAX 200
 
 /* All repetitions of one case, of both works. */
 struct record {
@@ -49,21 +50,21 @@ static double batch_s(const struct record *r, int n)
 	return sum;
 }
 
-/* The first call is not representative; goes on for a share of the cap. */
+/*
+ * The first call connects, loads and allocates: its time says nothing, nor
+ * when it has been enough. Then on for a share of the cap.
+ */
 static enum status warm_up(const struct bench *be, double *each_p)
 {
 	struct record r = { 0 };
-	enum status st = run_batch(be, &r, 1);
-	double spent = 0;
+	enum status st = run_batch(be, &r, 2);
+	double n;
 
-	if (!st)
-		spent = batch_s(&r, 1);
-	while (!st && spent < WARM_SHARE * be->cap_s &&
-	       r.n < BENCH_REPEATS_MAX) {
-		st = run_batch(be, &r, 1);
-		if (!st)
-			spent += batch_s(&r, 1);
-	}
+	if (st)
+		return st;
+	n = WARM_SHARE * be->cap_s / fmax(batch_s(&r, 1), 1e-9);
+	if (n >= 1)
+		st = run_batch(be, &r, (int)fmin(n, WARM_REPEATS_MAX));
 	if (!st)
 		*each_p = batch_s(&r, 1);
 	return st;
@@ -127,7 +128,7 @@ static void fill_sample(const struct bench *be, const struct bench_case *c,
 		.median_s = t.median, .p95_s = t.p95, .min_s = t.min,
 		.max_s = t.max, .mean_s = t.mean, .count = t.n,
 	};
-	if (!strcmp(w->op, "gemm")) {
+	if (!sample_op_is_exchange(w->op)) {
 		s->m = (double)w->m;
 		s->n = (double)w->n;
 		s->k = (double)w->k;

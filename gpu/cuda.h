@@ -78,6 +78,7 @@ struct cuda_rank {
 	int rank, device;
 	uint64_t l2_bytes, free_bytes;
 	int sms;		/* multiprocessors */
+	double sm_mhz;		/* their clock when it was opened */
 	int sm_target;		/* how many a product may take; 0: all */
 	cudaStream_t main, beside, side[CUDA_SIDE_STREAMS];
 	cudaEvent_t fork, join[CUDA_SIDE_STREAMS];
@@ -148,7 +149,6 @@ uint32_t cuda_key(const struct cuda_work *w, int rank, int stream);
 enum status cuda_rank_open(struct cuda_rank *r);
 void cuda_rank_close(struct cuda_rank *r, bool is_sound);
 void cuda_describe(struct backend *b);
-enum status cuda_clock(struct cuda_rank *r, double *mhz_p);
 
 /*
  * cuda_comm.c. A communicator with a CTA limit (0: none) is made once, by

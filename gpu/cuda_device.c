@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define WAKE_LOOKS 50	/* of 2 ms each */
+
 extern char **environ;
 
 /* "cudaMalloc: out of memory": the call without its arguments. */
@@ -69,6 +71,33 @@ out:
 	return st;
 }
 
+/* One look at the clock: some milliseconds of work. */
+static enum status look_at_clock(struct cuda_rank *r)
+{
+	unsigned long long seen[2] = { 0, 1 };
+	enum status st;
+
+	CUDA_GOTO(out, st, k_clock(r->counter, r->main));
+	CUDA_GOTO(out, st, cudaMemcpyAsync(seen, r->counter, sizeof(seen),
+					   cudaMemcpyDeviceToHost, r->main));
+	CUDA_GOTO(out, st, cudaStreamSynchronize(r->main));
+	r->sm_mhz = 1e3 * (double)seen[0] / (double)seen[1];
+out:
+	return st;
+}
+
+/* An idle GPU's clocks are low and take a while to rise; the first case
+ * should not pay for that. */
+static enum status wake(struct cuda_rank *r)
+{
+	enum status st = ST_OK;
+	int i;
+
+	for (i = 0; i < WAKE_LOOKS && !st; i++)
+		st = look_at_clock(r);
+	return st;
+}
+
 enum status cuda_rank_open(struct cuda_rank *r)
 {
 	size_t free_bytes, total;
@@ -92,6 +121,7 @@ enum status cuda_rank_open(struct cuda_rank *r)
 	CUDA_GOTO(out, st, cudaMemGetInfo(&free_bytes, &total));
 	r->l2_bytes = (uint64_t)l2;
 	r->free_bytes = free_bytes;
+	st = wake(r);
 out:
 	return st;
 }
@@ -145,20 +175,6 @@ void cuda_rank_close(struct cuda_rank *r, bool is_sound)
 	free(r->beside_s);
 }
 
-enum status cuda_clock(struct cuda_rank *r, double *mhz_p)
-{
-	unsigned long long seen[2] = { 0, 1 };
-	enum status st;
-
-	CUDA_GOTO(out, st, k_clock(r->counter, r->main));
-	CUDA_GOTO(out, st, cudaMemcpyAsync(seen, r->counter, sizeof(seen),
-					   cudaMemcpyDeviceToHost, r->main));
-	CUDA_GOTO(out, st, cudaStreamSynchronize(r->main));
-	*mhz_p = 1e3 * (double)seen[0] / (double)seen[1];
-out:
-	return st;
-}
-
 /* The kernel driver's version; CUDA's own number for it when that is
  * nowhere to be read. */
 static void driver_version(char *out, size_t size)
@@ -177,6 +193,20 @@ static void driver_version(char *out, size_t size)
 		fclose(f);
 }
 
+/* Does it say where things are or what is installed, not what to do? */
+static bool is_place(const char *variable)
+{
+	static const char *const ends[] = { "_HOME", "_PATH", "_VERSION" };
+	size_t name = strcspn(variable, "="), i, n;
+
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		n = strlen(ends[i]);
+		if (name >= n && !strncmp(variable + name - n, ends[i], n))
+			return true;
+	}
+	return false;
+}
+
 /* NCCL_* and CUDA_* that are set, "A=1 B=2". */
 static void environment(char *out, size_t size)
 {
@@ -185,11 +215,9 @@ static void environment(char *out, size_t size)
 
 	*out = '\0';
 	for (e = environ; *e && at + 1 < size; e++) {
-		if (strncmp(*e, "NCCL_", 5) && strncmp(*e, "CUDA_", 5))
+		if ((strncmp(*e, "NCCL_", 5) && strncmp(*e, "CUDA_", 5)) ||
+		    is_place(*e))
 			continue;
-		if (!strncmp(*e, "CUDA_HOME=", 10) ||
-		    !strncmp(*e, "CUDA_PATH=", 10))
-			continue;	/* where it is installed */
 		at += (size_t)snprintf(out + at, size - at, "%s%s",
 				       at ? " " : "", *e);
 	}
@@ -224,5 +252,6 @@ void cuda_describe(struct backend *b)
 	cudaDeviceGetAttribute(&core, cudaDevAttrClockRate, 0);
 	cudaDeviceGetAttribute(&memory, cudaDevAttrMemoryClockRate, 0);
 	snprintf(run->clocks, sizeof(run->clocks),
-		 "sm up to %d MHz, memory %d MHz", core / 1000, memory / 1000);
+		 "sm %.0f MHz seen, up to %d MHz, memory %d MHz",
+		 b->rank[0].sm_mhz, core / 1000, memory / 1000);
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Softmax and top-k: a warp holds the n logits of a token in registers, PER
- * of them a lane (expert e is lane e % 32, slot e / 32), and takes the
- * largest k times. Counts are gathered in shared memory first.
+ * Softmax and top-k: a group of W lanes holds the n logits of a token in
+ * registers, PER of them a lane (expert e is lane e % W, slot e / W), and
+ * takes the largest k times. Few experts need few lanes, so a warp has
+ * 32 / W tokens at once. Counts are gathered in shared memory first.
  */
 #include "gpu/k_common.h"
 
 #include <math_constants.h>
+
+#define TOKENS_EACH 4	/* of a group, at least: one sum of counts for them */
 
 struct best {
 	float v;
@@ -19,9 +22,11 @@ static __device__ inline bool better(struct best a, struct best b)
 	return a.v > b.v || (a.v == b.v && a.id < b.id);
 }
 
-static __device__ inline struct best warp_best(struct best b)
+template<int W>
+static __device__ inline struct best group_best(struct best b)
 {
-	for (int d = WARP / 2; d > 0; d /= 2) {
+#pragma unroll
+	for (int d = W / 2; d > 0; d /= 2) {
 		struct best o;
 
 		o.v = __shfl_xor_sync(~0u, b.v, d);
@@ -31,43 +36,48 @@ static __device__ inline struct best warp_best(struct best b)
 	return b;
 }
 
-static __device__ inline float warp_sum(float f)
+template<int W>
+static __device__ inline float group_sum(float f)
 {
-	for (int d = WARP / 2; d > 0; d /= 2) {
+#pragma unroll
+	for (int d = W / 2; d > 0; d /= 2) {
 		f += __shfl_xor_sync(~0u, f, d);
 	}
 	return f;
 }
 
-template<int PER>
+template<int W, int PER>
 static __device__ inline struct best lane_best(const float *v, int lane)
 {
 	struct best b = { -CUDART_INF_F, K_EXPERTS_MAX };
 
 #pragma unroll
 	for (int i = 0; i < PER; i++) {
-		struct best o = { v[i], i * WARP + lane };
+		struct best o = { v[i], i * W + lane };
 
 		b = better(o, b) ? o : b;
 	}
 	return b;
 }
 
-template<int PER>
+/* All lanes of a warp go through here together; `is_token` is false for a
+ * group that has run out of tokens. */
+template<int W, int PER>
 static __device__ void token_topk(const float *logits, int32_t *ids,
-				  float *weights, int32_t *counts, int n, int k)
+				  float *weights, int32_t *counts, int n,
+				  int k, bool is_token)
 {
-	int lane = threadIdx.x % WARP;
+	int lane = threadIdx.x % W;
 	float v[PER], max = 0, sum = 0;
 
 #pragma unroll
 	for (int i = 0; i < PER; i++) {
-		int e = i * WARP + lane;
+		int e = i * W + lane;
 
-		v[i] = e < n ? logits[e] : -CUDART_INF_F;
+		v[i] = is_token && e < n ? logits[e] : -CUDART_INF_F;
 	}
 	for (int j = 0; j < k; j++) {
-		struct best b = warp_best(lane_best<PER>(v, lane));
+		struct best b = group_best<W>(lane_best<W, PER>(v, lane));
 
 		if (j == 0) {
 			max = b.v;
@@ -75,15 +85,15 @@ static __device__ void token_topk(const float *logits, int32_t *ids,
 			for (int i = 0; i < PER; i++) {
 				sum += expf(v[i] - max);
 			}
-			sum = warp_sum(sum);
+			sum = group_sum<W>(sum);
 		}
 #pragma unroll
 		for (int i = 0; i < PER; i++) {
-			if (i * WARP + lane == b.id) {
+			if (i * W + lane == b.id) {
 				v[i] = -CUDART_INF_F;
 			}
 		}
-		if (lane == 0) {
+		if (lane == 0 && is_token) {
 			ids[j] = b.id;
 			weights[j] = expf(b.v - max) / sum;
 			if (b.id < n) {
@@ -93,20 +103,23 @@ static __device__ void token_topk(const float *logits, int32_t *ids,
 	}
 }
 
-template<int PER>
+template<int W, int PER>
 static __global__ void topk(const float *logits, int32_t *ids, float *weights,
 			    int32_t *counts, uint64_t m, int n, int k)
 {
 	__shared__ int32_t block_counts[K_EXPERTS_MAX];
-	uint64_t t = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+	const int tokens = BLOCK / W;	/* of a block at once */
+	uint64_t first = (uint64_t)blockIdx.x * tokens;
 
 	for (int e = threadIdx.x; e < n; e += BLOCK) {
 		block_counts[e] = 0;
 	}
 	__syncthreads();
-	for (; t < m; t += (uint64_t)gridDim.x * WARPS) {
-		token_topk<PER>(logits + t * n, ids + t * k, weights + t * k,
-				block_counts, n, k);
+	for (; first < m; first += (uint64_t)gridDim.x * tokens) {
+		uint64_t t = first + threadIdx.x / W;
+
+		token_topk<W, PER>(logits + t * n, ids + t * k,
+				   weights + t * k, block_counts, n, k, t < m);
 	}
 	__syncthreads();
 	for (int e = threadIdx.x; e < n; e += BLOCK) {
@@ -120,7 +133,6 @@ extern "C" cudaError_t k_topk(const float *logits, int32_t *ids,
 			      float *weights, int32_t *counts, uint64_t m,
 			      int n, int k, cudaStream_t s)
 {
-	unsigned grid = k_grid(m, WARPS * 4);
 	cudaError_t rc;
 
 	if (n < 1 || n > K_EXPERTS_MAX || k < 1 || k > n) {
@@ -130,18 +142,23 @@ extern "C" cudaError_t k_topk(const float *logits, int32_t *ids,
 	if (rc != cudaSuccess) {
 		return rc;
 	}
-#define TOPK(per) \
-	topk<per><<<grid, BLOCK, 0, s>>>(logits, ids, weights, counts, m, n, k)
-	if (n <= 1 * WARP) {
-		TOPK(1);
+#define TOPK(W, PER) \
+	topk<W, PER><<<k_grid(m, BLOCK / (W) * TOKENS_EACH), BLOCK, 0, s>>>( \
+		logits, ids, weights, counts, m, n, k)
+	if (n <= 8) {
+		TOPK(8, 1);
+	} else if (n <= 16) {
+		TOPK(16, 1);
+	} else if (n <= 1 * WARP) {
+		TOPK(WARP, 1);
 	} else if (n <= 2 * WARP) {
-		TOPK(2);
+		TOPK(WARP, 2);
 	} else if (n <= 4 * WARP) {
-		TOPK(4);
+		TOPK(WARP, 4);
 	} else if (n <= 8 * WARP) {
-		TOPK(8);
+		TOPK(WARP, 8);
 	} else {
-		TOPK(K_EXPERTS_MAX / WARP);
+		TOPK(WARP, K_EXPERTS_MAX / WARP);
 	}
 #undef TOPK
 	return cudaGetLastError();

@@ -70,7 +70,7 @@ static const struct {
 	const char *budget_s, *quick_budget_s;
 } profiles[] = {
 	{ "host", host_tasks, "30", "10" },
-	{ "cuda", cuda_tasks, "85", "10" },
+	{ "cuda", cuda_tasks, "85", "9" },
 };
 
 const char *suite_standard(const char *backend, bool quick)

@@ -4,6 +4,11 @@
 #include <string.h>
 
 #define EXCHANGE_ELEMENT 4	/* fp32 */
+/*
+ * Bytes. Rows of tokens are whole vectors, and NCCL takes up to three times
+ * as long for parts that do not start at one.
+ */
+#define VECTOR 16
 
 int work_element_bytes(const char *dtype)
 {
@@ -14,7 +19,7 @@ int work_element_bytes(const char *dtype)
 
 uint64_t work_round_bytes(uint64_t bytes, int ranks)
 {
-	uint64_t unit = (uint64_t)ranks * EXCHANGE_ELEMENT;
+	uint64_t unit = (uint64_t)ranks * VECTOR;
 	uint64_t n = (bytes + unit / 2) / unit;
 
 	return (n ? n : 1) * unit;
@@ -104,11 +109,7 @@ uint64_t work_memory(const struct bench_case *c)
 	       one_memory(&c->beside, c->ranks);
 }
 
-/* Rows of tokens are whole vectors; NCCL is slow on buffers that do not
- * start at one. */
-#define UNEVEN_UNIT 4	/* elements: 16 bytes */
-
-/* Shares 1 / (d + 1), rounded down to the unit; what is left goes to rank
+/* Shares 1 / (d + 1), rounded down to vectors; what is left goes to rank
  * 0. */
 static void uneven_counts(uint64_t total, int ranks, uint64_t *per_dst)
 {
@@ -120,7 +121,7 @@ static void uneven_counts(uint64_t total, int ranks, uint64_t *per_dst)
 		sum += 1.0 / (d + 1);
 	for (d = 0; d < ranks; d++) {
 		per_dst[d] = (uint64_t)((double)total / (sum * (d + 1)));
-		per_dst[d] -= per_dst[d] % UNEVEN_UNIT;
+		per_dst[d] -= per_dst[d] % (VECTOR / EXCHANGE_ELEMENT);
 		left -= per_dst[d];
 	}
 	per_dst[0] += left;

@@ -61,8 +61,8 @@ struct bench_case {
 /* 4 (fp32, int32) or 2 (bf16); 0: unknown dtype. */
 int work_element_bytes(const char *dtype);
 
-/* Exchanges: the nearest size that divides evenly, at least one element for
- * each rank. */
+/* Exchanges: the nearest size that divides into whole 16-byte vectors, at
+ * least one for each rank. */
 uint64_t work_round_bytes(uint64_t bytes, int ranks);
 
 /* Memory traffic of gate .. copy from their shape, and of gemm: operands and
@@ -80,8 +80,8 @@ uint64_t work_memory(const struct bench_case *c);
 
 /*
  * Elements (fp32) that `src` sends to each rank in an alltoall: even, or
- * uneven: shares 1, 1/2, 1/3 ... of rank 0, 1, 2 .. (rank 0 is hot); sums to
- * bytes / 4. Rank dst's elements lie in src's send buffer in order of dst,
+ * uneven: shares 1, 1/2, 1/3 ... of rank 0, 1, 2 .. (rank 0 is hot), in
+ * whole 16-byte vectors; sums to bytes / 4. Rank dst's elements lie in src's send buffer in order of dst,
  * in dst's receive buffer in order of src.
  */
 void work_counts(const struct bench_case *c, int src, uint64_t *per_dst);

@@ -35,7 +35,7 @@ struct sample {
 	int ranks, nodes;
 	int ctas;		/* limit of the communicator; 0: none */
 	double bytes;
-	double m, n, k, batch;	/* 0: not a product */
+	double m, n, k, batch;	/* shape, gpu/work.h; 0: has none */
 	double busiest_bytes;	/* uneven: of the busiest rank; else 0 */
 	double median_s, p95_s, min_s, max_s, mean_s;
 	int count;		/* repetitions behind them */

@@ -50,9 +50,10 @@ void candidate_list_add(struct candidate_list *l, const struct candidate *k)
 
 double candidate_list_limit(const struct candidate_list *l)
 {
-	const struct candidate *last = &l->item[l->n - 1];
+	const struct candidate *last;
 
-	if (l->n < l->max)
+	if (l->n < l->max || !l->n)
 		return INFINITY;
+	last = &l->item[l->n - 1];
 	return last->lane_s * search_weight(&last->plan.layout);
 }

@@ -5,8 +5,9 @@
 
 AWK=${AWK:-awk}
 sources() {
-	find "$1"/base "$1"/scenarios "$1"/sim "$1"/profiles "$1"/reports \
-		"$1"/cli -name '*.[ch]' -print | sort
+	find "$1"/base "$1"/scenarios "$1"/sim "$1"/profiles "$1"/gpu \
+		"$1"/reports "$1"/cli \( -name '*.[ch]' -o -name '*.cu' \) \
+		-print | sort
 }
 
 # The table. "own": directories that a layer may include besides itself;
@@ -16,11 +17,14 @@ own base
 own scenarios base
 own sim base scenarios
 own profiles base scenarios
+own gpu base scenarios
 own reports base scenarios
 own cli base scenarios sim profiles reports
 out scenarios yaml.h jansson.h expat.h
 out sim gsl/
 out profiles sqlite3.h gsl/
+out gpu argp.h jansson.h cblas.h cuda nccl.h cublas
+out gpu math_constants.h
 out reports jansson.h
 out cli argp.h jansson.h gsl/gsl_errno.h
 END
@@ -32,7 +36,7 @@ locale.h math.h setjmp.h signal.h stdalign.h stdarg.h stdatomic.h stdbool.h
 stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h time.h
 dirent.h fcntl.h fnmatch.h ftw.h glob.h libgen.h poll.h pthread.h regex.h
 sched.h spawn.h unistd.h sys/ioctl.h sys/mman.h sys/resource.h sys/select.h
-sys/stat.h sys/time.h sys/types.h sys/wait.h
+sys/prctl.h sys/stat.h sys/time.h sys/types.h sys/wait.h
 END
 
 cat >layers.awk <<'END'
@@ -80,8 +84,9 @@ FNR == 1 {
 END { exit bad }
 END
 
-# Only cli/ prints to stdout and ends the program. base/mem.c, out of memory,
-# may _Exit(). Comments and strings are taken out first.
+# Only cli/ and the runner's gpu/main.c print to stdout and end the program.
+# base/mem.c, out of memory, may _Exit(), and so may what stands between fork
+# and exec. Comments and strings are taken out first.
 cat >calls.awk <<'END'
 function fault(what) { printf "%s:%d: %s\n", FILENAME, FNR, what; bad = 1 }
 FNR == 1 {
@@ -90,7 +95,7 @@ FNR == 1 {
 	file = layer "/" part[n]
 	in_comment = 0
 }
-layer == "cli" { next }
+layer == "cli" || file == "gpu/main.c" { next }
 {
 	line = $0
 	gsub(/\\./, "", line)
@@ -112,7 +117,8 @@ line ~ /[^A-Za-z0-9_]stdout[^A-Za-z0-9_]/ {
 line ~ /[^A-Za-z0-9_](exit|quick_exit|abort)[ \t]*\(/ {
 	fault("only cli/ ends the program")
 }
-line ~ /[^A-Za-z0-9_](_exit|_Exit)[ \t]*\(/ && file != "base/mem.c" {
+line ~ /[^A-Za-z0-9_](_exit|_Exit)[ \t]*\(/ &&
+file != "base/mem.c" && file != "gpu/pass.c" {
 	fault("only cli/ ends the program")
 }
 END { exit bad }
@@ -137,7 +143,7 @@ test_expect_success 'only cli prints and exits' '
 # Guards that cannot fail guard nothing: one planted fault at a time.
 plant() {	# plant FILE LINE: a small tree with one fault in it
 	rm -rf tree &&
-	mkdir -p tree/base tree/scenarios tree/sim tree/profiles \
+	mkdir -p tree/base tree/scenarios tree/sim tree/profiles tree/gpu \
 		tree/reports tree/cli &&
 	echo "int x; /* printf(1) exit(1) */" >tree/base/good.c &&
 	echo "#include <stdio.h>" >>tree/base/good.c &&
@@ -165,6 +171,10 @@ test_expect_success 'planted includes are found' '
 	refused_include sim/x.c "#include <cuda.h>" &&
 	refused_include sim/x.c "#include \"profiles/store.h\"" &&
 	refused_include profiles/x.c "#include \"sim/net.h\"" &&
+	refused_include gpu/x.cu "#include \"profiles/store.h\"" &&
+	refused_include cli/x.c "#include \"gpu/job.h\"" &&
+	refused_include gpu/x.c "#include <sqlite3.h>" &&
+	refused_include profiles/x.c "#include <cuda.h>" &&
 	refused_include reports/x.c "#include \"profiles/store.h\"" &&
 	refused_include cli/x.c "#include <sqlite3.h>" &&
 	refused_include sim/x.c "#include \"net.h\"" &&
@@ -173,6 +183,8 @@ test_expect_success 'planted includes are found' '
 
 test_expect_success 'planted calls are found' '
 	refused_call sim/x.c "	printf(\"hello\");" &&
+	refused_call gpu/x.c "	printf(\"hello\");" &&
+	refused_call gpu/x.c "	_exit(1);" &&
 	refused_call reports/x.c "	fputs(text, stdout);" &&
 	refused_call base/x.c "	exit(1);" &&
 	refused_call base/x.c "	_Exit(1);" &&

@@ -9,9 +9,10 @@ SOURCE_MAX=600
 HEADER_MAX=250
 
 files() {	# files DIR: every C and shell file of the project
-	find "$1"/base "$1"/scenarios "$1"/sim "$1"/profiles "$1"/reports \
-		"$1"/cli "$1"/tests -path "$1/tests/scratch" -prune -o \
-		\( -name '*.[ch]' -o -name '*.sh' \) -print | sort
+	find "$1"/base "$1"/scenarios "$1"/sim "$1"/profiles "$1"/gpu \
+		"$1"/reports "$1"/cli "$1"/tests \
+		-path "$1/tests/scratch" -prune -o \
+		\( -name '*.[ch]' -o -name '*.cu' -o -name '*.sh' \) -print | sort
 	find "$1" -maxdepth 2 \( -path "$1/quickstart" -o \
 		-path "$1/.ci/run" \) -print
 }
@@ -125,7 +126,7 @@ test_expect_success 'no blanks at line ends' '
 SPDX="/* SPDX-License-Identifier: GPL-3.0-or-later */"
 tree() {
 	rm -rf tree &&
-	mkdir -p tree/base tree/scenarios tree/sim tree/profiles \
+	mkdir -p tree/base tree/scenarios tree/sim tree/profiles tree/gpu \
 		tree/reports tree/cli tree/tests &&
 	echo "$SPDX" >tree/sim/x.c &&
 	check_spdx tree && check_columns tree && check_lengths tree &&

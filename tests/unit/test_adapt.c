@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "gpu/adapt.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define TOLERANCE 0.02
+
+typedef double cost_fn(double n);
+
+/* Two protocols: at the switch the time jumps down by a third. */
+#define SWITCH 65536.0
+static double switched(double n)
+{
+	return n < SWITCH ? 10e-6 + n / 1e9 : 7e-6 + n / 20e9;
+}
+
+static double power(double n)
+{
+	return 1e-9 * pow(n, 0.8);	/* straight in log-log */
+}
+
+static double line(double n)
+{
+	return 10e-6 + n / 10e9;
+}
+
+/* All that is wanted at a tolerance; sizes in the order of measuring. */
+static int measure_all(struct adapt *a, cost_fn *cost, double *sizes)
+{
+	double error, n;
+	int count = 0;
+
+	while ((n = adapt_next(a, &error)) > 0 && error > TOLERANCE) {
+		assert_true(count < ADAPT_MAX);
+		sizes[count++] = n;
+		adapt_add(a, n, cost(n));
+	}
+	return count;
+}
+
+static void test_first_sizes(void **state)
+{
+	double sizes[ADAPT_MAX], error;
+	struct adapt a = { 0 };
+
+	(void)state;
+	adapt_range(&a, 1024, 1 << 30);
+	assert_true(fabs(adapt_next(&a, &error) - 1024) < 1e-6);
+	assert_true(error == ADAPT_MISSING);
+	/* a straight line in log-log needs no more than the first sizes:
+	 * 20 octaves in four steps of five */
+	assert_int_equal(measure_all(&a, power, sizes), ADAPT_FIRST);
+	assert_true(fabs(sizes[1] / 32768 - 1) < 1e-9);
+	assert_true(fabs(sizes[4] / (1 << 30) - 1) < 1e-9);
+}
+
+static void test_near_the_switch(void **state)
+{
+	double sizes[ADAPT_MAX];
+	struct adapt a = { 0 };
+	int n, i, near = 0, closest = 0;
+
+	(void)state;
+	adapt_range(&a, 1024, 1 << 30);
+	n = measure_all(&a, switched, sizes);
+	assert_true(n > ADAPT_FIRST && n < ADAPT_MAX);
+	for (i = ADAPT_FIRST; i < n; i++) {
+		near += fabs(log2(sizes[i] / SWITCH)) < 3;
+		closest += fabs(log2(sizes[i] / SWITCH)) < 2 * ADAPT_GAP_MIN;
+	}
+	/* most of what was added lies within three of the 20 octaves, and
+	 * the switch itself is bracketed */
+	assert_true(near * 10 >= (n - ADAPT_FIRST) * 6);
+	assert_true(closest >= 2);
+}
+
+/* Afterwards interpolation is good everywhere but in the gap of the jump. */
+static void test_error_afterwards(void **state)
+{
+	double sizes[ADAPT_MAX], n, worst = 0;
+	struct adapt a = { 0 };
+
+	(void)state;
+	adapt_range(&a, 1024, 1 << 30);
+	measure_all(&a, line, sizes);
+	for (n = 1024; n < (1 << 30); n *= 1.07)
+		worst = fmax(worst, fabs(adapt_guess(&a, n) / line(n) - 1));
+	assert_true(worst < 2 * TOLERANCE);
+}
+
+static void test_least_gap(void **state)
+{
+	struct adapt a = { 0 };
+	double sizes[ADAPT_MAX];
+	int i;
+
+	(void)state;
+	adapt_range(&a, 1024, 1 << 30);
+	measure_all(&a, switched, sizes);
+	for (i = 0; i + 1 < a.n; i++)
+		assert_true(a.x[i + 1] - a.x[i] > ADAPT_GAP_MIN * 0.99);
+}
+
+/* A list, a size that is measured again, and a series that becomes slow. */
+static void test_list(void **state)
+{
+	struct adapt a = { 0 };
+	double error;
+
+	(void)state;
+	adapt_first(&a, 16);
+	adapt_first(&a, 64);
+	adapt_first(&a, 256);
+	assert_true(adapt_next(&a, &error) == 16);
+	adapt_add(&a, 16, 1);
+	adapt_add(&a, 16, 2);
+	assert_int_equal(a.n, 1);
+	assert_true(adapt_next(&a, &error) == 64);
+	assert_true(error == ADAPT_MISSING - 1);
+	adapt_add(&a, 64, 8);
+	/* 2 s at 16, 8 s at 64: in log-log 4 s at 32, 32 s at 256 */
+	assert_true(fabs(adapt_guess(&a, 32) - 4) < 1e-9);
+	assert_true(fabs(adapt_guess(&a, 256) - 32) < 1e-9);
+	adapt_stop_above(&a);
+	assert_true(adapt_next(&a, &error) == 0);
+}
+
+/* The clock may say 0. */
+static void test_zero_time(void **state)
+{
+	struct adapt a = { 0 };
+	double error;
+	int i;
+
+	(void)state;
+	adapt_range(&a, 1, 1 << 20);
+	for (i = 0; i < 2 * ADAPT_MAX; i++) {
+		double n = adapt_next(&a, &error);
+
+		assert_true(isfinite(n) && isfinite(error));
+		if (n > 0)
+			adapt_add(&a, n, i % 2 ? 0 : 1);
+	}
+	assert_true(a.n <= ADAPT_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_first_sizes),
+		cmocka_unit_test(test_near_the_switch),
+		cmocka_unit_test(test_error_afterwards),
+		cmocka_unit_test(test_least_gap),
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_zero_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

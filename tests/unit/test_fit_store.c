@@ -162,6 +162,33 @@ static void test_choice(void **state)
 	measured_release(&m);
 }
 
+static void add_dtype(const char *op, int ctas, const char *dtype, double a)
+{
+	struct sample s = exchange(op, "even", 2, ctas);
+
+	snprintf(s.dtype, sizeof(s.dtype), "%s", dtype);
+	add_line(s, a, 1 / 100e9);
+}
+
+/* No limit of CTAs before bf16, and of equals the first in the alphabet. */
+static void test_ties(void **state)
+{
+	struct measured m;
+
+	(void)state;
+	new_run("NVIDIA H200");
+	add_dtype("allreduce", 8, "bf16", 1e-6);
+	add_dtype("allreduce", 0, "fp16", 2e-6);
+	add_dtype("allgather", 0, "int8", 3e-6);
+	add_dtype("allgather", 0, "fp16", 4e-6);
+	m = take(NULL);
+	near(measured_find(&m, "allreduce", "nvlink", 2)->curve.piece[0].a,
+	     2e-6, 1e-6);
+	near(measured_find(&m, "allgather", "nvlink", 2)->curve.piece[0].a,
+	     4e-6, 1e-6);
+	measured_release(&m);
+}
+
 /* Stored fits are used as they are; samples after them make a fresh one. */
 static void test_stale(void **state)
 {
@@ -240,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(test_fits),
 		WITH_STORE(test_choice),
+		WITH_STORE(test_ties),
 		WITH_STORE(test_stale),
 		WITH_STORE(test_products),
 		WITH_STORE(test_empty),

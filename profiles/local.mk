@@ -15,3 +15,7 @@ libprofiles_a_SOURCES += %D%/import_nccl.c %D%/nccl_log.c %D%/nccl_log.h
 libprofiles_a_SOURCES += %D%/import_csv.c
 libprofiles_a_SOURCES += %D%/import_topo_xml.c %D%/import_smi.c
 libprofiles_a_SOURCES += %D%/import_model.c
+
+# Measurements that ship, as moecast-run wrote them.
+shippeddir = $(pkgdatadir)/profiles
+dist_shipped_DATA = %D%/data/h200-x2.jsonl

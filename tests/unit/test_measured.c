@@ -220,8 +220,8 @@ static void test_find(void **state)
 	assert_ptr_equal(measured_find(&m, "alltoall", "socket", 64), &c[2]);
 	assert_null(measured_find(&m, "alltoall", "shm", 2));
 	assert_null(measured_find(&m, "allreduce", "nvlink", 2));
-	assert_null(measured_products(&m, DT_BF16));
-	assert_null(measured_products(NULL, DT_BF16));
+	assert_false(measured_has_products(&m, DT_BF16));
+	assert_false(measured_has_products(NULL, DT_BF16));
 }
 
 static struct cluster host(int nodes, int gpus)

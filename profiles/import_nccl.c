@@ -482,8 +482,7 @@ enum status import_nccl(const char *name, const char *text, size_t len,
 	r->im = out;
 	r->name = name;
 	r->test.top_rank = -1;
-	snprintf(r->info.backend, sizeof(r->info.backend), "import");
-	snprintf(r->info.source, sizeof(r->info.source), "nccl-tests");
+	r->info = import_info("nccl-tests", name);
 	find_only_op(r, text, len);
 	while (lines_next(&l)) {
 		r->line = l.number;

@@ -72,6 +72,7 @@ static void current_layout(void **state)
 	assert_string_equal(im.run[0].info.host, "a1");
 	assert_string_equal(im.run[0].info.nccl, "2.29.3");
 	assert_string_equal(im.run[0].info.backend, "import");
+	assert_string_equal(im.run[0].info.source, "nccl-tests, file log.txt");
 	assert_int_equal(im.run[0].info.gpus, 4);
 	import_release(&im);
 }

@@ -10,3 +10,7 @@ libprofiles_a_SOURCES += %D%/fit_model.c %D%/fit_model.h
 libprofiles_a_SOURCES += %D%/fit_lsq.c %D%/fit_lsq.h
 libprofiles_a_SOURCES += %D%/fit_groups.c %D%/fit_groups.h
 libprofiles_a_SOURCES += %D%/fit_store.c
+
+# Measurements that ship, as moecast-run wrote them.
+shippeddir = $(pkgdatadir)/profiles
+dist_shipped_DATA = %D%/data/h200-x2.jsonl

@@ -18,7 +18,7 @@ files() {	# files DIR: every C and shell file of the project
 }
 
 c_files() {
-	files "$1" | grep '\.[ch]$'
+	files "$1" | grep -e '\.[ch]$' -e '\.cu$'
 }
 
 cat >spdx.awk <<'END'

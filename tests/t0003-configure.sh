@@ -46,9 +46,13 @@ test_expect_success 'a directory without the program' '
 	refused gnuplot --with-gnuplot="$PWD/empty"
 '
 
-test_expect_success 'the GPU runner is not pretended' '
-	refused "not part of this release" --with-cuda=/usr/local/cuda &&
-	refused "not part of this release" --with-nccl
+test_expect_success 'a directory without CUDA, without NCCL' '
+	refused "with-cuda=.*empty.*nvcc" --with-cuda="$PWD/empty"
+'
+
+# A CUDA that is asked for is there, or its absence has been an error.
+test_expect_success 'NCCL that is asked for and cannot be had' '
+	refused "with-nccl=.*empty.*nccl.h" --with-nccl="$PWD/empty"
 '
 
 test_expect_success 'what is optional can be left out' '
@@ -56,6 +60,7 @@ test_expect_success 'what is optional can be left out' '
 		--disable-werror &&
 	test_grep "cmocka  *no" out &&
 	test_grep "gnuplot  *no" out &&
+	test_grep "cuda  *no" out &&
 	! grep "^WARN_CFLAGS.*-Werror" Makefile
 '
 

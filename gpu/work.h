@@ -80,9 +80,15 @@ uint64_t work_memory(const struct bench_case *c);
 
 /*
  * Elements (fp32) that `src` sends to each rank in an alltoall: even, or
+<<<<<<< HEAD
+ * uneven: shares 1, 1/2, 1/3 ... of rank 0, 1, 2 .. (rank 0 is hot), in
+ * whole 16-byte vectors; sums to bytes / 4. Rank dst's elements lie in
+ * src's send buffer in order of dst, in dst's receive buffer in order of src.
+=======
  * uneven: shares 1, 1/2, 1/3 ... of rank 0, 1, 2 .. (rank 0 is hot), in whole
  * 16-byte vectors; sums to bytes / 4. Rank dst's elements lie in src's send
  * buffer in order of dst, in dst's receive buffer in order of src.
+>>>>>>> p-cuda
  */
 void work_counts(const struct bench_case *c, int src, uint64_t *per_dst);
 

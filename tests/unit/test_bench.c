@@ -213,7 +213,8 @@ static void test_slow(void **state)
 	(void)state;
 	assert_int_equal(bench_measure(&be, &c, s, &n), ST_OK);
 	assert_int_equal(s[0].count, 3);
-	assert_int_equal(b.largest, 1);
+	/* the warm-up: one that connects, one that tells the time */
+	assert_int_equal(b.largest, 2);
 }
 
 static void test_both(void **state)

@@ -241,6 +241,8 @@ static int other_tiers(const struct run *r, const char **out)
 	const struct backend_ops *ops = r->bench.ops;
 	int i, n = 0;
 
+	if (r->job->emulate_nodes > 1)
+		return 0;	/* they have sockets */
 	for (i = 0; ops->tier_env && i < N_TIERS; i++) {
 		const char *const *env = ops->tier_env(all_tiers[i]);
 
@@ -300,7 +302,9 @@ static enum status plan(struct run *r, const struct run_options *o,
 	}
 	if (!st)
 		st = suite_build(r->job, r->bench.ops, r->bench.b, &r->info,
-				 here, n_here, o->tier != NULL, &r->suite);
+				 here, n_here,
+				 o->tier || r->job->emulate_nodes > 1,
+				 &r->suite);
 	r->budget_s *= 1 - RUN_OTHER_SHARE * n_other;
 	*n_other_p = n_other;
 	return st;

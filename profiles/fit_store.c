@@ -282,13 +282,11 @@ static enum status take_table(const struct fit_product *p, size_t n,
 		return ST_OK;
 	point = xcalloc(n, sizeof(*point));
 	count = take_points(p, n, point);
-	st = product_table_init(table, (enum dtype)t, point, count);
+	st = product_table_init(table, (enum dtype)t, p->variant, point,
+				count);
 	free(point);
-	if (st)
-		return st;
-	TEXT_COPY(table->variant, p->variant);
-	out->n_tables++;
-	return ST_OK;
+	out->n_tables += !st;
+	return st;
 }
 
 static enum status take_products(const struct fit_groups *g, const char *gpu,

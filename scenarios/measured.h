@@ -24,7 +24,8 @@ struct product_point {
 
 /*
  * Products of one dtype, computed in one way (variant). Seconds between points: linear in rows per product
- * (m), columns of all products (batch*n) and depth (k), made monotone in
+ * (m), columns of all products (batch*n; variant "per-expert", which starts
+ * them one by one: n and batch apart) and depth (k), made monotone in
  * work: more rows, columns, depth or products never take less time. Outside
  * the range the nearest rate (FLOP/s) counts and *outside_p (may be NULL) is
  * set. doc/model.md, section "Profiles", says how.
@@ -41,6 +42,7 @@ struct product_table {
 
 /* Copies the points; ST_INPUT unless there is one and all are positive. */
 enum status product_table_init(struct product_table *t, enum dtype dtype,
+			       const char *variant,
 			       const struct product_point *point, int n);
 double product_seconds(const struct product_table *t, double m, double n,
 		       double k, double batch, bool *outside_p);

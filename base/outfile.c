@@ -21,7 +21,7 @@
 /* Temporaries that the signal handler removes; NULL: free. */
 static const char *volatile slots[SLOTS];
 
-static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
+static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
 #define N_CAUGHT (sizeof(caught) / sizeof(caught[0]))
 
 static void on_signal(int sig)
@@ -53,6 +53,8 @@ void outfile_on_signal(void)
 			continue;	/* nohup stays nohup */
 		sigaction(caught[i], &sa, NULL);
 	}
+	/* past `ulimit -f` a write fails like any other */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 /* A file and its slot appear and vanish together for the handler. */

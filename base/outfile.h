@@ -4,7 +4,8 @@
  * same directory, rename on success. A run that fails or is interrupted
  * leaves no half-written file: outfile_abort() removes the temporary, and so
  * does the handler that outfile_on_signal() installs for SIGINT, SIGTERM,
- * SIGHUP and SIGPIPE (unless they are ignored). A device or pipe cannot be
+ * SIGHUP, SIGQUIT and SIGPIPE (unless they are ignored); a file size limit
+ * (SIGXFSZ) is made an error of the write. A device or pipe cannot be
  * replaced and is written in place; a symbolic link stays one.
  *
  *	struct outfile f;

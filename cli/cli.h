@@ -34,6 +34,7 @@ enum status cmd_topo(int argc, char **argv);
 enum status cmd_capacity(int argc, char **argv);
 enum status cmd_keys(int argc, char **argv);
 enum status cmd_profile(int argc, char **argv);
+enum status cmd_import(int argc, char **argv);
 enum status cmd_db(int argc, char **argv);
 
 /*
@@ -84,6 +85,10 @@ error_t cli_int(const char *option, const char *text, long min, long max,
 /* One JSON object and a newline on stdout; takes the reference. Reals have
  * 12 significant digits; keys keep the order of insertion. */
 enum status cli_print_json(json_t *root);
+
+/* What `moecast model` says of a model. */
+json_t *cli_model_json(const struct model *m);
+void cli_model_print(const struct model *m);
 
 /* Progress line on stderr when it is a terminal: "search 42 % 12 s left". */
 void cli_progress(void *what, double done, double total);

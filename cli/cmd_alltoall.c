@@ -4,6 +4,7 @@
 #include "base/nearest.h"
 #include "base/units.h"
 #include "cli/alltoall.h"
+#include "cli/profile_use.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -412,6 +413,7 @@ enum status cmd_alltoall(int argc, char **argv)
 {
 	struct alltoall_opts o = { .op = &ops[0], .min_bytes = MIN_DEFAULT,
 			  .factor = FACTOR_DEFAULT };
+	struct profile_use profile = { 0 };
 	struct scenario s;
 	enum status st;
 
@@ -424,8 +426,11 @@ enum status cmd_alltoall(int argc, char **argv)
 		st = cli_load_cluster(&o.common, &s);
 	if (st)
 		goto out;
-	st = run(&o, &s);
+	st = profile_use_load(&profile, &s);
+	if (!st)
+		st = run(&o, &s);
 	scenario_release(&s);
+	profile_use_release(&profile);
 out:
 	cli_common_release(&o.common);
 	return st;

@@ -79,6 +79,7 @@ struct content {
 	size_t n_runs, cap_runs, n_groups, cap_groups, n_fits;
 	struct buf problems;
 	int n_problems;
+	bool unreadable;	/* in part: no sums */
 };
 
 static enum status take_run(void *arg, const struct store_run_row *r)
@@ -124,7 +125,11 @@ static enum status collect(struct store *db, bool check, struct content *c)
 	if (st)
 		return st;
 	st = collect_rows(db, c);
-	return st == ST_INPUT && c->n_problems ? ST_OK : st;
+	if (st != ST_INPUT || !c->n_problems)
+		return st;
+	c->unreadable = true;
+	err_clear();
+	return ST_OK;
 }
 
 static void content_release(struct content *c)
@@ -211,15 +216,21 @@ static json_t *json_problems(const struct content *c)
 	return out;
 }
 
+/* null: cannot be read */
+static json_t *json_sum(const struct content *c, int64_t n)
+{
+	return c->unreadable ? json_null() : json_integer(n);
+}
+
 static enum status print_json(const struct content *c)
 {
 	return cli_print_json(json_pack(
-		"{s:s, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
+		"{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"schema", "moecast.db/1",
-		"schema_version", c->sum.schema_version,
-		"runs", (json_int_t)c->sum.runs,
-		"samples", (json_int_t)c->sum.samples,
-		"fits", (json_int_t)c->sum.fits,
+		"schema_version", json_sum(c, c->sum.schema_version),
+		"runs", json_sum(c, c->sum.runs),
+		"samples", json_sum(c, c->sum.samples),
+		"fits", json_sum(c, c->sum.fits),
 		"problems", json_problems(c),
 		"run_rows", json_runs(c),
 		"groups", json_groups(c),
@@ -345,10 +356,13 @@ static void print_text(const char *path, bool check, const struct content *c)
 {
 	struct buf b = { 0 };
 
-	buf_addf(&b, "%s: schema version %d, %lld runs, %lld samples, "
-		 "%lld fits\n", path, c->sum.schema_version,
-		 (long long)c->sum.runs, (long long)c->sum.samples,
-		 (long long)c->sum.fits);
+	if (c->unreadable)
+		buf_addf(&b, "%s: cannot be read in full\n", path);
+	else
+		buf_addf(&b, "%s: schema version %d, %lld runs, %lld samples, "
+			 "%lld fits\n", path, c->sum.schema_version,
+			 (long long)c->sum.runs, (long long)c->sum.samples,
+			 (long long)c->sum.fits);
 	if (c->n_runs)
 		print_runs(c, &b);
 	if (c->n_groups)

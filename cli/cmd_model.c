@@ -36,7 +36,7 @@ static const struct argp argp = {
 	.children = children,
 };
 
-static json_t *model_json(const struct model *m)
+json_t *cli_model_json(const struct model *m)
 {
 	json_t *o = json_object();
 
@@ -96,7 +96,7 @@ static void print_params(const struct model *m)
 	       100 * m->params_active / m->params_total);
 }
 
-static void print_text(const struct model *m)
+void cli_model_print(const struct model *m)
 {
 	struct buf b = { 0 };
 
@@ -124,9 +124,9 @@ enum status cmd_model(int argc, char **argv)
 	if (!st)
 		st = model_load(o.common.input, &m);
 	if (!st && o.common.json)
-		st = cli_print_json(model_json(&m));
+		st = cli_print_json(cli_model_json(&m));
 	else if (!st)
-		print_text(&m);
+		cli_model_print(&m);
 	cli_common_release(&o.common);
 	return st;
 }

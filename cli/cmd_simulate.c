@@ -27,8 +27,8 @@ static const struct argp_option options[] = {
 	{ "plan", 'p', "PLAN", 0,
 	  "the plan as one line, or a file that holds it, as 'moecast plan "
 	  "-o' writes it (default: the first layout that fits "
-	  "constraints.memory, else the first; one chunk, flat, dropless, "
-	  "where search: names no single value)", 0 },
+	  "the memory of the GPU and constraints.memory, else the first; one "
+	  "chunk, flat, dropless, where search: names no single value)", 0 },
 	{ "trace", 't', "FILE.json", 0,
 	  "write a Chrome/Perfetto trace of the lanes", 0 },
 	{ "model", 'm', "lane|flow", 0,
@@ -354,6 +354,10 @@ static enum status simulate(struct opts *o, const struct scenario *s)
 	cli_progress_end();
 	if (st)
 		return st;
+	if (e.memory_room > 0 && e.memory.total > e.memory_room)
+		cli_warn("the plan needs %.4g GB per GPU, constraints.memory "
+			 "and the GPU allow %.4g GB", e.memory.total / 1e9,
+			 e.memory_room / 1e9);
 	st = profile_use_warn(&o->profile, s, &p);
 	if (!st && o->trace)
 		st = write_trace(o->trace, &p, &e);

@@ -25,6 +25,8 @@ const struct cmd commands[] = {
 	  "capacity factor against drops, padding and time", cmd_capacity },
 	{ "profile", "--db FILE [--backend cuda|host] [--quick]",
 	  "measure this machine, store, fit", cmd_profile },
+	{ "import", "KIND FILE --db FILE [-o CLUSTER.yaml]",
+	  "take in logs, topologies, tables", cmd_import },
 	{ "keys", "", "every scenario key", cmd_keys },
 	{ "db", "FILE [--check] [--migrate]",
 	  "what a profile database holds", cmd_db },

@@ -56,7 +56,8 @@ static void make_note(struct profile_use *u, const struct scenario *s)
 	struct buf parts = { 0 };
 	char *copy = xstrdup(s->profile.db);
 
-	note_part(&parts, measured_products(&u->measured, s->model.dtype),
+	note_part(&parts,
+		  measured_has_products(&u->measured, s->model.dtype),
 		  "products");
 	note_part(&parts, u->fold.intra.curve, "exchanges inside a node");
 	note_part(&parts, u->fold.inter.curve, "exchanges between nodes");
@@ -157,6 +158,14 @@ static void range_warn(const struct range *r, const struct measured_part *p,
 		 unit_human(p->max_bytes, U_BYTES, d, sizeof(d)));
 }
 
+/* Bytes of the busiest rank; a step without ramp knows only its link's. */
+static double step_bytes(const struct net *net, const struct coll_step *s)
+{
+	if (s->busiest_bytes > 0 || s->busiest_link < 0)
+		return s->busiest_bytes;
+	return s->bound_s * net->capacity_Bps[s->busiest_link];
+}
+
 static void warn_exchanges(const struct profile_use *u,
 			   const struct evaluation *e)
 {
@@ -166,15 +175,15 @@ static void warn_exchanges(const struct profile_use *u,
 	for (i = 0; i < e->program.n_ops; i++) {
 		const struct op *op = &e->program.op[i];
 		const struct coll_step *step = cost_op_step(e->cost, op);
+		double bytes;
 
 		if (!step)
 			continue;
-		if (step->lane == LANE_INTRA)
-			range_add(&intra, &u->fold.intra,
-				  step->busiest_bytes / op->n_chunks);
+		bytes = step_bytes(&e->net, step) / op->n_chunks;
+		if (op->lane == LANE_INTRA)
+			range_add(&intra, &u->fold.intra, bytes);
 		else
-			range_add(&inter, &u->fold.inter,
-				  step->busiest_bytes / op->n_chunks);
+			range_add(&inter, &u->fold.inter, bytes);
 	}
 	range_warn(&intra, &u->fold.intra, "inside a node");
 	range_warn(&inter, &u->fold.inter, "between nodes");
@@ -205,7 +214,7 @@ enum status profile_use_warn(struct profile_use *u, const struct scenario *s,
 	if (st)
 		return st;
 	warn_exchanges(u, &e);
-	if (measured_products(&u->measured, s->model.dtype))
+	if (measured_has_products(&u->measured, s->model.dtype))
 		warn_products(u);
 	evaluation_release(&e);
 	return ST_OK;

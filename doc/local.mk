@@ -5,11 +5,6 @@ dist_man_MANS += %D%/moecast.1
 dist_man_MANS += %D%/moecast-scenario.5
 dist_man_MANS += %D%/moecast-run.1
 EXTRA_DIST += %D%/architecture.md
-EXTRA_DIST += %D%/sections/00-head.md
-EXTRA_DIST += %D%/sections/70-search.md
-EXTRA_DIST += %D%/sections/20-models.md
-EXTRA_DIST += %D%/sections/40-capacity.md
-EXTRA_DIST += %D%/sections/30-collectives.md
 
 # After a change of scenarios/keys.c: the table of moecast-scenario(5) anew.
 .PHONY: update-man
@@ -19,5 +14,4 @@ update-man: moecast
 	  sed -n '/END KEYS/,$$p' "$$page"; } >update-man.tmp && \
 	{ cmp -s update-man.tmp "$$page" || cp update-man.tmp "$$page"; }; \
 	rm -f update-man.tmp
-EXTRA_DIST += %D%/sections/50-cost.md
-EXTRA_DIST += %D%/sections/60-exec.md
+EXTRA_DIST += %D%/model.md

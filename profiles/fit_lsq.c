@@ -161,7 +161,7 @@ static double gram_value(const struct lsq_gram *q, const double *c)
 	return fmax(sum, 0);
 }
 
-double lsq_gram_solve(const struct lsq_gram *q, double *c)
+double lsq_gram_solve(const struct lsq_gram *q, double limit, double *c)
 {
 	double best = q->yy, now, part[LSQ_COLS], got[LSQ_COLS];
 	unsigned full = (1u << q->p) - 1, set;
@@ -171,8 +171,11 @@ double lsq_gram_solve(const struct lsq_gram *q, double *c)
 		c[j] = 0;
 	for (set = full; set; set--) {
 		k = members(set, q->p, index);
-		if (!gram_set(q, index, k, part) ||
-		    !accept(part, index, k, q->p, got))
+		if (!gram_set(q, index, k, part))
+			continue;
+		if (set == full && !(gram_value(q, part) < limit))
+			return INFINITY;
+		if (!accept(part, index, k, q->p, got))
 			continue;
 		now = gram_value(q, got);
 		if (!(now < best))

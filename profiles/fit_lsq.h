@@ -21,13 +21,16 @@
 double lsq_solve(const double *x, const double *y, const double *w, int n,
 		 int p, double *c);
 
-/* The same from the normal equations: G = X'WX, h = X'Wy, yy = y'Wy. Less
- * exact and fast; for searches. */
+/*
+ * The same from the normal equations: G = X'WX, h = X'Wy, yy = y'Wy. Less
+ * exact and fast; for searches. Returns INFINITY, and c is not to be used,
+ * when the minimum without the constraint already is `limit` or more.
+ */
 struct lsq_gram {
 	int p;
 	double g[LSQ_COLS][LSQ_COLS], h[LSQ_COLS], yy;
 };
 
-double lsq_gram_solve(const struct lsq_gram *q, double *c);
+double lsq_gram_solve(const struct lsq_gram *q, double limit, double *c);
 
 #endif

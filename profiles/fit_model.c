@@ -14,13 +14,14 @@
  * far outliers. The constants give 95 % efficiency on normal errors (Holland
  * & Welsch 1977). s is the median of |r| times MAD_TO_SIGMA, but not below
  * SPREAD_MIN: that much is the model's own error and no outlier.
+ *
+ * Where a size has repeats enough to have a median, r is that median's, and
+ * it is never forgotten: repeats that agree are a fact that the curve has to
+ * explain. Outliers among them have their weight from fit_data.c.
  */
 #define HUBER_ROUNDS 6
 #define ROUNDS_MAX 16
 #define HUBER_C 1.345
-#define BISQUARE_C 4.685
-#define MAD_TO_SIGMA 1.4826
-#define SPREAD_MIN 0.01
 #define WEIGHT_TOLERANCE 1e-6
 
 /* Weighted sums over a range of sizes, all divided by the squared scale. */
@@ -36,7 +37,8 @@ struct work {
 	double *last, *first;	/* largest, smallest size of a block */
 	struct sums *seg;	/* [block from][block to] */
 	double *rss;		/* the same: of the best line */
-	double *x, *y, *w;	/* rows for GSL */
+	double *x, *y, *w;	/* rows */
+	bool last_round;	/* GSL solves it, else the normal equations */
 };
 
 static void sums_add(struct sums *a, const struct fit_sample *s, double u)
@@ -83,7 +85,7 @@ static double line_rss(const struct sums *s)
 	};
 	double c[LSQ_COLS];
 
-	return lsq_gram_solve(&q, c);
+	return lsq_gram_solve(&q, INFINITY, c);
 }
 
 /* Blocks at which pieces end; the last piece has no end. */
@@ -168,7 +170,8 @@ static bool joined_pieces(const struct work *k, const struct breaks *b,
 	return true;
 }
 
-static double joined_rss(const struct work *k, const struct breaks *b)
+static double joined_rss(const struct work *k, const struct breaks *b,
+			 double limit)
 {
 	struct lsq_gram q = { .p = b->n + 2 };
 	struct affine e[LSQ_COLS];
@@ -181,7 +184,9 @@ static double joined_rss(const struct work *k, const struct breaks *b)
 		gram_add(&q, seg_at(k, block_from(b, i),
 				    block_to(b, i, k->d->n_blocks)), e);
 	}
-	rss = lsq_gram_solve(&q, c);
+	rss = lsq_gram_solve(&q, limit, c);
+	if (!(rss < limit))
+		return INFINITY;
 	return joined_pieces(k, b, c, &f) ? rss : INFINITY;
 }
 
@@ -212,7 +217,7 @@ static bool search_breaks(struct work *k, struct breaks *out)
 	for (*i = 1; *i + least < blocks; ++*i) {
 		for (*j = *i + (b.n > 1 ? least : 0);
 		     *j + (b.n > 1 ? least : 0) < blocks; ++*j) {
-			now = k->shape->joined ? joined_rss(k, &b) :
+			now = k->shape->joined ? joined_rss(k, &b, best) :
 				jump_rss(k, &b);
 			if (now < best) {
 				best = now;
@@ -225,7 +230,29 @@ static bool search_breaks(struct work *k, struct breaks *out)
 	return best < INFINITY;
 }
 
-/* ---- coefficients, by GSL ---- */
+/* ---- coefficients ---- */
+
+static void solve_rows(const struct work *k, int rows, int p, double *c)
+{
+	struct lsq_gram q = { .p = p };
+	int i, j, l;
+
+	if (k->last_round) {
+		lsq_solve(k->x, k->y, k->w, rows, p, c);
+		return;
+	}
+	for (i = 0; i < rows; i++) {
+		const double *x = &k->x[i * p];
+
+		q.yy += k->w[i] * k->y[i] * k->y[i];
+		for (j = 0; j < p; j++) {
+			q.h[j] += k->w[i] * x[j] * k->y[i];
+			for (l = 0; l < p; l++)
+				q.g[j][l] += k->w[i] * x[j] * x[l];
+		}
+	}
+	lsq_gram_solve(&q, INFINITY, c);
+}
 
 /* Samples of blocks from..to as rows of relative error; returns how many. */
 static int fill_rows(struct work *k, int from, int to)
@@ -261,7 +288,7 @@ static struct curve_piece solve_piece(struct work *k, int from, int to)
 			k->x[n * p + 2] = sqrt(s->n) / s->scale;
 		n++;
 	}
-	lsq_solve(k->x, k->y, k->w, rows, p, c);
+	solve_rows(k, rows, p, c);
 	return (struct curve_piece){ .upto = INFINITY, .a = c[0], .b = c[1],
 				     .c = c[2] };
 }
@@ -311,7 +338,7 @@ static bool solve_joined(struct work *k, const struct breaks *b,
 		for (j = 0; j < p; j++)
 			k->x[i * p + j] = (e[j].p + e[j].q * s->n) / s->scale;
 	}
-	lsq_solve(k->x, k->y, k->w, k->d->n, p, c);
+	solve_rows(k, k->d->n, p, c);
 	return joined_pieces(k, b, c, out);
 }
 
@@ -335,16 +362,11 @@ static bool solve(struct work *k, struct curve *out)
 
 /* ---- robust weights ---- */
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double residual(const struct fit_sample *s, const struct curve *f)
 {
-	return fabs(s->t - curve_eval(f, s->n)) / s->scale;
+	double t = s->repeated ? s->scale : s->t;
+
+	return fabs(t - curve_eval(f, s->n)) / s->scale;
 }
 
 static double spread(struct work *k, const struct curve *f)
@@ -353,18 +375,16 @@ static double spread(struct work *k, const struct curve *f)
 
 	for (i = 0; i < n; i++)
 		k->r[i] = residual(&k->d->sample[i], f);
-	qsort(k->r, (size_t)n, sizeof(*k->r), by_value);
-	return fmax(MAD_TO_SIGMA * (k->r[(n - 1) / 2] + k->r[n / 2]) / 2,
-		    SPREAD_MIN);
+	return fit_spread(k->r, n);
 }
 
 static double weight(double r, double s, bool huber)
 {
-	double z = r / (s * (huber ? HUBER_C : BISQUARE_C));
+	double z = r / (s * HUBER_C);
 
 	if (huber)
 		return z > 1 ? 1 / z : 1;
-	return z < 1 ? (1 - z * z) * (1 - z * z) : 0;
+	return fit_bisquare(r / s);
 }
 
 /* The largest change of a weight. */
@@ -374,7 +394,9 @@ static double reweight(struct work *k, const struct curve *f, bool huber)
 	int i;
 
 	for (i = 0; i < k->d->n; i++) {
-		u = weight(residual(&k->d->sample[i], f), s, huber);
+		u = k->d->sample[i].weight *
+			weight(residual(&k->d->sample[i], f), s,
+			       huber || k->d->sample[i].repeated);
 		most = fmax(most, fabs(u - k->u[i]));
 		k->u[i] = u;
 	}
@@ -386,7 +408,7 @@ static bool iterate(struct work *k, struct curve *out)
 	int i;
 
 	for (i = 0; i < k->d->n; i++)
-		k->u[i] = 1;
+		k->u[i] = k->d->sample[i].weight;
 	for (i = 0; i < ROUNDS_MAX; i++) {
 		if (!solve(k, out))
 			return false;
@@ -394,7 +416,8 @@ static bool iterate(struct work *k, struct curve *out)
 		    i > HUBER_ROUNDS)
 			break;
 	}
-	return true;
+	k->last_round = true;
+	return solve(k, out);
 }
 
 static void set_ends(struct work *k)

@@ -17,10 +17,14 @@
 
 #define FIT_PIECES_MAX 3
 
+#define FIT_REPEATS_MIN 3
+
 struct fit_sample {
 	double n, t;
 	double scale;	/* median time of its size: errors are relative to it */
+	double weight;	/* 1; less for outliers among the repeats */
 	int block;	/* number of its size (or of its block of sizes) */
+	bool repeated;	/* its size has FIT_REPEATS_MIN samples or more */
 };
 
 /* Sorted by size, then time. */
@@ -36,6 +40,11 @@ void fit_data_init(struct fit_data *d, const double *n, const double *t,
 void fit_data_without(const struct fit_data *d, int block,
 		      struct fit_data *out);
 void fit_data_release(struct fit_data *d);
+
+/* Standard deviation of what |r[n]| are deviations, by their median; sorts
+ * them. Tukey's weight of a deviation in units of it. */
+double fit_spread(double *r, int n);
+double fit_bisquare(double z);
 
 struct fit_shape {
 	enum fit_form form;

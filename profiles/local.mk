@@ -10,6 +10,11 @@ libprofiles_a_SOURCES += %D%/fit_model.c %D%/fit_model.h
 libprofiles_a_SOURCES += %D%/fit_lsq.c %D%/fit_lsq.h
 libprofiles_a_SOURCES += %D%/fit_groups.c %D%/fit_groups.h
 libprofiles_a_SOURCES += %D%/fit_store.c
+libprofiles_a_SOURCES += %D%/import.c %D%/import.h %D%/import_store.c
+libprofiles_a_SOURCES += %D%/import_nccl.c %D%/nccl_log.c %D%/nccl_log.h
+libprofiles_a_SOURCES += %D%/import_csv.c
+libprofiles_a_SOURCES += %D%/import_topo_xml.c %D%/import_smi.c
+libprofiles_a_SOURCES += %D%/import_model.c
 
 # Measurements that ship, as moecast-run wrote them.
 shippeddir = $(pkgdatadir)/profiles

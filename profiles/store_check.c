@@ -27,16 +27,33 @@ static void add_problem(struct check *c, const char *text)
 }
 
 /* A damaged database is a finding, a failing disk is not. */
-static enum status finding(struct check *c, enum status st)
+static enum status finding(struct check *c, enum status st, const char *what)
 {
+	char text[SQL_TEXT_MAX];
+
 	if (st != ST_INPUT)
 		return st;
-	add_problem(c, err_msg());
+	snprintf(text, sizeof(text), "%s: %s", what, err_msg());
+	add_problem(c, text);
 	err_clear();
 	return ST_OK;
 }
 
 /* ---- SQLite's own ---- */
+
+/* One row may be several lines, the first of them a title. */
+static void add_lines(struct check *c, const char *text)
+{
+	char line[SQL_TEXT_MAX];
+	size_t n;
+
+	for (; *text; text += n + (text[n] == '\n')) {
+		n = strcspn(text, "\n");
+		snprintf(line, sizeof(line), "%.*s", (int)n, text);
+		if (*line && strncmp(line, "***", 3) != 0)
+			add_problem(c, line);
+	}
+}
 
 static enum status check_pages(struct check *c)
 {
@@ -54,11 +71,11 @@ static enum status check_pages(struct check *c)
 	while (!st && row) {
 		line = (const char *)sqlite3_column_text(s, 0);
 		if (line && strcmp(line, "ok") != 0)
-			add_problem(c, line);
+			add_lines(c, line);
 		st = sql_step(c->db, s, &row);
 	}
 	sqlite3_finalize(s);
-	return finding(c, st);
+	return finding(c, st, "pages");
 }
 
 static enum status check_references(struct check *c)
@@ -79,7 +96,7 @@ static enum status check_references(struct check *c)
 		st = sql_step(c->db, s, &row);
 	}
 	sqlite3_finalize(s);
-	return finding(c, st);
+	return finding(c, st, "references");
 }
 
 /* ---- the schema: what the migrations would make ---- */
@@ -131,7 +148,7 @@ static enum status check_schema(struct check *c)
 	enum status st = wanted_objects(c->db, &want);
 
 	if (!st)
-		st = finding(c, list_objects(c->db, &have));
+		st = finding(c, list_objects(c->db, &have), "schema");
 	if (!st && strcmp(buf_str(&have), buf_str(&want)) != 0)
 		add_problem(c, "tables, indexes or triggers differ from those "
 			    "of this schema version");
@@ -144,12 +161,10 @@ static enum status check_schema(struct check *c)
 
 static enum status check_run(void *arg, const struct store_run_row *r)
 {
-	struct check *c = arg;
-	enum status st = run_info_check(&r->info);
+	char what[32];
 
-	if (st)
-		err_prefix(st, "run %lld", (long long)r->run);
-	return finding(c, st);
+	snprintf(what, sizeof(what), "run %lld", (long long)r->run);
+	return finding(arg, run_info_check(&r->info), what);
 }
 
 static enum status check_sample(void *arg, int64_t run,
@@ -157,27 +172,27 @@ static enum status check_sample(void *arg, int64_t run,
 				const struct sample *s)
 {
 	struct check *c = arg;
-	enum status st = sample_check(s);
+	char what[64];
 
 	(void)info;
 	c->sample = run == c->run ? c->sample + 1 : 1;
 	c->run = run;
-	if (st)
-		err_prefix(st, "run %lld, sample %lld of it", (long long)run,
-			   (long long)c->sample);
-	return finding(c, st);
+	snprintf(what, sizeof(what), "run %lld, sample %lld of it",
+		 (long long)run, (long long)c->sample);
+	return finding(c, sample_check(s), what);
 }
 
 static enum status check_values(struct check *c)
 {
 	struct fit_row *fit = NULL;
 	size_t n;
-	enum status st = finding(c, store_each_run(c->db, check_run, c));
+	enum status st = store_each_run(c->db, check_run, c);
 
+	st = finding(c, st, "runs");
 	if (!st)
-		st = finding(c, store_each(c->db, check_sample, c));
+		st = finding(c, store_each(c->db, check_sample, c), "samples");
 	if (!st)
-		st = finding(c, store_fits(c->db, &fit, &n));
+		st = finding(c, store_fits(c->db, &fit, &n), "fits");
 	free(fit);
 	return st;
 }

@@ -134,13 +134,6 @@ void plan_explain_candidates(const struct plan_report *r, bool explain,
 		put_infeasible(r, out);
 }
 
-static void add_value(struct buf *out, double value, enum table_kind kind)
-{
-	char text[TABLE_VALUE_MAX];
-
-	buf_puts(out, table_value_text(value, kind, text, sizeof(text)));
-}
-
 static void put_reasons(const struct plan_report *r, struct buf *out)
 {
 	static const struct table_column columns[] = {
@@ -166,21 +159,21 @@ void plan_explain_search(const struct plan_report *r, struct buf *out)
 {
 	struct buf b = { 0 };
 
-	add_value(&b, (double)r->evaluated, TABLE_COUNT);
+	table_add_value(&b, (double)r->evaluated, TABLE_COUNT);
 	buf_puts(&b, " plans evaluated, ");
-	add_value(&b, (double)r->pruned, TABLE_COUNT);
+	table_add_value(&b, (double)r->pruned, TABLE_COUNT);
 	buf_puts(&b, " pruned");
 	if (r->pruned && r->bound_s > 0) {
 		buf_puts(&b, " (their lower bound is above ");
-		add_value(&b, r->bound_s, TABLE_TIME);
+		table_add_value(&b, r->bound_s, TABLE_TIME);
 		buf_puts(&b, ", the best lane-model time)");
 	}
 	buf_puts(&b, ", ");
-	add_value(&b, (double)r->infeasible, TABLE_COUNT);
+	table_add_value(&b, (double)r->infeasible, TABLE_COUNT);
 	buf_puts(&b, " ruled out by the limits");
 	if (r->search_s > 0) {
 		buf_puts(&b, "; in ");
-		add_value(&b, r->search_s, TABLE_TIME);
+		table_add_value(&b, r->search_s, TABLE_TIME);
 	}
 	buf_puts(&b, ".");
 	buf_puts(out, "\nSearch\n");

@@ -294,6 +294,10 @@ static void print_nodes(const struct cluster *c, struct buf *out)
 				  c->nic.per_node;
 	char rate[UNIT_TEXT_MAX];
 
+	if (!(c->nic.bandwidth_Bps > 0)) {
+		buf_addf(out, "nodes=%d", c->nodes);
+		return;
+	}
 	unit_print(c->nic.bandwidth_Bps, U_RATE, rate, sizeof(rate));
 	buf_addf(out, "nodes=%d(nic=%ldx%s", c->nodes, n, rate);
 	if (!c->nic.per_gpu && n % c->gpus_per_node == 0)
@@ -357,4 +361,42 @@ void cluster_text_print(const struct cluster *c, struct buf *out)
 	print_fabric(c, out);
 	if (c->pxn)
 		buf_puts(out, " pxn=yes");
+}
+
+static void add_known(const struct cluster *c, const char *word,
+		      const char *key, double value, struct buf *out)
+{
+	if (value > 0)
+		add_key(c, word, key, ',', out);
+}
+
+/* C x RATE when both are known; a count alone has no place in a line. */
+static void print_known_nics(const struct cluster *c, struct buf *out)
+{
+	int n = c->nic.per_gpu * c->gpus_per_node + c->nic.per_node;
+	char rate[UNIT_TEXT_MAX];
+
+	buf_addf(out, "nodes=%d", c->nodes);
+	if (!n || !(c->nic.bandwidth_Bps > 0))
+		return;
+	unit_print(c->nic.bandwidth_Bps, U_RATE, rate, sizeof(rate));
+	buf_addf(out, "(nic=%dx%s)", n, rate);
+}
+
+void cluster_text_print_part(const struct cluster *c, struct buf *out)
+{
+	print_known_nics(c, out);
+	buf_addf(out, " gpu=%d", c->gpus_per_node);
+	if (*c->gpu.type)
+		buf_addf(out, ":%s", c->gpu.type);
+	add_key(c, "kind", "cluster.intra.kind", '(', out);
+	add_known(c, "nvlink", "cluster.intra.bandwidth",
+		  c->intra.bandwidth_Bps, out);
+	add_known(c, "pcie", "cluster.intra.pcie", c->intra.pcie_Bps, out);
+	add_known(c, "gpus_per_switch", "cluster.intra.gpus_per_switch",
+		  c->intra.gpus_per_switch, out);
+	add_known(c, "switches_per_socket",
+		  "cluster.intra.switches_per_socket",
+		  c->intra.switches_per_socket, out);
+	buf_puts(out, ")");
 }

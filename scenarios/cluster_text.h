@@ -52,4 +52,8 @@ bool cluster_text_is(const char *text);
  */
 void cluster_text_print(const struct cluster *c, struct buf *out);
 
+/* The same for a cluster of which only what is not 0 is known; read back,
+ * the rest has defaults. */
+void cluster_text_print_part(const struct cluster *c, struct buf *out);
+
 #endif

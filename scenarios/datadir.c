@@ -23,6 +23,7 @@ static const struct {
 	[DATA_CLUSTER] = { "/clusters", "cluster" },
 	[DATA_MODEL] = { "/models", "model" },
 	[DATA_SCENARIO] = { "", "scenario" },
+	[DATA_DEVICE] = { "/devices", "device table" },
 };
 
 /* "DIR/../share/moecast" of the running program, or NULL. */

@@ -24,7 +24,13 @@
 struct buf;
 
 /* Kinds: one folder each. */
-enum data_kind { DATA_GPU, DATA_CLUSTER, DATA_MODEL, DATA_SCENARIO };
+enum data_kind {
+	DATA_GPU,
+	DATA_CLUSTER,
+	DATA_MODEL,
+	DATA_SCENARIO,
+	DATA_DEVICE,	/* devices.h */
+};
 
 /*
  * The file that `name` means, in the arena: a shipped name ("h100-sxm"), or

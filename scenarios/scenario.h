@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "scenarios/gpu.h"
 #include "scenarios/layout.h"
+#include "scenarios/profile_spec.h"
 #include "scenarios/technique.h"
 
 #include <stdbool.h>
@@ -157,14 +158,6 @@ struct training {
 	int zero;	/* 0: replicated optimizer; 1: sharded over dp */
 };
 
-/* Costs measured on a machine; cli/ opens the database (scenarios/ cannot). */
-struct profile_spec {
-	char *db;	/* path; NULL: none */
-	enum profile_mode { PROFILE_AUTO, PROFILE_OFF } use;
-	/* the tier that stands for what is between nodes */
-	enum profile_inter { PROFILE_NETWORK, PROFILE_SOCKET } inter;
-};
-
 struct measured;
 
 struct scenario {
@@ -218,11 +211,26 @@ enum status scenario_load(struct scenario *s, const char *path,
  */
 enum status scenario_load_cluster(struct scenario *s, const char *path,
 				  const struct scenario_set *sets, int n_sets);
+/* The same for a text in YAML, which messages call `source`. */
+enum status scenario_parse_cluster(struct scenario *s, const char *source,
+				   const char *text, size_t len,
+				   const struct scenario_set *sets,
+				   int n_sets);
 void scenario_release(struct scenario *s);
 
 /* Canonical YAML that scenario_load() reads back to the same values. */
 struct buf;
 void scenario_print(const struct scenario *s, struct buf *out);
+
+/*
+ * A cluster as the YAML of a cluster file (keys without "cluster."), that
+ * `cluster: FILE` and `base: FILE` read back. PART: only what is not 0, and
+ * the GPU by its type if it has one. BY_NAME: all, the GPU by its type.
+ * WHOLE: all, the GPU's own keys too, so that it needs no data file.
+ */
+enum cluster_form { CLUSTER_PART, CLUSTER_BY_NAME, CLUSTER_WHOLE };
+void cluster_print(const struct cluster *c, enum cluster_form form,
+		   struct buf *out);
 
 /* Cross-field rules; scenario_load() has called it. */
 enum status scenario_check(const struct scenario *s);

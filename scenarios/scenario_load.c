@@ -259,17 +259,14 @@ static enum status load_root(struct scenario *s, const char *path,
 	return ST_OK;
 }
 
-static enum status load(struct scenario *s, const char *path,
+static enum status load(struct scenario *s, const struct doc_node *root,
 			const struct scenario_set *sets, int n_sets)
 {
 	struct loader ld = { .s = s, .arena = &s->arena };
-	struct doc_node *root;
 	struct set_text *texts;
-	enum status st = load_root(s, path, &root);
+	enum status st = ST_OK;
 	int i;
 
-	if (st)
-		return st;
 	if (n_sets < 0 || n_sets > LAYERS_MAX)
 		return err_set(ST_INPUT, "more than %d --set", LAYERS_MAX);
 	texts = arena_alloc(&s->arena, sizeof(*texts) * (size_t)(n_sets + 1));
@@ -291,8 +288,11 @@ static enum status load_or_release(struct scenario *s, const char *path,
 				   const struct scenario_set *sets,
 				   int n_sets)
 {
-	enum status st = load(s, path, sets, n_sets);
+	struct doc_node *root;
+	enum status st = load_root(s, path, &root);
 
+	if (!st)
+		st = load(s, root, sets, n_sets);
 	if (st)
 		scenario_release(s);
 	return st;
@@ -310,6 +310,28 @@ enum status scenario_load_cluster(struct scenario *s, const char *path,
 {
 	*s = (struct scenario){ .cluster_only = true };
 	return load_or_release(s, path, sets, n_sets);
+}
+
+enum status scenario_parse_cluster(struct scenario *s, const char *source,
+				   const char *text, size_t len,
+				   const struct scenario_set *sets,
+				   int n_sets)
+{
+	struct doc_node *node, *root;
+	enum status st;
+
+	*s = (struct scenario){ .cluster_only = true };
+	s->path = arena_strdup(&s->arena, source);
+	st = doc_parse(&s->arena, s->path, text, len, &node);
+	if (!st) {
+		root = doc_mapping(&s->arena, node);
+		node->key = "cluster";
+		doc_append(root, node);
+		st = load(s, root, sets, n_sets);
+	}
+	if (st)
+		scenario_release(s);
+	return st;
 }
 
 void scenario_release(struct scenario *s)

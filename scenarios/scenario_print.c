@@ -48,8 +48,8 @@ static bool is_empty(const struct key_row *k, const void *base)
 	return k->def && !*k->def && !memcmp(field, zero, key_field_size(k));
 }
 
-static const char *print_gpu(const struct gpu *gpu, const char *last,
-			     struct buf *out)
+static const char *print_gpu(const struct gpu *gpu, const char *prefix,
+			     const char *last, struct buf *out)
 {
 	struct buf name = { 0 }, before = { 0 };
 	size_t i;
@@ -59,7 +59,7 @@ static const char *print_gpu(const struct gpu *gpu, const char *last,
 		if (is_empty(&gpu_keys[i], gpu))
 			continue;
 		buf_clear(&name);
-		buf_addf(&name, "cluster.gpu.%s", gpu_keys[i].name);
+		buf_addf(&name, "%s%s", prefix, gpu_keys[i].name);
 		open_key(out, buf_str(&before), buf_str(&name));
 		key_print(&gpu_keys[i], gpu, out);
 		buf_puts(out, "\n");
@@ -68,7 +68,7 @@ static const char *print_gpu(const struct gpu *gpu, const char *last,
 	}
 	buf_release(&name);
 	buf_release(&before);
-	return "cluster.gpu.";
+	return prefix;
 }
 
 /* Rows that the GPU's own mapping has printed. */
@@ -88,7 +88,8 @@ void scenario_print(const struct scenario *s, struct buf *out)
 		const struct key_row *k = &scenario_keys[i];
 
 		if (!strcmp(k->name, "cluster.gpu"))
-			last = print_gpu(&s->cluster.gpu, last, out);
+			last = print_gpu(&s->cluster.gpu, "cluster.gpu.",
+					 last, out);
 		if (k->type == KEY_SOURCE || in_gpu(k) || is_empty(k, s) ||
 		    !key_used(s, k->name))
 			continue;
@@ -96,5 +97,50 @@ void scenario_print(const struct scenario *s, struct buf *out)
 		key_print(k, s, out);
 		buf_puts(out, "\n");
 		last = k->name;
+	}
+}
+
+#define SECTION "cluster."
+
+static bool in_form(const struct scenario *s, const struct key_row *k,
+		    enum cluster_form form)
+{
+	static const char zero[NAME_MAX_LEN];
+	const char *field = (const char *)s + k->offset;
+
+	if (k->type == KEY_SOURCE || strncmp(k->name, SECTION,
+					     strlen(SECTION)))
+		return false;
+	if (k->type == KEY_TEXT)
+		return *field;
+	if (form == CLUSTER_PART && strcmp(k->name, SECTION "intra.kind"))
+		return memcmp(field, zero, key_field_size(k));
+	return !is_empty(k, s) && key_used(s, k->name);
+}
+
+void cluster_print(const struct cluster *c, enum cluster_form form,
+		   struct buf *out)
+{
+	struct scenario s = { .cluster = *c };
+	const char *last = "";
+	size_t i;
+
+	for (i = 0; i < n_scenario_keys; i++) {
+		const struct key_row *k = &scenario_keys[i];
+		const char *name = k->name + strlen(SECTION);
+
+		if (!strcmp(k->name, SECTION "gpu") && form == CLUSTER_WHOLE) {
+			last = print_gpu(&c->gpu, "gpu.", last, out);
+		} else if (!strcmp(k->name, SECTION "gpu") && *c->gpu.type) {
+			buf_puts(out, "gpu: ");
+			key_quote(c->gpu.type, out);
+			buf_puts(out, "\n");
+		}
+		if (!in_form(&s, k, form))
+			continue;
+		open_key(out, last, name);
+		key_print(k, &s, out);
+		buf_puts(out, "\n");
+		last = name;
 	}
 }

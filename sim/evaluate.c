@@ -35,6 +35,7 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 	if (st)
 		return st;
 	memory_estimate(s, p, &e->workload, &e->memory);
+	e->memory_room = search_memory_room(s);
 	if (getenv("MOECAST_CHECK")) {
 		program_check(&e->program);
 		exec_check(&e->program, &e->exec);

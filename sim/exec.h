@@ -7,15 +7,24 @@
  *
  * Flow model: the ops that are active at one time, at most one per lane,
  * share the links of the net, the GPUs' memory and their SMs. An op goes
- * through parts: a delay (launch, latency, ramp), its flows, its copies. A
- * part that takes t alone puts bytes / (capacity * t) on each link and on
- * the busiest GPU's memory, as the mean over its flows; speeds are max-min
- * fair among the active ops, so that no link and no memory is over its
- * capacity. A running collective holds gpu.comm_sms SMs, which slows
- * products down. An op that never shares takes exactly its cost_op(), so
- * where nothing is shared both models give the same times to the picosecond
- * (tests/unit/test_exec_flows.c compares with sharing flow by
- * flow).
+ * through parts: a delay (launch, latency, ramp), its flows, its copies.
+ *
+ * Links are shared flow by flow: when two exchanges are in their flows at one
+ * time and their routes have a link in common, the flows of both, what is
+ * left of them, go through one max-min engine (sim/exec_pool.h), in the order
+ * in which each starts them (window, rounds); each flow ends by itself and an
+ * exchange with its slowest flow. An exchange of more than
+ * EXEC_LIVE_FLOWS_MAX flows shares as a whole instead, with the mean load
+ * that it puts on each link; one that keeps no flows (sim/cost.c) shares no
+ * links.
+ *
+ * Memory is shared op by op: a part that takes t alone uses bytes / (bandwidth
+ * * t) of the busiest GPU's; speeds are max-min fair. Exchanges in the engine
+ * then slow down together, as one. A running collective holds gpu.comm_sms
+ * SMs, which slows products down.
+ *
+ * An op that never shares takes exactly its cost_op(), so where nothing is
+ * shared both models give the same times to the picosecond.
  */
 #ifndef SIM_EXEC_H
 #define SIM_EXEC_H
@@ -44,7 +53,7 @@ struct exec_result {
 	int n_links;
 	struct exec_link link[EXEC_LINKS];	/* busiest first */
 	bool links_shared;	/* no link can be over its capacity */
-	uint64_t events;	/* lane: ops; flow: ends of parts */
+	uint64_t events;	/* lane: ops; flow: ends of parts of ops */
 };
 
 enum status exec_run(const struct program *p, const struct cost *c,

@@ -57,6 +57,17 @@ enum status routing_make(const struct routing_spec *spec,
 			 const struct model *m, const struct layout *l,
 			 int ranks, struct routing *out);
 void routing_release(struct routing *r);
+
+/*
+ * A counts or trace file on its own, without a model: is every row right,
+ * and what is in it? k: of a trace; experts: 0 when a trace does not say.
+ */
+struct route_file {
+	int64_t rows;
+	int experts, k;
+};
+enum status route_file_scan(enum routing_kind kind, const char *path,
+			    struct route_file *out);
 void routing_check(const struct routing *r);
 
 /*

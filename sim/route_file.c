@@ -275,12 +275,14 @@ static enum status trace_header(struct trace *t)
 			       "...' and as many 'p0,p1,...' are expected",
 			       c->path, c->line, c->field[c->n_fields - 1]);
 	}
-	if (t->k != t->model->experts_per_token) {
+	if (t->model->experts_per_token > 0 &&
+	    t->k != t->model->experts_per_token) {
 		return err_set(ST_INPUT, "%s:%ld: %d experts per token, but "
 			       "the model '%s' has %d", c->path, c->line, t->k,
 			       t->model->name, t->model->experts_per_token);
 	}
-	if (t->said && t->said != t->model->experts) {
+	if (t->said && t->model->experts > 0 &&
+	    t->said != t->model->experts) {
 		return err_set(ST_INPUT, "%s: a trace of %d experts, but the "
 			       "model '%s' has %d", c->path, t->said,
 			       t->model->name, t->model->experts);
@@ -372,5 +374,83 @@ enum status route_read_trace(const struct routing_spec *spec,
 	csv_close(&t->csv);
 	free(t->expert);
 	free(t);
+	return st;
+}
+
+/* ---- a file on its own ---- */
+
+/* Rows, and the largest expert; the second walk checks the rest. */
+static enum status counts_scan(const struct routing_spec *spec,
+			       struct model *m, struct route_file *out)
+{
+	struct counts *s = xcalloc(1, sizeof(*s));
+	enum status st = csv_open(&s->csv, FILE_KEY, spec->file);
+	double *p;
+
+	s->spec = spec;
+	s->model = m;	/* of no expert yet */
+	s->top = -1;
+	if (!st) {
+		st = counts_header(s);
+	}
+	while (!st && !(st = csv_next(&s->csv)) && s->csv.n_fields) {
+		st = counts_row(s);
+		out->rows++;
+	}
+	m->experts = s->top < 0 ? 1 : (int)s->top + 1;
+	counts_release(s);
+	if (st) {
+		return st;
+	}
+	p = xcalloc((size_t)m->experts, sizeof(*p));
+	st = route_read_counts(spec, m, p);
+	free(p);
+	return st;
+}
+
+static enum status trace_scan(const struct routing_spec *spec,
+			      struct model *m, struct route_file *out)
+{
+	struct trace *t = xcalloc(1, sizeof(*t));
+	enum status st = csv_open(&t->csv, FILE_KEY, spec->file);
+
+	t->model = m;	/* of no expert yet */
+	t->layer = -1;
+	t->csv.comment = trace_comment;
+	t->csv.arg = t;
+	if (!st) {
+		st = trace_header(t);
+	}
+	m->experts = t->said ? t->said : INDEX_MAX + 1;
+	m->experts_per_token = t->k;
+	while (!st && !(st = csv_next(&t->csv)) && t->csv.n_fields) {
+		st = trace_row(t);
+		out->rows++;
+	}
+	if (!st && !t->n) {
+		st = err_set(ST_INPUT, "%s: no tokens after the header",
+			     spec->file);
+	}
+	m->experts = t->said;
+	csv_close(&t->csv);
+	free(t->expert);
+	free(t);
+	return st;
+}
+
+enum status route_file_scan(enum routing_kind kind, const char *path,
+			    struct route_file *out)
+{
+	struct routing_spec spec = { .kind = kind, .layer = -1 };
+	struct model m = { .name = "" };
+	enum status st;
+
+	*out = (struct route_file){ 0 };
+	spec.file = xstrdup(path);
+	st = kind == ROUTING_COUNTS ? counts_scan(&spec, &m, out) :
+				      trace_scan(&spec, &m, out);
+	free(spec.file);
+	out->experts = m.experts;
+	out->k = m.experts_per_token;
 	return st;
 }

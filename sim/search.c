@@ -83,7 +83,7 @@ static enum status cost_groups(struct search *x, struct search_result *out)
 			continue;
 		}
 		if (!x->o->brute_force &&
-		    g->bound_s >= candidate_list_limit(&x->top)) {
+		    g->weighted_s >= candidate_list_limit(&x->top)) {
 			out->pruned += pairs;
 			reject(x, g, "bound above the plans kept");
 			continue;
@@ -96,7 +96,8 @@ static enum status cost_groups(struct search *x, struct search_result *out)
 				0.2 + 0.6 * (double)(i + 1) /
 				(double)x->n_groups, 1);
 	}
-	out->bound_s = candidate_list_limit(&x->top);
+	if (x->top.n)
+		out->bound_s = x->top.item[x->top.n - 1].lane_s;
 	return ST_OK;
 }
 

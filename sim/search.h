@@ -84,6 +84,7 @@ struct evaluation {
 	struct program program;
 	struct exec_result exec;
 	struct memory_use memory;
+	double memory_room;	/* bytes that it may use; 0: not known */
 };
 
 /* `progress`: of its exchanges, one after the other; or NULL. */
@@ -92,7 +93,7 @@ enum status evaluate_plan(const struct scenario *s, const struct plan *p,
 			  const struct progress *progress, struct evaluation *out);
 void evaluation_release(struct evaluation *e);
 
-/* Is there room for the plan in constraints.memory (else the GPU's)? */
+/* Is there room for the plan in the GPU's memory and constraints.memory? */
 enum status evaluate_fits(const struct scenario *s, const struct plan *p,
 			  bool *fits);
 

@@ -67,8 +67,11 @@ static int by_flow(const void *va, const void *vb)
 {
 	const struct candidate *a = va, *b = vb;
 
-	if (a->flow_s != b->flow_s)
-		return a->flow_s < b->flow_s ? -1 : 1;
+	double ta = a->flow_s * search_weight(&a->plan.layout);
+	double tb = b->flow_s * search_weight(&b->plan.layout);
+
+	if (ta != tb)
+		return ta < tb ? -1 : 1;
 	return candidate_compare(a, b);
 }
 

@@ -175,6 +175,13 @@ static const char *constraint_broken(const struct search *x,
 	return NULL;
 }
 
+static void keep_group(struct search *x, const struct group *g)
+{
+	x->group = array_grow(x->group, &x->cap_groups, x->n_groups + 1,
+			      sizeof(*g));
+	x->group[x->n_groups++] = *g;
+}
+
 static enum status add_group(struct search *x, int layout, double factor,
 			     enum a2a_alg alg)
 {
@@ -188,6 +195,10 @@ static enum status add_group(struct search *x, int layout, double factor,
 	g.padding = x->work.padding_fraction;
 	memory_estimate(x->s, &p, &x->work, &g.memory);
 	g.why_not = constraint_broken(x, &g);
+	if (g.why_not && !x->o->rejected) {	/* nobody asks for its bound */
+		keep_group(x, &g);
+		return ST_OK;
+	}
 	st = search_group_cost(x, &g, true, false, &c);
 	if (st)
 		return st;
@@ -196,9 +207,8 @@ static enum status add_group(struct search *x, int layout, double factor,
 	if (st)
 		return st;
 	g.bound_s = best_sum(&t, x->n_degrees);
-	x->group = array_grow(x->group, &x->cap_groups, x->n_groups + 1,
-			      sizeof(g));
-	x->group[x->n_groups++] = g;
+	g.weighted_s = g.bound_s * search_weight(&x->layout[layout]);
+	keep_group(x, &g);
 	return ST_OK;
 }
 
@@ -246,8 +256,8 @@ static int by_bound(const void *va, const void *vb)
 {
 	const struct group *a = va, *b = vb;
 
-	if (a->bound_s != b->bound_s)
-		return a->bound_s < b->bound_s ? -1 : 1;
+	if (a->weighted_s != b->weighted_s)
+		return a->weighted_s < b->weighted_s ? -1 : 1;
 	if (a->layout != b->layout)
 		return a->layout - b->layout;
 	if (a->factor != b->factor)

@@ -14,6 +14,7 @@ struct group {
 	double factor;
 	enum a2a_alg alg;
 	double bound_s;		/* of its best pair of degrees */
+	double weighted_s;	/* the bound times search_weight() */
 	double drop, padding;
 	struct memory_use memory;
 	const char *why_not;	/* NULL: may be costed */

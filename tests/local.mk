@@ -8,8 +8,8 @@ LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/unit-tap.sh
 SH_LOG_DRIVER = $(TAP)
 SH_LOG_COMPILER = $(SHELL)
 UNIT_LIBS = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
-	$(YAML_LIBS) $(JANSSON_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \
-	$(CMOCKA_LIBS) -lm
+	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) $(GSL_LIBS) \
+	$(SQLITE_LIBS) $(CMOCKA_LIBS) -lm
 unit_tests =
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -74,7 +74,7 @@ unit_tests += tests/unit/test_program
 tests_unit_test_program_SOURCES = %D%/unit/test_program.c
 tests_unit_test_program_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_exec
-tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c
+tests_unit_test_exec_SOURCES = %D%/unit/test_exec.c %D%/unit/exec_stub.h
 tests_unit_test_exec_LDADD = $(UNIT_LIBS)
 
 shell_tests += %D%/t120-model.sh
@@ -149,7 +149,7 @@ check_PROGRAMS += tests/fuzz/fuzz_scenario
 TESTS += tests/fuzz/fuzz_scenario
 tests_fuzz_fuzz_scenario_SOURCES = %D%/fuzz/fuzz_scenario.c
 tests_fuzz_fuzz_scenario_LDADD = libscenarios.a libbase.a \
-	$(YAML_LIBS) $(JANSSON_LIBS) -lm
+	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) -lm
 unit_tests += tests/unit/test_cost
 tests_unit_test_cost_SOURCES = %D%/unit/test_cost.c
 tests_unit_test_cost_LDADD = $(UNIT_LIBS)
@@ -196,6 +196,22 @@ store_help = %D%/unit/store_help.c %D%/unit/store_help.h
 unit_tests += tests/unit/test_store
 tests_unit_test_store_SOURCES = %D%/unit/test_store.c $(store_help)
 tests_unit_test_store_LDADD = $(UNIT_LIBS)
+
+EXTRA_DIST += %D%/unit/import_help.h
+unit_tests += tests/unit/test_import_nccl
+tests_unit_test_import_nccl_SOURCES = %D%/unit/test_import_nccl.c
+tests_unit_test_import_nccl_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_import_topo
+tests_unit_test_import_topo_SOURCES = %D%/unit/test_import_topo.c
+tests_unit_test_import_topo_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t172-import.sh
+unit_tests += tests/unit/test_store_file
+tests_unit_test_store_file_SOURCES = %D%/unit/test_store_file.c $(store_help)
+tests_unit_test_store_file_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_store_kill
+tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
+tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t170-db.sh
 shell_tests += %D%/t900-hostile.sh
 
 unit_tests += tests/unit/test_exec_pool
@@ -205,14 +221,36 @@ unit_tests += tests/unit/test_coll_ring
 tests_unit_test_coll_ring_SOURCES = %D%/unit/test_coll_ring.c
 tests_unit_test_coll_ring_LDADD = $(UNIT_LIBS)
 
-unit_tests += tests/unit/test_store_kill
-tests_unit_test_store_kill_SOURCES = %D%/unit/test_store_kill.c $(store_help)
-tests_unit_test_store_kill_LDADD = $(UNIT_LIBS)
-shell_tests += %D%/t170-db.sh
 # for t172-profile-use.sh
 check_PROGRAMS += tests/unit/make_profile
 tests_unit_make_profile_SOURCES = %D%/unit/make_profile.c
 tests_unit_make_profile_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_fit
+tests_unit_test_fit_SOURCES = %D%/unit/test_fit.c
+tests_unit_test_fit_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_jsonl
+tests_unit_test_jsonl_SOURCES = %D%/unit/test_jsonl.c $(store_help)
+tests_unit_test_jsonl_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_fit_data
+tests_unit_test_fit_data_SOURCES = %D%/unit/test_fit_data.c
+tests_unit_test_fit_data_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_measured
+tests_unit_test_measured_SOURCES = %D%/unit/test_measured.c
+tests_unit_test_measured_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_fit_store
+tests_unit_test_fit_store_SOURCES = %D%/unit/test_fit_store.c
+tests_unit_test_fit_store_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_cost_measured
+tests_unit_test_cost_measured_SOURCES = %D%/unit/test_cost_measured.c
+tests_unit_test_cost_measured_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t172-profile-use.sh
+unit_tests += tests/unit/test_exec_meet
+tests_unit_test_exec_meet_SOURCES = %D%/unit/test_exec_meet.c
+tests_unit_test_exec_meet_SOURCES += %D%/unit/exec_stub.h
+tests_unit_test_exec_meet_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_runner
+tests_unit_test_runner_SOURCES = %D%/unit/test_runner.c
+tests_unit_test_runner_LDADD = $(RUN_LIBS)
 
 RUN_LIBS = libgpu.a libscenarios.a libbase.a $(CMOCKA_LIBS) $(GPU_LIBS)
 unit_tests += tests/unit/test_job
@@ -228,3 +266,6 @@ unit_tests += tests/unit/test_host
 tests_unit_test_host_SOURCES = %D%/unit/test_host.c
 tests_unit_test_host_LDADD = $(RUN_LIBS)
 shell_tests += %D%/t174-profile.sh
+unit_tests += tests/unit/test_fit_shipped
+tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
+tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)

@@ -56,6 +56,15 @@ test_expect_success 'the default plan: the first layout that fits' '
 	test_grep "ep=1 esp=1 tp=1 dp=64" out
 '
 
+test_expect_success 'a plan that needs more memory than there is: a warning' '
+	moecast simulate default --set layout.ep=1 --set layout.esp=1 \
+		>out 2>err &&
+	test "$(wc -l <err)" -eq 1 &&
+	test_grep "warning: the plan needs 19[0-9.]* GB per GPU" err &&
+	moecast simulate default >out 2>err &&
+	test ! -s err
+'
+
 test_expect_success 'single values of search: make the default plan' '
 	moecast simulate s.yaml --set search.alltoall=2d \
 		--set search.degree=4 --set search.capacity=1.25 \

@@ -42,6 +42,17 @@ test_expect_success 'SIGTERM ends a wait for the reader of a pipe' '
 	done
 '
 
+test_expect_success 'a file size limit is an error like a full disk' '
+	mkdir limit &&
+	(
+		ulimit -f 1 &&
+		test_expect_code 1 moecast simulate default \
+			--trace limit/trace.json >out 2>err
+	) &&
+	test_grep "cannot write .limit/trace.json." err &&
+	test "$(ls limit)" = ""
+'
+
 test_expect_success 'a value instead of a section names the keys' '
 	refused "cluster.fabric.: .rail. is not a mapping of the keys kind, " \
 		moecast topo default --set cluster.fabric=rail &&

@@ -5,12 +5,14 @@ gpusdir = $(pkgdatadir)/gpus
 clustersdir = $(pkgdatadir)/clusters
 modelsdir = $(pkgdatadir)/models
 readydir = $(pkgdatadir)
+devicesdir = $(pkgdatadir)/devices
 dist_gpus_DATA =
 dist_clusters_DATA =
 dist_models_DATA =
 dist_ready_DATA =
+dist_devices_DATA =
 data_files = $(dist_gpus_DATA) $(dist_clusters_DATA) $(dist_models_DATA) \
-	$(dist_ready_DATA)
+	$(dist_ready_DATA) $(dist_devices_DATA)
 
 dist_gpus_DATA += %D%/gpus/a100-40gb.yaml
 dist_gpus_DATA += %D%/gpus/a100-80gb.yaml
@@ -42,3 +44,4 @@ dist_ready_DATA += %D%/default.yaml
 dist_ready_DATA += %D%/deepseek-v3-h100.yaml
 dist_ready_DATA += %D%/mixtral-v100.yaml
 dist_ready_DATA += %D%/qwen3-hgx-h200.yaml
+dist_devices_DATA += %D%/devices/nvidia.yaml

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,6 +38,15 @@ const struct run_info full_run = {
 	.nccl = "2.28.9", .clocks = "sm 1980 MHz, memory 3201 MHz",
 	.environment = "NCCL_DEBUG=INFO NCCL_X=\xc3\xa9", .version = "0.1.0",
 	.date = "2026-11-22T15:04:05Z",
+};
+
+const struct fit_row full_fit = {
+	.gpu = "NVIDIA H200", .op = "alltoall", .variant = "even",
+	.tier = "nvlink", .dtype = "bf16", .form = "sqrt", .ranks = 2,
+	.ctas = 8, .alpha_s = 1.31e-5, .beta_s_per_byte = 2.97e-12,
+	.gamma_s_per_sqrt_byte = 4.1e-9, .pieces = "[[0,1,2.5]]",
+	.r2 = -0.25, .mape = 0.031, .min_bytes = 1024, .max_bytes = 1e9,
+	.samples = 21,
 };
 
 struct sample numbered_sample(int64_t number)
@@ -144,6 +154,17 @@ int64_t count_samples(const char *path)
 	assert_int_equal(store_summary(db, &s), ST_OK);
 	store_close(db);
 	return s.samples;
+}
+
+void raw(const char *path, const char *sql)
+{
+	sqlite3 *db;
+	char *why = NULL;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
+		fail_msg("%s", why);
+	sqlite3_close(db);
 }
 
 void file_write(const char *path, const void *data, size_t n)

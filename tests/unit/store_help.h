@@ -16,6 +16,8 @@ int scratch_files(void);	/* how many there are */
 extern const struct sample full_sample;
 extern const struct run_info full_run;
 
+extern const struct fit_row full_fit;
+
 /* Different for different numbers: an all-to-all of `number` bytes. */
 struct sample numbered_sample(int64_t number);
 
@@ -27,6 +29,10 @@ void refused(const char *path, enum store_mode mode, enum status st,
 /* Fails the test, with the problems, when there are any. */
 void expect_sound(struct store *db);
 int64_t count_samples(const char *path);
+
+/* SQL by SQLite itself, past the store. */
+void raw(const char *path, const char *sql);
+#define OURS "PRAGMA application_id = 1836016995;"	/* "moec" */
 
 void file_write(const char *path, const void *data, size_t n);
 void *file_read(const char *path, size_t *n_p);	/* free() it */

@@ -1,124 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * The executors on programs whose ops take what the test says: this file has
- * its own struct cost in place of sim/cost.c.
- */
+/* The executors on programs whose ops take what the test says. */
 #include "base/units.h"
-#include "scenarios/scenario.h"
-#include "sim/cost_load.h"
-#include "sim/exec.h"
 #include "sim/exec_share.h"
-
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define LINKS 4
-
-struct cost {
-	double s[OP_KIND_N];	/* of one chunk */
-	double hbm[OP_KIND_N];
-	struct coll_step step[OP_KIND_N];	/* comm: s is its flow part */
-	struct step_load load[OP_KIND_N];
-	struct net net;
-	double capacity[LINKS];
-	double bytes[OP_KIND_N][LINKS];
-	const struct coll_step *second;	/* of OP_DISPATCH, NULL: as the first */
-	const struct step_load *second_load;
-};
-
-static bool is_second(const struct cost *c, const struct op *op)
-{
-	return c->second && op->kind == OP_DISPATCH && op->step == 1;
-}
-
-double cost_op(const struct cost *c, const struct op *op)
-{
-	const struct coll_step *st = is_second(c, op) ? c->second :
-		&c->step[op->kind];
-
-	if (!op_kind_is_comm(op->kind))
-		return c->s[op->kind];
-	return st->fixed_s + (st->flow_s + st->copy_s) / op->n_chunks;
-}
-
-double cost_op_hbm_bytes(const struct cost *c, const struct op *op)
-{
-	return c->hbm[op->kind];
-}
-
-const struct coll_step *cost_op_step(const struct cost *c, const struct op *op)
-{
-	if (is_second(c, op))
-		return c->second;
-	return op_kind_is_comm(op->kind) ? &c->step[op->kind] : NULL;
-}
-
-const struct step_load *cost_op_load(const struct cost *c, const struct op *op)
-{
-	if (is_second(c, op))
-		return c->second_load;
-	return op_kind_is_comm(op->kind) ? &c->load[op->kind] : NULL;
-}
-
-const struct net *cost_net(const struct cost *c)
-{
-	return &c->net;
-}
-
-/* 1 byte/s links, memory of 1 byte/s, 10 SMs of which a collective holds 2. */
-static void cost_init(struct cost *c)
-{
-	int i;
-
-	memset(c, 0, sizeof(*c));
-	for (i = 0; i < LINKS; i++)
-		c->capacity[i] = 1;
-	c->net.n_links = LINKS;
-	c->net.capacity_Bps = c->capacity;
-	c->net.cluster.gpu.hbm_Bps = 1;
-	c->net.cluster.gpu.hbm_efficiency = 1;
-	c->net.cluster.gpu.sms = 10;
-	c->net.cluster.gpu.comm_sms = 2;
-	for (i = 0; i < OP_KIND_N; i++) {
-		c->load[i].link_bytes = c->bytes[i];
-		c->step[i].ll_fixed_s = INFINITY;
-	}
-}
-
-/* A chunk of n takes `s`. */
-static void set_comm(struct cost *c, enum op_kind k, double s, int n)
-{
-	c->step[k].flow_s = s * n;
-}
-
-static void lower(struct program *p, int ep, int esp, enum a2a_alg a, int rf,
-		  int rb)
-{
-	struct cluster cl = { .nodes = 4, .gpus_per_node = 4 };
-	struct model m = { .hidden = 8, .experts = 16,
-			   .experts_per_token = 2 };
-	struct plan plan = {
-		.layout = { .ep = ep, .esp = esp, .tp = 1,
-			    .dp = 16 / ep / esp, .pp = 1 },
-		.alltoall = a, .degree_forward = rf, .degree_backward = rb,
-		.technique_mask = 1,
-	};
-
-	assert_int_equal(program_lower(&plan, &cl, &m, p), ST_OK);
-}
-
-static void run(const struct program *p, const struct cost *c,
-		enum exec_model model, struct exec_result *r)
-{
-	assert_int_equal(exec_run(p, c, model, r), ST_OK);
-	exec_check(p, r);
-}
+#include "tests/unit/exec_stub.h"
 
 /*
  * PipeMoE: r chunks whose dispatch and combine take a each and whose experts
@@ -455,72 +339,6 @@ static void test_two_on_a_link(void **state)
 	program_release(&p);
 }
 
-/* One node of four GPUs with ports of 1 byte/s. */
-static void four_gpus(struct cost *c)
-{
-	struct scenario_set sets[] = {
-		{ "cluster.nodes=1" }, { "cluster.gpus_per_node=4" },
-		{ "model.experts=16" },
-	};
-	struct scenario s;
-	int i;
-
-	if (scenario_load(&s, SRCDATADIR "/default.yaml", sets, 3))
-		fail_msg("%s", err_msg());
-	cost_init(c);
-	assert_int_equal(net_init(&c->net, &s.cluster, NET_EFFECTIVE), ST_OK);
-	for (i = 0; i < c->net.n_links; i++)
-		c->net.capacity_Bps[i] = 1;
-	for (i = 0; i < OP_KIND_N; i++)
-		c->load[i].link_bytes = NULL;
-	scenario_release(&s);
-}
-
-/*
- * The exchanges of test_exec_pool.c's test_by_hand as the two steps of
- * "lanes": A 0->1 4 bytes, 2->3 2 bytes; B after 1 s of delay 0->2 1 byte,
- * 0->3 2 bytes. Alone they take 4 and 1 + 3 s; together A ends at 7, B at 6,
- * and 1 s of copies makes that 7.
- */
-static void test_flows_meet(void **state)
-{
-	struct coll_flow fa[] = { { 0, 1, 4, 0 }, { 2, 3, 2, 0 } };
-	struct coll_flow fb[] = { { 0, 2, 1, 0 }, { 0, 3, 2, 0 } };
-	struct coll_step b = { .flow = fb, .n_flows = 2, .flow_s = 3,
-			       .fixed_s = 1, .copy_s = 1,
-			       .ll_fixed_s = INFINITY };
-	struct step_load load_b;
-	struct exec_result r;
-	struct program p;
-	struct cost c;
-	int i;
-
-	(void)state;
-	four_gpus(&c);
-	c.step[OP_DISPATCH].flow_s = 4;
-	c.step[OP_DISPATCH].flow = fa;
-	c.step[OP_DISPATCH].n_flows = 2;
-	step_load_init(&c.load[OP_DISPATCH], &c.step[OP_DISPATCH], &c.net);
-	step_load_init(&load_b, &b, &c.net);
-	load_b.hbm_bytes = c.load[OP_DISPATCH].hbm_bytes = 0;
-	c.second = &b;
-	c.second_load = &load_b;
-	lower(&p, 16, 1, A2A_LANES, 1, 1);
-	run(&p, &c, EXEC_FLOW, &r);
-	for (i = 0; i < p.n_ops; i++) {
-		if (p.op[i].kind == OP_DISPATCH)
-			assert_int_equal(r.op[i].finish_ps, ps_from_s(7));
-	}
-	exec_release(&r);
-	run(&p, &c, EXEC_LANE, &r);
-	assert_int_equal(r.forward_ps, ps_from_s(5));
-	exec_release(&r);
-	program_release(&p);
-	step_load_release(&c.load[OP_DISPATCH]);
-	step_load_release(&load_b);
-	net_release(&c.net);
-}
-
 /*
  * By hand: 2 chunks, dispatch 10 s each, expert 12 s each, combine 0. Expert 0
  * runs while dispatch 1 holds 2 of 10 SMs: speed 0.8, so 8 of its 12 s are
@@ -580,7 +398,6 @@ int main(void)
 		cmocka_unit_test(test_sequential),
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_two_on_a_link),
-		cmocka_unit_test(test_flows_meet),
 		cmocka_unit_test(test_sms),
 		cmocka_unit_test(test_memory),
 	};

@@ -79,7 +79,9 @@ static void try_plan(const struct scenario *s, const struct plan *p,
 	b->plans++;
 	if (feasible(s, &e)) {
 		b->feasible++;
-		b->best_s = fmin(b->best_s, s_from_ps(e.exec.time_ps));
+		/* per token: a rank brings 1/tp of the sequence */
+		b->best_s = fmin(b->best_s, s_from_ps(e.exec.time_ps) *
+				 p->layout.tp);
 	}
 	evaluation_release(&e);
 }
@@ -124,7 +126,7 @@ static void compare(const char *sets[], int n_sets)
 	double best = INFINITY;
 
 	for (int i = 0; i < r.n_top; i++)
-		best = fmin(best, r.top[i].lane_s);
+		best = fmin(best, r.top[i].lane_s * r.top[i].plan.layout.tp);
 	assert_true(fabs(best - b.best_s) <= 1.5e-12);
 	/* every plan is accounted for */
 	assert_int_equal(r.evaluated + r.pruned + r.infeasible, b.plans);
@@ -148,6 +150,8 @@ static void test_equals_brute_force(void **state)
 	const char *tight[] = { "constraints.max_drop=0" };
 	const char *fat_ffn[] = { "model.expert_ffn=8192",
 				  "model.gated=false" };
+	const char *any_tp[] = { "layout.tp=[1, 2, 4]",
+				 "search.degree=[1, 2]" };
 
 	(void)state;
 	compare(plain, 1);
@@ -156,6 +160,7 @@ static void test_equals_brute_force(void **state)
 	compare(one_nic, 1);
 	compare(tight, 1);
 	compare(fat_ffn, 2);
+	compare(any_tp, 2);
 }
 
 /* Pruning must not change the list: the same top 5 as without it. */

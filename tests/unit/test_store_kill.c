@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* last: it needs the four above */
@@ -23,9 +24,12 @@
 #define WRITERS 4
 #define BATCHES 25
 #define BATCH 3
+#define RACERS 12
+#define RACES 12
 #define KILLS 50
 #define KILL_FRESH_US 12000	/* while the file is being made */
 #define KILL_GROWN_US 40000
+#define FULL_BYTES 200000
 #define FLIPS 300
 #define SEED 20261122
 
@@ -165,6 +169,27 @@ static void test_writers_at_once(void **state)
 	expect_told(path, told, WRITERS);
 }
 
+/* Many at once make one file: one of them does, and all get it. */
+static void test_makers_at_once(void **state)
+{
+	int fd[RACERS], status, i, round;
+	pid_t pid[RACERS];
+	char name[32];
+
+	(void)state;
+	for (round = 0; round < RACES; round++) {
+		snprintf(name, sizeof(name), "race-%d.db", round);
+		for (i = 0; i < RACERS; i++)
+			pid[i] = start_writer(scratch_path(name), i, 0,
+					      &fd[i]);
+		for (i = 0; i < RACERS; i++) {
+			close(fd[i]);
+			assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+			assert_int_equal(status, 0);
+		}
+	}
+}
+
 /* One writer, killed after so long; how many batches it told of. */
 static int kill_writer(const char *path, int who, uint64_t after_us)
 {
@@ -212,6 +237,58 @@ static void test_kill_new_files(void **state)
 		if (!access(scratch_path(name), F_OK))
 			expect_told(scratch_path(name), told, 2);
 	}
+}
+
+/* ---- a full disk ---- */
+
+/* In a child whose files cannot grow any more: 0 when it went as it should:
+ * a batch fails with a message, and the database is still of use. */
+static int write_until_full(const char *path)
+{
+	struct rlimit limit = { FULL_BYTES, FULL_BYTES };
+	struct store_summary sum;
+	struct sample s[BATCH];
+	struct store *db;
+	enum status st = ST_OK;
+	int64_t run;
+	int i;
+
+	signal(SIGXFSZ, SIG_IGN);
+	if (store_open(path, STORE_WRITE, &db) ||
+	    store_run(db, &full_run, NULL, &run) ||
+	    setrlimit(RLIMIT_FSIZE, &limit))
+		return 1;
+	for (i = 0; !st && i < FULL_BYTES; i++) {
+		make_batch(0, i, s);
+		st = store_add(db, run, s, BATCH);
+	}
+	if (st != ST_FAIL || !strstr(err_msg(), path))
+		return 2;
+	/* i - 1 batches went in, the last did not, nor did a part of it */
+	if (store_summary(db, &sum) || sum.samples != (i - 1) * BATCH)
+		return 3;
+	store_close(db);
+	return sum.samples > 0 ? 0 : 4;
+}
+
+static void test_full_disk(void **state)
+{
+	const char *path = scratch_path("full.db");
+	struct store *db;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		_exit(write_until_full(path));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	db = opened(path, STORE_WRITE);
+	expect_sound(db);
+	store_close(db);
 }
 
 /* ---- damaged files ---- */
@@ -342,8 +419,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_writers_at_once),
+		cmocka_unit_test(test_makers_at_once),
 		cmocka_unit_test(test_kill_one_file),
 		cmocka_unit_test(test_kill_new_files),
+		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_flipped),
 		cmocka_unit_test(test_noise_and_cuts),
 	};

@@ -23,8 +23,8 @@ struct product_point {
 };
 
 /*
- * Products of one dtype, computed in one way (variant). Seconds between points: linear in rows per product
- * (m), columns of all products (batch*n; variant "per-expert", which starts
+ * Products of one dtype, computed in one way (variant). Seconds between
+ * points: linear in rows per product (m), columns of all products (batch*n; variant "per-expert", which starts
  * them one by one: n and batch apart) and depth (k), made monotone in
  * work: more rows, columns, depth or products never take less time. Outside
  * the range the nearest rate (FLOP/s) counts and *outside_p (may be NULL) is

@@ -28,8 +28,7 @@ struct product_point {
  * variant "per-expert", which starts them one by one: n and batch apart) and
  * depth (k), made monotone in work: more rows, columns, depth or products
  * never take less time. Outside the range the nearest rate (FLOP/s) counts
- * and *outside_p (may be NULL) is set. doc/model.md, section "Profiles",
- * says how.
+ * and *outside_p (may be NULL) is set. doc/model.md, section "Profiles".
  */
 struct product_grid;
 

@@ -36,7 +36,7 @@ locale.h math.h setjmp.h signal.h stdalign.h stdarg.h stdatomic.h stdbool.h
 stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h time.h
 dirent.h fcntl.h fnmatch.h ftw.h glob.h libgen.h poll.h pthread.h regex.h
 sched.h spawn.h unistd.h sys/ioctl.h sys/mman.h sys/resource.h sys/select.h
-sys/prctl.h sys/stat.h sys/time.h sys/types.h sys/wait.h
+sys/prctl.h sys/socket.h sys/stat.h sys/time.h sys/types.h sys/wait.h
 END
 
 cat >layers.awk <<'END'

@@ -302,9 +302,7 @@ static enum status plan(struct run *r, const struct run_options *o,
 	}
 	if (!st)
 		st = suite_build(r->job, r->bench.ops, r->bench.b, &r->info,
-				 here, n_here,
-				 o->tier || r->job->emulate_nodes > 1,
-				 &r->suite);
+				 here, n_here, o->tier != NULL, &r->suite);
 	r->budget_s *= 1 - RUN_OTHER_SHARE * n_other;
 	*n_other_p = n_other;
 	return st;

@@ -60,7 +60,8 @@ bool fit_takes(const struct fit_row *f, const struct run_info *info,
  * What the forecast takes: curves and product tables of one GPU of the
  * database: the wanted one ("h200-sxm"; NULL: any), else the one with most
  * samples. One curve per op, tier and ranks: even, without CTA limit, bf16
- * where there is a choice; of products the fastest variant. Stored fits are
+ * where there is a choice; one table of products per dtype and variant, of
+ * which the forecast takes the fastest. Stored fits are
  * used unless samples came after them. ST_INPUT when there are no samples.
  */
 enum status fit_measured_gpu(struct store *db, const char *wanted,

@@ -166,7 +166,7 @@ void plan_explain_search(const struct plan_report *r, struct buf *out)
 	if (r->pruned && r->bound_s > 0) {
 		buf_puts(&b, " (their lower bound is above ");
 		table_add_value(&b, r->bound_s, TABLE_TIME);
-		buf_puts(&b, ", the best lane-model time)");
+		buf_puts(&b, ", the lane time to beat)");
 	}
 	buf_puts(&b, ", ");
 	table_add_value(&b, (double)r->infeasible, TABLE_COUNT);

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "profiles/fit_groups.h"
+#include "profiles/fit_products.h"
 #include "scenarios/curve_json.h"
 
 #include <stdio.h>
@@ -234,44 +235,6 @@ static enum status take_curves(const struct fit_groups *g, const char *gpu,
 	return ST_OK;
 }
 
-static bool same_shape(const struct fit_product *a,
-		       const struct fit_product *b)
-{
-	return a->m == b->m && a->n == b->n && a->k == b->k &&
-		a->batch == b->batch && !strcmp(a->dtype, b->dtype) &&
-		!strcmp(a->gpu, b->gpu);
-}
-
-/*
- * One point per shape: the fastest way to compute it (variant), each by the
- * median of its repeats. Returns how many.
- */
-static int take_points(const struct fit_product *p, size_t n,
-		       struct product_point *out)
-{
-	size_t from, to;
-	int count = 0;
-
-	for (from = 0; from < n; from = to) {
-		double t;
-
-		for (to = from; to < n && same_shape(&p[to], &p[from]) &&
-		     !strcmp(p[to].variant, p[from].variant); to++)
-			;
-		t = (p[(from + to - 1) / 2].seconds +
-		     p[(from + to) / 2].seconds) / 2;
-		if (from && same_shape(&p[from], &p[from - 1])) {
-			if (t < out[count - 1].seconds)
-				out[count - 1].seconds = t;
-			continue;
-		}
-		out[count++] = (struct product_point){
-			p[from].m, p[from].n, p[from].k, p[from].batch, t,
-		};
-	}
-	return count;
-}
-
 static enum status take_table(const struct fit_product *p, size_t n,
 			      struct measured *out)
 {
@@ -285,7 +248,7 @@ static enum status take_table(const struct fit_product *p, size_t n,
 	if (t == DT_N)	/* no type of this program */
 		return ST_OK;
 	point = xcalloc(n, sizeof(*point));
-	count = take_points(p, n, point);
+	count = fit_products_take(p, n, point);
 	st = product_table_init(&out->table[out->n_tables], (enum dtype)t,
 				point, count);
 	free(point);

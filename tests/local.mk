@@ -263,3 +263,7 @@ unit_tests += tests/unit/test_cost_measured
 tests_unit_test_cost_measured_SOURCES = %D%/unit/test_cost_measured.c
 tests_unit_test_cost_measured_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t172-profile-use.sh
+unit_tests += tests/unit/test_shipped
+tests_unit_test_shipped_SOURCES = %D%/unit/test_shipped.c $(store_help)
+tests_unit_test_shipped_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t177-shipped.sh

@@ -33,8 +33,8 @@ enum status cmd_model(int argc, char **argv);
 enum status cmd_topo(int argc, char **argv);
 enum status cmd_capacity(int argc, char **argv);
 enum status cmd_keys(int argc, char **argv);
-enum status cmd_import(int argc, char **argv);
 enum status cmd_profile(int argc, char **argv);
+enum status cmd_import(int argc, char **argv);
 enum status cmd_db(int argc, char **argv);
 
 /*

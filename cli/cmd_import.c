@@ -3,6 +3,8 @@
  * moecast import: other programs' output as samples in a database, or as a
  * cluster in a file.
  */
+#include "config.h"
+
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/nearest.h"
@@ -185,9 +187,16 @@ static enum status store(const struct opts *o, struct result *r,
 {
 	struct store *db;
 	enum status st = store_open(o->db, STORE_WRITE, &db);
+	size_t i;
 
 	if (st)
 		return st;
+	for (i = 0; i < r->im.n_runs; i++) {
+		struct run_info *info = &r->im.run[i].info;
+
+		snprintf(info->version, sizeof(info->version), "%s",
+			 PACKAGE_VERSION);
+	}
 	st = import_store(&r->im, r->kind, text, len, db, &r->added);
 	store_close(db);
 	return st;

@@ -94,7 +94,8 @@ static void make_note(struct profile_use *u, const struct scenario *s)
 	struct buf parts = { 0 };
 	char *copy = xstrdup(source_name(s));
 
-	note_part(&parts, measured_products(&u->measured, s->model.dtype),
+	note_part(&parts,
+		  measured_has_products(&u->measured, s->model.dtype),
 		  "products");
 	note_part(&parts, u->fold.intra.curve, "exchanges inside a node");
 	note_part(&parts, u->fold.inter.curve, "exchanges between nodes");
@@ -263,7 +264,7 @@ enum status profile_use_warn(struct profile_use *u, const struct scenario *s,
 	if (st)
 		return st;
 	warn_exchanges(u, &e);
-	if (measured_products(&u->measured, s->model.dtype))
+	if (measured_has_products(&u->measured, s->model.dtype))
 		warn_products(u);
 	evaluation_release(&e);
 	return ST_OK;

@@ -97,11 +97,21 @@ struct cuda_rank {
 	int64_t wrong;
 };
 
+/* What one process has of all ranks: those of node `node` of `nodes`. */
+struct cuda_part {
+	int node, nodes;
+	int ranks;	/* of all nodes; 0: every device on each */
+};
+
+struct nodes;
+
 struct backend {
-	struct backend_options options;
-	struct backend_info info;
+	struct nodes *nodes;	/* emulated: their processes; then no more: */
+	struct cuda_part part;
+	uint64_t seed;
+	struct backend_info info;	/* ranks: of all nodes */
 	struct ranks *ranks;
-	struct cuda_rank *rank;	/* one for each */
+	struct cuda_rank *rank;	/* one for each of this process */
 };
 
 /* End with a NULL name. */
@@ -152,8 +162,8 @@ void cuda_describe(struct backend *b);
 
 /*
  * cuda_comm.c. A communicator with a CTA limit (0: none) is made once, by
- * all ranks together; `id` comes from cuda_comm_id() (coordinator), `need`
- * says that it has to be made. cuda_wait(): until `e`, or an asynchronous
+ * all ranks together when cuda_comm_need() says so; `id` comes from
+ * cuda_comm_id(), called once for all of them. cuda_wait(): until `e`, or an asynchronous
  * error of a communicator, the failure of another rank or the deadline;
  * then all communicators are aborted.
  */
@@ -166,6 +176,38 @@ enum status cuda_wait(struct cuda_rank *r, struct ranks *all, cudaEvent_t e);
 
 /* cuda_gemm.c */
 void cuda_product_free(struct cuda_product *p);	/* NULL is fine */
+
+/* cuda_prepare.c: lays the works out in the arena, fills them. */
+enum status cuda_rank_prepare(struct cuda_rank *r, const struct bench_case *c,
+			      uint64_t max_bytes, const ncclUniqueId *id);
+
+/* By op and variant; NULL: there is none. */
+const struct cuda_op *cuda_op_find(const struct bench_work *w);
+
+/* cuda_backend.c: a node's part of the backend's work, see backend.h. */
+enum status cuda_part_open(const struct cuda_part *part, uint64_t seed,
+			   struct backend **out_p);
+void cuda_part_close(struct backend *b);
+void cuda_part_info(struct backend *b, struct backend_info *out);
+enum status cuda_part_ids(struct backend *b, const struct bench_case *c,
+			  ncclUniqueId *id);	/* two */
+enum status cuda_part_prepare(struct backend *b, const struct bench_case *c,
+			      const ncclUniqueId *id);
+enum status cuda_part_run(struct backend *b, int n, double *seconds,
+			  double *beside_s);
+enum status cuda_part_check(struct backend *b, int64_t *wrong_p);
+void cuda_part_release(struct backend *b);
+
+/* cuda_nodes.c: the same, done by the processes of emulated nodes. */
+enum status cuda_nodes_open(const struct backend_options *opt,
+			    struct backend_info *info, struct nodes **out_p);
+void cuda_nodes_close(struct nodes *all);	/* NULL is fine */
+void cuda_nodes_kill(struct nodes *all);
+enum status cuda_nodes_prepare(struct nodes *all, const struct bench_case *c);
+enum status cuda_nodes_run(struct nodes *all, int n, double *seconds,
+			   double *beside_s);
+enum status cuda_nodes_check(struct nodes *all, int64_t *wrong_p);
+void cuda_nodes_release(struct nodes *all);
 
 /* cuda_run.c: n repetitions of the prepared works; see backend.h. */
 enum status cuda_rank_run(struct cuda_rank *r, struct ranks *all, int n);

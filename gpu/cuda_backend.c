@@ -11,11 +11,6 @@
 
 /* Of the free memory, for the buffers of a case. */
 #define MEMORY_SHARE 0.9
-#define ALIGN 256ull	/* of buffers; what cudaMalloc gives */
-/* Sets of buffers: together more than the L2 cache, by this much. */
-#define CACHE_TIMES 2
-#define SETS_MAX 16
-#define POISON 0xff	/* bytes; a NaN in either type, a negative id */
 #define FAULT 0x55	/* what plant_fault writes into an element */
 
 /*
@@ -71,26 +66,29 @@ static const char *tier_here(int ranks)
 	return all_nvlink(ranks) ? "nvlink" : NULL;
 }
 
-static enum status check_options(const struct backend_options *opt, int *n_p)
+/* Ranks of this process. */
+static enum status count_ranks(const struct cuda_part *part, int *n_p)
 {
-	cudaError_t rc = cudaGetDeviceCount(n_p);
+	int devices = 0, n;
+	cudaError_t rc = cudaGetDeviceCount(&devices);
 
-	if (rc != cudaSuccess || *n_p < 1) {
+	if (rc != cudaSuccess || devices < 1) {
 		(void)cudaGetLastError();
 		return err_set(ST_UNAVAILABLE, "backend 'cuda': no device (%s)",
 			       rc == cudaSuccess ? "none is visible"
 						 : cudaGetErrorString(rc));
 	}
-	if (opt->emulate_nodes)
-		return err_set(ST_INPUT, "backend 'cuda' does not emulate "
-			       "nodes inside one process");
-	if (opt->ranks > *n_p)
-		return err_set(ST_UNAVAILABLE, "backend 'cuda': %d ranks, but "
-			       "only %d devices", opt->ranks, *n_p);
-	if (opt->ranks)
-		*n_p = opt->ranks;
-	if (*n_p > CUDA_RANKS_MAX)
-		*n_p = CUDA_RANKS_MAX;
+	if (part->ranks % part->nodes)
+		return err_set(ST_INPUT, "backend 'cuda': %d ranks cannot be "
+			       "%d equal nodes", part->ranks, part->nodes);
+	n = part->ranks ? part->ranks / part->nodes : devices;
+	if (n > devices)
+		return err_set(ST_UNAVAILABLE, "backend 'cuda': %d ranks on a "
+			       "node, but only %d devices", n, devices);
+	if (n * part->nodes > CUDA_RANKS_MAX)
+		return err_set(ST_INPUT, "backend 'cuda' has at most %d ranks, "
+			       "not %d", CUDA_RANKS_MAX, n * part->nodes);
+	*n_p = n;
 	return ST_OK;
 }
 
@@ -98,7 +96,8 @@ static enum status open_rank(void *arg, int rank)
 {
 	struct backend *b = arg;
 
-	b->rank[rank].rank = b->rank[rank].device = rank;
+	b->rank[rank].device = rank;
+	b->rank[rank].rank = b->part.node * ranks_count(b->ranks) + rank;
 	return cuda_rank_open(&b->rank[rank]);
 }
 
@@ -113,7 +112,8 @@ static enum status close_rank(void *arg, int rank)
 
 static void fill_info(struct backend *b, int n)
 {
-	const char *tier = tier_here(n);
+	/* between nodes there are sockets only */
+	const char *tier = b->part.nodes > 1 ? "socket" : tier_here(n);
 	uint64_t least = b->rank[0].free_bytes;
 	int i;
 
@@ -121,15 +121,17 @@ static void fill_info(struct backend *b, int n)
 		if (b->rank[i].free_bytes < least)
 			least = b->rank[i].free_bytes;
 	}
-	b->info.ranks = n;
-	b->info.nodes = 1;
-	b->info.max_bytes = (uint64_t)((double)least * MEMORY_SHARE);
+	b->info.ranks = n * b->part.nodes;
+	b->info.nodes = b->part.nodes;
+	/* nodes share the devices */
+	b->info.max_bytes = (uint64_t)((double)least * MEMORY_SHARE) /
+			    (uint64_t)b->part.nodes;
 	if (tier)
 		b->info.tier[b->info.n_tiers++] = tier;
 	cuda_describe(b);
 }
 
-static void cuda_close(struct backend *b)
+void cuda_part_close(struct backend *b)
 {
 	int i;
 
@@ -147,8 +149,8 @@ static void cuda_close(struct backend *b)
 	free(b);
 }
 
-static enum status cuda_open(const struct backend_options *opt,
-			     struct backend **out_p)
+enum status cuda_part_open(const struct cuda_part *part, uint64_t seed,
+			   struct backend **out_p)
 {
 	struct backend *b;
 	enum status st;
@@ -157,11 +159,12 @@ static enum status cuda_open(const struct backend_options *opt,
 	/* NVLink multicast stays off, before NCCL looks: what goes wrong
 	 * with it can take a host's GPUs from everyone on it */
 	setenv("NCCL_NVLS_ENABLE", "0", 1);
-	st = check_options(opt, &n);
+	st = count_ranks(part, &n);
 	if (st)
 		return st;
 	b = xcalloc(1, sizeof(*b));
-	b->options = *opt;
+	b->part = *part;
+	b->seed = seed;
 	b->rank = xcalloc((size_t)n, sizeof(*b->rank));
 	st = ranks_start(n, &b->ranks);
 	if (st) {
@@ -171,7 +174,7 @@ static enum status cuda_open(const struct backend_options *opt,
 	}
 	st = ranks_call(b->ranks, open_rank, b);
 	if (st) {
-		cuda_close(b);
+		cuda_part_close(b);
 		return st;
 	}
 	fill_info(b, n);
@@ -179,7 +182,7 @@ static enum status cuda_open(const struct backend_options *opt,
 	return ST_OK;
 }
 
-static void cuda_info(struct backend *b, struct backend_info *out)
+void cuda_part_info(struct backend *b, struct backend_info *out)
 {
 	*out = b->info;
 }
@@ -194,7 +197,7 @@ uint32_t cuda_key(const struct cuda_work *w, int rank, int stream)
 	return fill_key(w->c.seed, rank, stream);
 }
 
-static const struct cuda_op *find_op(const struct bench_work *w)
+const struct cuda_op *cuda_op_find(const struct bench_work *w)
 {
 	static const struct cuda_op *const table[] = {
 		cuda_exchanges, cuda_products, cuda_kernels
@@ -219,9 +222,12 @@ static const struct cuda_op *find_op(const struct bench_work *w)
 static bool can_work(const struct backend *b, const struct bench_case *c,
 		     const struct bench_work *w)
 {
-	const struct cuda_op *op = find_op(w);
+	const struct cuda_op *op = cuda_op_find(w);
 
 	if (!op || !work_element_bytes(w->dtype))
+		return false;
+	/* emulated nodes take turns on the GPUs: no times of their work */
+	if (b->info.nodes > 1 && !sample_op_is_exchange(w->op))
 		return false;
 	if (op->is_fp32_only && cuda_is_bf16(w))
 		return false;
@@ -247,146 +253,44 @@ static bool has_size(const struct bench_case *c, const struct bench_work *w)
 	       w->bytes >= sizeof(float) * (uint64_t)c->ranks : w->m > 0;
 }
 
-static void lay_out(struct cuda_rank *r, struct cuda_work *w, uint64_t room)
-{
-	uint64_t want;
-	int i;
-
-	w->op->sizes(&w->c, r->rank, w->size);
-	w->set_bytes = 0;
-	for (i = 0; i < CUDA_BUFFERS; i++) {
-		w->offset[i] = w->set_bytes;
-		w->set_bytes += (w->size[i] + ALIGN - 1) / ALIGN * ALIGN;
-	}
-	want = !w->op->rotates ? 1
-		: (CACHE_TIMES * r->l2_bytes + w->set_bytes - 1) / w->set_bytes;
-	if (want > SETS_MAX)
-		want = SETS_MAX;
-	if (want > room / w->set_bytes)
-		want = room / w->set_bytes;
-	w->n_sets = want < 1 ? 1 : (int)want;
-}
-
-static enum status grow_arena(struct cuda_rank *r, uint64_t need)
-{
-	enum status st;
-
-	if (need <= r->arena_bytes)
-		return ST_OK;
-	CUDA_GOTO(out, st, cudaFree(r->arena));
-	r->arena = NULL;
-	r->arena_bytes = 0;
-	CUDA_GOTO(out, st, cudaMalloc((void **)&r->arena, need));
-	r->arena_bytes = need;
-out:
-	return st;
-}
-
-static enum status fill_work(struct cuda_rank *r, struct cuda_work *w)
-{
-	enum status st;
-	int set;
-
-	CUDA_GOTO(out, st, cudaMemsetAsync(w->base, POISON,
-					   w->set_bytes * (uint64_t)w->n_sets,
-					   r->main));
-	CUDA_GOTO(out, st, cudaStreamSynchronize(r->main));
-	if (w->op->plan)
-		st = w->op->plan(r, w);
-	for (set = 0; set < w->n_sets && !st; set++)
-		st = w->op->fill(r, w, set);
-	if (!st)
-		CUDA_GOTO(out, st, cudaStreamSynchronize(r->main));
-out:
-	return st;
-}
-
 struct prepare_call {
 	struct backend *b;
 	const struct bench_case *c;
-	ncclUniqueId id[2];	/* of the main work, of the other */
+	const ncclUniqueId *id;
 };
-
-static enum status make_comm(struct prepare_call *p, struct cuda_rank *r,
-			     const struct bench_work *w,
-			     const ncclUniqueId *id)
-{
-	if (!sample_op_is_exchange(w->op) || !cuda_comm_need(r, w->ctas))
-		return ST_OK;
-	return cuda_comm_make(r, p->c->ranks, w->ctas, id);
-}
-
-static void set_work(struct cuda_rank *r, struct cuda_work *w,
-		     const struct bench_case *c, uint64_t room)
-{
-	*w = (struct cuda_work){ .c = *c, .op = find_op(&c->work) };
-	if (w->op)
-		lay_out(r, w, room);
-}
-
-/*
- * Beside an exchange with a limit on CTAs a product leaves as many
- * multiprocessors free: its kernels stay until they are done, and an exchange
- * that finds none free waits for the whole product. Without a limit it is
- * measured as it comes.
- */
-static int leave_room(const struct cuda_rank *r, const struct bench_case *c)
-{
-	int ctas = c->beside.ctas + c->work.ctas;
-
-	return *c->beside.op && ctas && ctas < r->sms ? r->sms - ctas : 0;
-}
-
-static uint64_t work_bytes(const struct cuda_work *w)
-{
-	return w->set_bytes * (uint64_t)w->n_sets;
-}
 
 static enum status prepare_rank(void *arg, int rank)
 {
 	struct prepare_call *p = arg;
-	struct cuda_rank *r = &p->b->rank[rank];
-	struct bench_case other = ref_beside(p->c);
-	enum status st;
 
-	CUDA_GOTO(out, st, cudaSetDevice(r->device));
-	set_work(r, &r->work, p->c, p->b->info.max_bytes);
-	set_work(r, &r->other, &other,
-		 p->b->info.max_bytes - work_bytes(&r->work));
-	st = make_comm(p, r, &p->c->work, &p->id[0]);
-	if (!st)
-		st = make_comm(p, r, &p->c->beside, &p->id[1]);
-	if (!st)
-		st = grow_arena(r, work_bytes(&r->work) +
-				work_bytes(&r->other));
-	if (st)
-		goto out;
-	r->sm_target = leave_room(r, p->c);
-	r->work.base = r->arena;
-	r->other.base = r->arena + work_bytes(&r->work);
-	st = fill_work(r, &r->work);
-	if (!st && r->other.op)
-		st = fill_work(r, &r->other);
-out:
-	return st;
+	return cuda_rank_prepare(&p->b->rank[rank], p->c,
+				 p->b->info.max_bytes, p->id);
 }
 
-static void cuda_release(struct backend *b)
+void cuda_part_release(struct backend *b)
 {
 	int i;
 
-	for (i = 0; i < b->info.ranks; i++) {
+	for (i = 0; i < ranks_count(b->ranks); i++) {
 		cuda_product_free(b->rank[i].work.product);
 		cuda_product_free(b->rank[i].other.product);
 		b->rank[i].work = b->rank[i].other = (struct cuda_work){ 0 };
 	}
 }
 
-static enum status cuda_prepare(struct backend *b, const struct bench_case *c)
+enum status cuda_part_prepare(struct backend *b, const struct bench_case *c,
+			      const ncclUniqueId *id)
 {
-	struct prepare_call p = { .b = b, .c = c };
-	enum status st = ST_OK;
+	struct prepare_call p = { .b = b, .c = c, .id = id };
+	enum status st = ranks_call(b->ranks, prepare_rank, &p);
 
+	if (st)
+		cuda_part_release(b);
+	return st;
+}
+
+static enum status check_case(struct backend *b, const struct bench_case *c)
+{
 	if (!cuda_can(b, c))
 		return err_set(ST_INPUT, "backend 'cuda' cannot run '%s' "
 			       "variant '%s' of '%s' on tier '%s'",
@@ -397,15 +301,38 @@ static enum status cuda_prepare(struct backend *b, const struct bench_case *c)
 		return err_set(ST_INPUT, "backend 'cuda': '%s' of %g bytes has "
 			       "nothing for each rank", c->work.op,
 			       (double)c->work.bytes);
-	if (b->info.n_tiers)
-		st = cuda_comm_id(&p.id[0]);
-	if (!st && b->info.n_tiers && *c->beside.op)
-		st = cuda_comm_id(&p.id[1]);
-	if (!st)
-		st = ranks_call(b->ranks, prepare_rank, &p);
-	if (st)
-		cuda_release(b);
+	return ST_OK;
+}
+
+/* Only of what has to be made: each id is a listening thread of NCCL's,
+ * which goes away when all ranks have called. */
+enum status cuda_part_ids(struct backend *b, const struct bench_case *c,
+			  ncclUniqueId *id)
+{
+	const struct bench_work *w[2] = { &c->work, &c->beside };
+	enum status st = ST_OK;
+	int i;
+
+	for (i = 0; i < 2 && !st; i++) {
+		if (sample_op_is_exchange(w[i]->op) &&
+		    cuda_comm_need(&b->rank[0], w[i]->ctas) &&
+		    !(i && sample_op_is_exchange(w[0]->op) &&
+		      w[0]->ctas == w[1]->ctas))
+			st = cuda_comm_id(&id[i]);
+	}
 	return st;
+}
+
+static enum status cuda_prepare(struct backend *b, const struct bench_case *c)
+{
+	enum status st = check_case(b, c);
+	ncclUniqueId id[2];
+
+	if (!st && b->nodes)
+		return cuda_nodes_prepare(b->nodes, c);
+	if (!st)
+		st = cuda_part_ids(b, c, id);
+	return st ? st : cuda_part_prepare(b, c, id);
 }
 
 struct run_call {
@@ -421,8 +348,8 @@ static enum status run_rank(void *arg, int rank)
 }
 
 /* Of the slowest rank. */
-static enum status cuda_run(struct backend *b, int n, double *seconds,
-			    double *beside_s)
+enum status cuda_part_run(struct backend *b, int n, double *seconds,
+			  double *beside_s)
 {
 	struct run_call call = { b, n };
 	enum status st = ranks_call(b->ranks, run_rank, &call);
@@ -432,14 +359,14 @@ static enum status cuda_run(struct backend *b, int n, double *seconds,
 		return st;
 	for (i = 0; i < n; i++) {
 		seconds[i] = b->rank[0].seconds[i];
-		for (j = 1; j < b->info.ranks; j++) {
+		for (j = 1; j < ranks_count(b->ranks); j++) {
 			if (b->rank[j].seconds[i] > seconds[i])
 				seconds[i] = b->rank[j].seconds[i];
 		}
 		if (!b->rank[0].other.op)
 			continue;
 		beside_s[i] = b->rank[0].beside_s[i];
-		for (j = 1; j < b->info.ranks; j++) {
+		for (j = 1; j < ranks_count(b->ranks); j++) {
 			if (b->rank[j].beside_s[i] > beside_s[i])
 				beside_s[i] = b->rank[j].beside_s[i];
 		}
@@ -482,28 +409,90 @@ out:
 	return st;
 }
 
-static enum status cuda_check(struct backend *b, int64_t *wrong_p)
+enum status cuda_part_check(struct backend *b, int64_t *wrong_p)
 {
 	enum status st = ranks_call(b->ranks, check_rank, b);
 	int64_t wrong = 0;
 	int i;
 
-	for (i = 0; i < b->info.ranks; i++)
+	for (i = 0; i < ranks_count(b->ranks); i++)
 		wrong += b->rank[i].wrong;
 	if (!st)
 		*wrong_p = wrong;
 	return st;
 }
 
+/* From here: this process, or those of emulated nodes. */
+
+static enum status cuda_open(const struct backend_options *opt,
+			     struct backend **out_p)
+{
+	const struct cuda_part all = { .nodes = 1, .ranks = opt->ranks };
+	struct backend *b;
+	enum status st;
+
+	if (opt->emulate_nodes < 2)
+		return cuda_part_open(&all, opt->seed, out_p);
+	if (opt->emulate_nodes > CUDA_RANKS_MAX)
+		return err_set(ST_INPUT, "backend 'cuda' has at most %d ranks, "
+			       "not %d nodes", CUDA_RANKS_MAX,
+			       opt->emulate_nodes);
+	b = xcalloc(1, sizeof(*b));
+	st = cuda_nodes_open(opt, &b->info, &b->nodes);
+	if (st)
+		free(b);
+	else
+		*out_p = b;
+	return st;
+}
+
+static void cuda_close(struct backend *b)
+{
+	if (!b || !b->nodes) {
+		cuda_part_close(b);
+		return;
+	}
+	cuda_nodes_close(b->nodes);
+	free(b);
+}
+
+static enum status cuda_run(struct backend *b, int n, double *seconds,
+			    double *beside_s)
+{
+	return b->nodes ? cuda_nodes_run(b->nodes, n, seconds, beside_s)
+			: cuda_part_run(b, n, seconds, beside_s);
+}
+
+static enum status cuda_check(struct backend *b, int64_t *wrong_p)
+{
+	return b->nodes ? cuda_nodes_check(b->nodes, wrong_p)
+			: cuda_part_check(b, wrong_p);
+}
+
+static void cuda_release(struct backend *b)
+{
+	if (b->nodes)
+		cuda_nodes_release(b->nodes);
+	else
+		cuda_part_release(b);
+}
+
+static void cuda_abort(struct backend *b)
+{
+	if (b->nodes)
+		cuda_nodes_kill(b->nodes);
+}
+
 const struct backend_ops backend_cuda = {
 	.name = "cuda",
 	.open = cuda_open,
 	.close = cuda_close,
-	.info = cuda_info,
+	.info = cuda_part_info,
 	.tier_env = cuda_tier_env,
 	.can = cuda_can,
 	.prepare = cuda_prepare,
 	.run = cuda_run,
 	.check = cuda_check,
 	.release = cuda_release,
+	.abort = cuda_abort,
 };

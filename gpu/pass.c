@@ -98,13 +98,18 @@ static enum status forward(int fd, pass_line_fn *fn, void *arg)
 	return st;
 }
 
-static enum status outcome(const char *tier, pid_t pid)
+static int reap(pid_t pid)
 {
 	int state = 0;
 
 	while (waitpid(pid, &state, 0) < 0 && errno == EINTR)
 		;
 	atomic_store(&running, 0);
+	return state;
+}
+
+static enum status outcome(const char *tier, int state)
+{
 	if (WIFSIGNALED(state))
 		return err_set(ST_FAIL, "tier '%s': its process was killed by "
 			       "signal %d", tier, WTERMSIG(state));
@@ -130,9 +135,9 @@ static enum status start(const struct spawn *s, pid_t *pid_p)
 static enum status run_piped(const char *tier, struct spawn *s,
 			     pass_line_fn *fn, void *arg)
 {
-	enum status st, ended;
+	enum status st;
 	pid_t pid = 0;
-	int fd[2];
+	int fd[2], state;
 
 	if (pipe2(fd, O_CLOEXEC))
 		return err_set(ST_FAIL, "cannot make a pipe: %m");
@@ -146,11 +151,8 @@ static enum status run_piped(const char *tier, struct spawn *s,
 	st = forward(fd[0], fn, arg);
 	if (st)
 		kill(pid, SIGKILL);
-	if (!st)
-		return outcome(tier, pid);
-	ended = outcome(tier, pid);	/* st says it better */
-	(void)ended;
-	return st;
+	state = reap(pid);
+	return st ? st : outcome(tier, state);	/* st says it better */
 }
 
 enum status pass_run(const char *tier, double budget_share,

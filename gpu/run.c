@@ -241,6 +241,8 @@ static int other_tiers(const struct run *r, const char **out)
 	const struct backend_ops *ops = r->bench.ops;
 	int i, n = 0;
 
+	if (r->job->emulate_nodes > 1)
+		return 0;	/* they have sockets */
 	for (i = 0; ops->tier_env && i < N_TIERS; i++) {
 		const char *const *env = ops->tier_env(all_tiers[i]);
 

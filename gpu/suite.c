@@ -227,6 +227,9 @@ enum status suite_build(const struct job *j, const struct backend_ops *ops,
 		bu.added = 0;
 		if (!needs_tier(task) && only_exchanges)
 			continue;
+		/* emulated nodes take turns on their devices */
+		if (info->nodes > 1 && !sample_op_is_exchange(task->op))
+			continue;
 		if (!needs_tier(task))
 			add_task(&bu, task, "");
 		for (t = 0; t < n_tiers && needs_tier(task); t++)

@@ -47,8 +47,8 @@ enum status fit_database(struct store *db, int *n_fits_p);
  * What the forecast takes: curves and product tables of one GPU of the
  * database: the wanted one ("h200-sxm"; NULL: any), else the one with most
  * samples. One curve per op, tier and ranks: even, without CTA limit, bf16
- * where there is a choice; of products the fastest variant
- * (fit_products.h). Stored fits are
+ * where there is a choice; one table of products per dtype and variant, of
+ * which the forecast takes the fastest. Stored fits are
  * used unless samples came after them. ST_INPUT when there are no samples.
  */
 enum status fit_measured_gpu(struct store *db, const char *wanted,

@@ -123,11 +123,11 @@ static int by_product(const void *a, const void *b)
 	int d = strcmp(x->gpu, y->gpu);
 
 	d = d ? d : strcmp(x->dtype, y->dtype);
+	d = d ? d : strcmp(x->variant, y->variant);
 	d = d ? d : by_number(x->m, y->m);
 	d = d ? d : by_number(x->n, y->n);
 	d = d ? d : by_number(x->k, y->k);
 	d = d ? d : by_number(x->batch, y->batch);
-	d = d ? d : strcmp(x->variant, y->variant);
 	return d ? d : by_number(x->seconds, y->seconds);
 }
 

@@ -5,7 +5,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "profiles/fit_groups.h"
-#include "profiles/fit_products.h"
 #include "scenarios/curve_json.h"
 
 #include <stdio.h>
@@ -235,11 +234,45 @@ static enum status take_curves(const struct fit_groups *g, const char *gpu,
 	return ST_OK;
 }
 
+static bool same_table(const struct fit_product *a,
+		       const struct fit_product *b)
+{
+	return !strcmp(a->gpu, b->gpu) && !strcmp(a->dtype, b->dtype) &&
+		!strcmp(a->variant, b->variant);
+}
+
+static bool same_shape(const struct fit_product *a,
+		       const struct fit_product *b)
+{
+	return a->m == b->m && a->n == b->n && a->k == b->k &&
+		a->batch == b->batch;
+}
+
+/* One point per shape: the median of its repeats. Returns how many. */
+static int take_points(const struct fit_product *p, size_t n,
+		       struct product_point *out)
+{
+	size_t from, to;
+	int count = 0;
+
+	for (from = 0; from < n; from = to) {
+		for (to = from; to < n && same_shape(&p[to], &p[from]); to++)
+			;
+		out[count++] = (struct product_point){
+			p[from].m, p[from].n, p[from].k, p[from].batch,
+			(p[(from + to - 1) / 2].seconds +
+			 p[(from + to) / 2].seconds) / 2,
+		};
+	}
+	return count;
+}
+
 static enum status take_table(const struct fit_product *p, size_t n,
 			      struct measured *out)
 {
+	struct product_table *table = &out->table[out->n_tables];
 	struct product_point *point;
-	enum status st = ST_OK;
+	enum status st;
 	int t, count;
 
 	for (t = 0; t < DT_N && strcmp(dtype_name((enum dtype)t), p->dtype);
@@ -248,9 +281,9 @@ static enum status take_table(const struct fit_product *p, size_t n,
 	if (t == DT_N)	/* no type of this program */
 		return ST_OK;
 	point = xcalloc(n, sizeof(*point));
-	count = fit_products_take(p, n, point);
-	st = product_table_init(&out->table[out->n_tables], (enum dtype)t,
-				point, count);
+	count = take_points(p, n, point);
+	st = product_table_init(table, (enum dtype)t, p->variant, point,
+				count);
 	free(point);
 	out->n_tables += !st;
 	return st;
@@ -260,16 +293,18 @@ static enum status take_products(const struct fit_groups *g, const char *gpu,
 				 struct measured *out)
 {
 	const struct fit_product *p = g->product;
-	size_t from, to, n = g->n_products;
+	size_t from, to, n = g->n_products, cap = 0;
 	enum status st = ST_OK;
 
-	out->table = xcalloc(DT_N, sizeof(*out->table));
 	for (from = 0; from < n && !st; from = to) {
-		for (to = from; to < n && !strcmp(p[to].gpu, p[from].gpu) &&
-		     !strcmp(p[to].dtype, p[from].dtype); to++)
+		for (to = from; to < n && same_table(&p[to], &p[from]); to++)
 			;
-		if (!strcmp(p[from].gpu, gpu))
-			st = take_table(p + from, to - from, out);
+		if (strcmp(p[from].gpu, gpu))
+			continue;
+		out->table = array_grow(out->table, &cap,
+					(size_t)out->n_tables + 1,
+					sizeof(*out->table));
+		st = take_table(p + from, to - from, out);
 	}
 	return st;
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,21 @@ const char *import_op(const char *text)
 	return NULL;
 }
 
+struct run_info import_info(const char *kind, const char *name)
+{
+	struct run_info info = { .backend = "import" };
+	const char *slash = strrchr(name, '/');
+	char *s;
+
+	snprintf(info.source, sizeof(info.source), "%s, file %.80s", kind,
+		 slash ? slash + 1 : name);
+	for (s = info.source; *s; s++) {
+		if (*s < ' ' || *s > '~')
+			*s = '?';
+	}
+	return info;
+}
+
 static void start_run(struct import *im, const struct run_info *info)
 {
 	struct import_run *last = im->run + im->n_runs;
@@ -88,6 +104,11 @@ bool import_sample(struct import *im, int line, const struct run_info *info,
 	if (sample_check(s) || run_info_check(info)) {
 		notes_add(&im->skip, line, "%s", err_msg());
 		err_clear();
+		return false;
+	}
+	if (im->n_samples == IMPORT_SAMPLES_MAX) {
+		notes_add(&im->skip, line, "more than %d samples in one file",
+			  IMPORT_SAMPLES_MAX);
 		return false;
 	}
 	start_run(im, info);

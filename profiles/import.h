@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 #define IMPORT_BYTES_MAX (16 << 20)
+#define IMPORT_SAMPLES_MAX 400000	/* of one file */
 
 /* Samples sample[first], ... up to the next run's first are of this run. */
 struct import_run {
@@ -82,8 +83,14 @@ enum status import_csv(const char *name, const char *text, size_t len,
 enum status import_model(const char *name, const char *text, size_t len,
 			 struct import *out);
 
-/* For readers. The sample belongs to a run with that info; false (and a
- * skipped line) when sample_check() refuses it. */
+/*
+ * For readers. What all runs of a file share: backend "import", source "KIND,
+ * file NAME" without the directory.
+ */
+struct run_info import_info(const char *kind, const char *name);
+
+/* The sample belongs to a run with that info; false (and a skipped line)
+ * when sample_check() refuses it. */
 bool import_sample(struct import *im, int line, const struct run_info *info,
 		   const struct sample *s);
 

@@ -306,8 +306,7 @@ enum status import_csv(const char *name, const char *text, size_t len,
 	struct reader r = { .im = out, .name = name };
 	enum status st = ST_OK;
 
-	snprintf(r.info.backend, sizeof(r.info.backend), "import");
-	snprintf(r.info.source, sizeof(r.info.source), "csv");
+	r.info = import_info("csv", name);
 	while (!st && lines_next(&l)) {
 		st = read_line(&r, &l);
 	}

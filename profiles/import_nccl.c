@@ -179,8 +179,9 @@ static const char *dtype_of(const char *type)
 		const char *nccl, *ours;
 	} names[] = {
 		{ "float", "fp32" }, { "half", "fp16" }, { "double", "fp64" },
-		{ "bfloat16", "bf16" }, { "f8e4m3", "fp8" },
-		{ "f8e5m2", "fp8" },
+		{ "bfloat16", "bf16" },
+		{ "f8e4m3", "fp8" }, { "f8e5m2", "fp8" },
+		{ "fp8_e4m3", "fp8" }, { "fp8_e5m2", "fp8" },
 	};
 	size_t i;
 
@@ -481,8 +482,7 @@ enum status import_nccl(const char *name, const char *text, size_t len,
 	r->im = out;
 	r->name = name;
 	r->test.top_rank = -1;
-	snprintf(r->info.backend, sizeof(r->info.backend), "import");
-	snprintf(r->info.source, sizeof(r->info.source), "nccl-tests");
+	r->info = import_info("nccl-tests", name);
 	find_only_op(r, text, len);
 	while (lines_next(&l)) {
 		r->line = l.number;

@@ -15,7 +15,6 @@ libprofiles_a_SOURCES += %D%/fit_model.c %D%/fit_model.h
 libprofiles_a_SOURCES += %D%/fit_lsq.c %D%/fit_lsq.h
 libprofiles_a_SOURCES += %D%/fit_groups.c %D%/fit_groups.h
 libprofiles_a_SOURCES += %D%/fit_store.c
-libprofiles_a_SOURCES += %D%/fit_products.c %D%/fit_products.h
 
 # Measurements that ship, as moecast-run wrote them.
 shippeddir = $(pkgdatadir)/profiles

@@ -35,7 +35,10 @@ static char *after_tag(char *line)
 	return end[1] == ':' ? end + 2 : end + 1;
 }
 
-/* "12: " of srun --label, "host-0: " of others, before '#' or a row. */
+/*
+ * "12: " of srun --label, "host-0: " of others, "host 12: " of PALS' mpiexec,
+ * before '#' or a row.
+ */
 static char *after_label(char *line)
 {
 	char *at = line;
@@ -43,6 +46,8 @@ static char *after_label(char *line)
 	while (in_set(*at, "._-")) {
 		at++;
 	}
+	if (at > line && *at == ' ' && isdigit((unsigned char)at[1]))
+		at += 1 + strspn(at + 1, "0123456789");
 	if (at == line || at[0] != ':' || at[1] != ' ')
 		return NULL;
 	at += 1 + strspn(at + 1, " ");

@@ -48,16 +48,34 @@ const struct measured_curve *measured_find(const struct measured *m,
 	return best;
 }
 
-const struct product_table *measured_products(const struct measured *m,
-					      enum dtype t)
+bool measured_has_products(const struct measured *m, enum dtype t)
 {
 	int i;
 
 	for (i = 0; m && i < m->n_tables; i++) {
 		if (m->table[i].dtype == t)
-			return &m->table[i];
+			return true;
 	}
-	return NULL;
+	return false;
+}
+
+double measured_product_seconds(const struct measured *m, enum dtype t,
+				double rows, double n, double k, double batch,
+				bool *outside_p)
+{
+	double best[2] = { INFINITY, INFINITY }, s;	/* inside, outside */
+	bool outside;
+	int i;
+
+	for (i = 0; i < m->n_tables; i++) {
+		if (m->table[i].dtype != t)
+			continue;
+		s = product_seconds(&m->table[i], rows, n, k, batch,
+				    &outside);
+		best[outside] = fmin(best[outside], s);
+	}
+	*outside_p = !(best[0] < INFINITY);
+	return *outside_p ? best[1] : best[0];
 }
 
 /*

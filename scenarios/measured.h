@@ -23,16 +23,18 @@ struct product_point {
 };
 
 /*
- * Products of one dtype. Seconds between points: linear in rows per product
- * (m), columns of all products (batch*n) and depth (k), made monotone in
- * work: more rows, columns, depth or products never take less time. Outside
- * the range the nearest rate (FLOP/s) counts and *outside_p (may be NULL) is
- * set. doc/model.md, section "Profiles", says how.
+ * Products of one dtype, computed in one way (variant). Seconds between
+ * points: linear in rows per product (m), columns of all products (batch*n;
+ * variant "per-expert", which starts them one by one: n and batch apart) and
+ * depth (k), made monotone in work: more rows, columns, depth or products
+ * never take less time. Outside the range the nearest rate (FLOP/s) counts
+ * and *outside_p (may be NULL) is set. doc/model.md, section "Profiles".
  */
 struct product_grid;
 
 struct product_table {
 	enum dtype dtype;
+	char variant[32];	/* may be empty */
 	int n;
 	struct product_point *point;	/* owned */
 	struct product_grid *grid;	/* owned; made from the points */
@@ -40,6 +42,7 @@ struct product_table {
 
 /* Copies the points; ST_INPUT unless there is one and all are positive. */
 enum status product_table_init(struct product_table *t, enum dtype dtype,
+			       const char *variant,
 			       const struct product_point *point, int n);
 double product_seconds(const struct product_table *t, double m, double n,
 		       double k, double batch, bool *outside_p);
@@ -82,9 +85,16 @@ const struct measured_curve *measured_find(const struct measured *m,
 					   const char *op, const char *tier,
 					   int ranks);
 
-/* The products of a dtype, or NULL. */
-const struct product_table *measured_products(const struct measured *m,
-					      enum dtype t);
+/* Are there products of this dtype? False for m = NULL. */
+bool measured_has_products(const struct measured *m, enum dtype t);
+
+/*
+ * Seconds of a product in the fastest of the ways whose range has it; when
+ * none has, of all, and *outside_p is set. There must be products.
+ */
+double measured_product_seconds(const struct measured *m, enum dtype t,
+				double rows, double n, double k, double batch,
+				bool *outside_p);
 
 /*
  * Folds the curves into the GPU: intra from tier nvlink (else shm; on PCIe

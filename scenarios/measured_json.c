@@ -17,7 +17,8 @@
 #define SCHEMA "moecast.fits/1"
 #define FILE_MAX (64u << 20)	/* bytes */
 #define CURVES_MAX 4096
-#define POINTS_MAX 100000	/* of one element type */
+#define TABLES_MAX 64
+#define POINTS_MAX 100000	/* of one table */
 #define RANKS_MAX 65536
 #define NUMBER_MAX 1e18	/* of bytes, rows, seconds */
 #define POINT_NUMBERS 5	/* m, n, k, batch, seconds */
@@ -72,8 +73,10 @@ static void add_table(struct buf *out, const struct product_table *t)
 	const struct product_point *p;
 	int i;
 
-	buf_addf(out, "\n  {\"dtype\": \"%s\", \"points\": [",
+	buf_addf(out, "\n  {\"dtype\": \"%s\", \"variant\": ",
 		 dtype_name(t->dtype));
+	add_string(out, t->variant);
+	buf_puts(out, ", \"points\": [");
 	for (i = 0; i < t->n; i++) {
 		p = &t->point[i];
 		buf_addf(out, "%s\n   [%.17g, %.17g, %.17g, %.17g, %.17g]",
@@ -253,18 +256,37 @@ static enum status get_dtype(const json_t *j, enum dtype *out)
 	return err_set(ST_INPUT, "'dtype': '%s' is none", name);
 }
 
+/* The way to compute; it may be empty. A second table of both is refused. */
+static enum status get_variant(const json_t *j, const struct measured *m,
+			       enum dtype t, const char **out)
+{
+	const char *s = json_string_value(json_object_get(j, "variant"));
+	int i;
+
+	if (!s || strlen(s) >= sizeof(m->table->variant))
+		return err_set(ST_INPUT, "'variant': a text of 0..%zu bytes "
+			       "was expected", sizeof(m->table->variant) - 1);
+	for (i = 0; i < m->n_tables; i++) {
+		if (m->table[i].dtype == t && !strcmp(m->table[i].variant, s))
+			return err_set(ST_INPUT, "a second table of '%s' "
+				       "'%s'", dtype_name(t), s);
+	}
+	*out = s;
+	return ST_OK;
+}
+
 static enum status get_table(const json_t *j, const struct measured *m,
 			     struct product_table *out)
 {
 	struct product_point *point;
+	const char *variant = "";
 	const json_t *list = NULL;
 	enum dtype t = DT_FP32;
 	enum status st = get_dtype(j, &t);
 	size_t i, n;
 
-	if (!st && measured_products(m, t))
-		st = err_set(ST_INPUT, "'dtype': a second table of '%s'",
-			     dtype_name(t));
+	if (!st)
+		st = get_variant(j, m, t, &variant);
 	if (!st)
 		st = get_array(j, "points", POINTS_MAX, &list);
 	if (st)
@@ -277,7 +299,7 @@ static enum status get_table(const json_t *j, const struct measured *m,
 				     "were expected", i + 1);
 	}
 	if (!st)
-		st = product_table_init(out, t, point, (int)n);
+		st = product_table_init(out, t, variant, point, (int)n);
 	free(point);
 	return st;
 }
@@ -285,12 +307,12 @@ static enum status get_table(const json_t *j, const struct measured *m,
 static enum status get_tables(const json_t *root, struct measured *m)
 {
 	const json_t *list;
-	enum status st = get_array(root, "products", DT_N, &list);
+	enum status st = get_array(root, "products", TABLES_MAX, &list);
 	size_t i;
 
 	if (st)
 		return st;
-	m->table = xcalloc(DT_N, sizeof(*m->table));
+	m->table = xcalloc(json_array_size(list) + 1, sizeof(*m->table));
 	for (i = 0; i < json_array_size(list); i++) {
 		st = get_table(json_array_get(list, i), m, &m->table[i]);
 		if (st)

@@ -8,7 +8,7 @@
  *	 "curves": [{"op": "alltoall", "tier": "nvlink", "ranks": 2,
  *	   "min_bytes": ..., "max_bytes": ..., "r2": ..., "mape": ...,
  *	   "smooth": [PIECE], "curve": [PIECE, ...]}, ...],
- *	 "products": [{"dtype": "bf16", "points":
+ *	 "products": [{"dtype": "bf16", "variant": "grouped", "points":
  *	   [[m, n, k, batch, seconds], ...]}, ...]}
  *
  * PIECE is {"upto": bytes or null, "a": s, "b": s/byte, "c": s/sqrt(byte)}.

@@ -3,7 +3,8 @@
  * Product times on a grid that is monotone.
  *
  * Nodes lie where the logarithms of rows m, columns of all products batch*n
- * and depth k of the points are. A node's rate is the (geometric) mean of
+ * and depth k of the points are (of products that start one by one: m, n, k
+ * and batch). A node's rate is the (geometric) mean of
  * its points; nodes without points take additive effects of the three axes,
  * fitted to the others. Seconds T = 2 m n k batch / rate are then made
  * isotonic, and between nodes T is linear in rows, columns and depth
@@ -16,11 +17,16 @@
 #include "base/mem.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Nodes of an axis; more different values share nodes. */
-#define AXIS_MAX 48
+#define AXIS_MAX 32
+
+/* The variant that starts a kernel for each product: their number is an axis
+ * of its own; elsewhere it multiplies the columns. */
+#define ONE_BY_ONE "per-expert"
 
 /* Logarithms closer than this are one node. */
 #define AXIS_STEP_MIN 1e-6
@@ -34,7 +40,7 @@
 /* Beyond the ends by so much (of the logarithm) is still inside. */
 #define RANGE_SLACK 1e-9
 
-enum { ROWS, COLUMNS, DEPTH, AXES };
+enum { ROWS, COLUMNS, DEPTH, BATCH, AXES };
 
 struct axis {
 	int n, step;	/* nodes; index distance of neighbours */
@@ -42,26 +48,25 @@ struct axis {
 };
 
 struct product_grid {
+	bool one_by_one;
 	struct axis axis[AXES];
 	int n;		/* nodes of all axes */
 	double *seconds;	/* [n], isotonic */
 };
 
-static double log_size(double m, double n, double k, double batch, int axis)
+static double point_size(const struct product_grid *g,
+			 const struct product_point *p, int axis)
 {
 	switch (axis) {
 	case ROWS:
-		return log(m);
+		return log(p->m);
 	case COLUMNS:
-		return log(n) + log(batch);
+		return log(p->n) + (g->one_by_one ? 0 : log(p->batch));
+	case DEPTH:
+		return log(p->k);
 	default:
-		return log(k);
+		return g->one_by_one ? log(p->batch) : 0;
 	}
-}
-
-static double point_size(const struct product_point *p, int axis)
-{
-	return log_size(p->m, p->n, p->k, p->batch, axis);
 }
 
 static double point_rate(const struct product_point *p)
@@ -125,7 +130,7 @@ static struct node *nodes_of(const struct product_grid *g,
 		for (a = 0; a < AXES; a++)
 			at += g->axis[a].step *
 				axis_near(&g->axis[a],
-					  point_size(&t->point[i], a));
+					  point_size(g, &t->point[i], a));
 		at->n++;
 		at->rate += (point_rate(&t->point[i]) - at->rate) / at->n;
 	}
@@ -146,7 +151,8 @@ static double effects_sum(const struct product_grid *g,
 {
 	return e->v[ROWS][node_index(g, node, ROWS)] +
 		e->v[COLUMNS][node_index(g, node, COLUMNS)] +
-		e->v[DEPTH][node_index(g, node, DEPTH)];
+		e->v[DEPTH][node_index(g, node, DEPTH)] +
+		e->v[BATCH][node_index(g, node, BATCH)];
 }
 
 /* The mean of what the other axes leave, for every place on one axis. */
@@ -192,7 +198,7 @@ static double neighbours(const struct product_grid *g, const double *v,
 }
 
 /*
- * Nodes without points: the sum of three effects, fitted to the others by
+ * Nodes without points: the sum of one effect per axis, fitted to the others by
  * alternating means (analysis of variance without interactions), and what
  * that leaves at nodes with points, spread over those without as heat
  * spreads (Gauss-Seidel on Laplace's equation).
@@ -275,7 +281,7 @@ static void set_axes(struct product_grid *g, const struct product_table *t)
 	g->n = 1;
 	for (a = AXES - 1; a >= 0; a--) {
 		for (i = 0; i < t->n; i++)
-			v[i] = point_size(&t->point[i], a);
+			v[i] = point_size(g, &t->point[i], a);
 		axis_init(&g->axis[a], v, t->n);
 		g->axis[a].step = g->n;
 		g->n *= g->axis[a].n;
@@ -299,6 +305,7 @@ static struct product_grid *grid_new(const struct product_table *t)
 	struct node *node;
 	int i;
 
+	g->one_by_one = !strcmp(t->variant, ONE_BY_ONE);
 	set_axes(g, t);
 	node = nodes_of(g, t);
 	if (any_missing(g, node))
@@ -314,6 +321,7 @@ static struct product_grid *grid_new(const struct product_table *t)
 }
 
 enum status product_table_init(struct product_table *t, enum dtype dtype,
+			       const char *variant,
 			       const struct product_point *point, int n)
 {
 	int i;
@@ -330,6 +338,7 @@ enum status product_table_init(struct product_table *t, enum dtype dtype,
 				       "positive", i + 1);
 	}
 	*t = (struct product_table){ .dtype = dtype, .n = n };
+	snprintf(t->variant, sizeof(t->variant), "%s", variant);
 	t->point = xcalloc((size_t)n, sizeof(*t->point));
 	memcpy(t->point, point, (size_t)n * sizeof(*point));
 	t->grid = grid_new(t);
@@ -369,6 +378,7 @@ static int axis_cell(const struct axis *a, double v, double *part_p,
 double product_seconds(const struct product_table *t, double m, double n,
 		       double k, double batch, bool *outside_p)
 {
+	const struct product_point p = { m, n, k, batch, 0 };
 	const struct product_grid *g = t->grid;
 	double part[AXES], beyond, past = 0, sum = 0, share;
 	int at = 0, corner, node, a;
@@ -376,7 +386,7 @@ double product_seconds(const struct product_table *t, double m, double n,
 
 	for (a = 0; a < AXES; a++) {
 		at += g->axis[a].step *
-			axis_cell(&g->axis[a], log_size(m, n, k, batch, a),
+			axis_cell(&g->axis[a], point_size(g, &p, a),
 				  &part[a], &beyond);
 		/* at the nearest rate: seconds grow with the work */
 		past += beyond;

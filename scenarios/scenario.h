@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "scenarios/gpu.h"
 #include "scenarios/layout.h"
+#include "scenarios/profile_spec.h"
 #include "scenarios/routing_spec.h"
 #include "scenarios/technique.h"
 
@@ -134,14 +135,6 @@ struct comm_spec {
 struct training {
 	bool recompute;	/* keep only layer inputs */
 	int zero;	/* 0: replicated optimizer; 1: sharded over dp */
-};
-
-/* Costs measured on a machine; cli/ opens the database (scenarios/ cannot). */
-struct profile_spec {
-	char *db;	/* path; NULL: none */
-	enum profile_mode { PROFILE_AUTO, PROFILE_OFF } use;
-	/* the tier that stands for what is between nodes */
-	enum profile_inter { PROFILE_NETWORK, PROFILE_SOCKET } inter;
 };
 
 struct measured;

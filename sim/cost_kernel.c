@@ -158,23 +158,24 @@ static void note_outside(const struct measured *m, struct shape s,
 static bool measured_time(const struct measured *m, enum dtype t,
 			  const struct gemm_group *group, double *seconds_p)
 {
-	const struct product_table *table = measured_products(m, t);
 	double sum = 0, batch = 0;
 	bool outside;
 	struct shape s;
 	int i;
 
-	for (i = 0; table && i < group->n_products; i++) {
+	if (!measured_has_products(m, t))
+		return false;
+	for (i = 0; i < group->n_products; i++) {
 		s = group_shape(group, i);
 		batch += s.m > 0 && s.k > 0 ? group->repeat : 0;
 	}
-	for (i = 0; table && i < group->n_products; i++) {
+	for (i = 0; i < group->n_products; i++) {
 		s = group_shape(group, i);
 		if (!(s.m > 0 && s.k > 0))
 			continue;
 		sum += group->repeat / batch *
-			product_seconds(table, s.m, s.n, s.k, batch,
-					&outside);
+			measured_product_seconds(m, t, s.m, s.n, s.k, batch,
+						 &outside);
 		if (outside) {
 			note_outside(m, s, batch);
 			return false;

@@ -31,6 +31,7 @@ mkdir -p bare/include bare/lib
 test_expect_success 'a required library cannot be left out' '
 	refused "yaml is required" --without-yaml &&
 	refused "jansson is required" --without-jansson &&
+	refused "expat is required" --without-expat &&
 	refused "gsl is required" --with-gsl=no &&
 	refused "sqlite is required" --without-sqlite
 '

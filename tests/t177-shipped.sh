@@ -137,7 +137,7 @@ test_expect_success 'files that are none are refused' '
 	refuses ./f.json "ranks" &&
 	sed "s/\"b\": /\"b\": -/" "$fits" >f.json &&
 	refuses ./f.json "coefficient is negative" &&
-	sed "s/^   \[[0-9]*,/   [0,/" "$fits" >f.json &&
+	sed "s/^   \[[0-9.]*,/   [0,/" "$fits" >f.json &&
 	refuses ./f.json "products 1: point 1: 5 positive numbers" &&
 	sed "s/\"dtype\": \"bf16\"/\"dtype\": \"int4\"/" "$fits" >f.json &&
 	refuses ./f.json "int4"

@@ -34,7 +34,7 @@ static void make_table(struct product_table *t)
 		{ 1010, 64, 64, 4, 111e-6 },
 	};
 
-	assert_int_equal(product_table_init(t, DT_BF16, p, 3), ST_OK);
+	assert_int_equal(product_table_init(t, DT_BF16, "", p, 3), ST_OK);
 }
 
 /*

@@ -24,31 +24,48 @@
 
 static const struct backend_ops *const ops = &backend_cuda;
 
-static int open_backend(void **state)
+/* The emulated nodes come first: they fork, which CUDA does not outlive. */
+struct opened {
+	struct backend *b, *nodes;
+};
+
+static int open_one(int nodes, struct backend **b)
 {
-	const struct backend_options opt = { .seed = SEED };
-	struct backend *b = NULL;
-	enum status st = ops->open(&opt, &b);
+	const struct backend_options opt = { .seed = SEED,
+					     .emulate_nodes = nodes };
+	enum status st = ops->open(&opt, b);
 
 	if (st && st != ST_UNAVAILABLE) {
 		fprintf(stderr, "%s\n", err_msg());
 		return -1;
 	}
-	*state = b;
 	return 0;
 }
 
-static int close_backend(void **state)
+static int open_backends(void **state)
 {
-	ops->close(*state);
+	static struct opened o;
+
+	*state = &o;
+	return open_one(2, &o.nodes) || open_one(0, &o.b) ? -1 : 0;
+}
+
+static int close_backends(void **state)
+{
+	struct opened *o = *state;
+
+	ops->close(o->nodes);
+	ops->close(o->b);
 	return 0;
 }
 
 static struct backend *need(void **state)
 {
-	if (!*state)
+	struct opened *o = *state;
+
+	if (!o->b)
 		skip();
-	return *state;
+	return o->b;
 }
 
 static void say(const struct bench_case *c, const char *what)
@@ -285,6 +302,28 @@ static void refusals(void **state)
 	assert_non_null(strstr(err_msg(), "4096"));
 }
 
+/* Two nodes on the same devices: a process each, sockets between them. */
+static void nodes(void **state)
+{
+	static const char *const op[] = { "alltoall", "allreduce", "sendrecv" };
+	struct backend *b = ((struct opened *)*state)->nodes;
+	struct bench_case c;
+	struct backend_info info;
+	int i;
+
+	need(state);
+	ops->info(b, &info);
+	assert_int_equal(info.nodes, 2);
+	assert_string_equal(info.tier[0], "socket");
+	for (i = 0; i < 3; i++) {
+		c = case_of(b, op[i], i ? "" : "uneven", "fp32");
+		c.work.bytes = work_round_bytes(1 << 20, c.ranks);
+		try_case(b, &c);
+	}
+	c = case_of(b, "stream", "", "fp32");
+	assert_false(ops->can(b, &c));
+}
+
 /* An argument is a filter: test_cuda 'rows*' */
 int main(int argc, char **argv)
 {
@@ -297,9 +336,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(exchanges),
 		cmocka_unit_test(contention),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test(nodes),
 	};
 
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
-	return cmocka_run_group_tests(tests, open_backend, close_backend);
+	return cmocka_run_group_tests(tests, open_backends, close_backends);
 }

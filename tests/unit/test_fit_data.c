@@ -309,7 +309,7 @@ static double check_products(const char *path, bool by_shape)
 	int i, n = 0;
 
 	read_products(path, by_shape, &p);
-	assert_int_equal(product_table_init(&t, DT_BF16, p.fit, p.n_fit),
+	assert_int_equal(product_table_init(&t, DT_BF16, "", p.fit, p.n_fit),
 			 ST_OK);
 	for (i = 0; i < p.n_test; i++) {
 		const struct product_point *x = &p.test[i];

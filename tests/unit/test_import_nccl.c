@@ -72,6 +72,7 @@ static void current_layout(void **state)
 	assert_string_equal(im.run[0].info.host, "a1");
 	assert_string_equal(im.run[0].info.nccl, "2.29.3");
 	assert_string_equal(im.run[0].info.backend, "import");
+	assert_string_equal(im.run[0].info.source, "nccl-tests, file log.txt");
 	assert_int_equal(im.run[0].info.gpus, 4);
 	import_release(&im);
 }
@@ -173,6 +174,7 @@ static void launchers_and_line_ends(void **state)
 		{ "[1,0]<stdout>:", "\n" }, { "[1,0]<stdout>: ", "\n" },
 		{ "[1,12]<stderr>", "\n" }, { "0: ", "\n" },
 		{ "worker-0.pod: ", "\n" }, { "", "\r\n" },
+		{ "x3005c0s13b0n0 0: ", "\n" },
 		{ "[1,0]<stdout>:", "\r\n" }, { "\033[0m", "\033[K\n" },
 	};
 	size_t i;

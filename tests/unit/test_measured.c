@@ -71,7 +71,7 @@ static void test_points(void **state)
 	bool outside = true;
 
 	(void)state;
-	assert_int_equal(product_table_init(&t, DT_BF16, p, n), ST_OK);
+	assert_int_equal(product_table_init(&t, DT_BF16, "", p, n), ST_OK);
 	for (i = 0; i < n; i++) {
 		near(product_seconds(&t, p[i].m, p[i].n, p[i].k, 1, &outside),
 		     p[i].seconds, 1e-9);
@@ -100,7 +100,7 @@ static void test_outside(void **state)
 	bool outside = false;
 
 	(void)state;
-	assert_int_equal(product_table_init(&t, DT_BF16, p, n), ST_OK);
+	assert_int_equal(product_table_init(&t, DT_BF16, "", p, n), ST_OK);
 	near(product_seconds(&t, 2048, 2048, 4096, 1, &outside),
 	     2 * law(1024, 2048, 4096, 1), 1e-9);
 	assert_true(outside);
@@ -136,7 +136,7 @@ static void test_monotone(void **state)
 					   p[i].batch) *
 				exp2(4 * uniform() - 2);
 		}
-		assert_int_equal(product_table_init(&t, DT_BF16, p, n),
+		assert_int_equal(product_table_init(&t, DT_BF16, "", p, n),
 				 ST_OK);
 		for (i = 0; i < 2000; i++) {
 			double a[4] = { exp2(16 * uniform()),
@@ -165,7 +165,7 @@ static void test_repeats(void **state)
 	struct product_table t;
 
 	(void)state;
-	assert_int_equal(product_table_init(&t, DT_FP16, p, 2), ST_OK);
+	assert_int_equal(product_table_init(&t, DT_FP16, "", p, 2), ST_OK);
 	assert_int_equal(t.dtype, DT_FP16);
 	near(product_seconds(&t, 8, 8, 8, 1, NULL), 2e-6, 1e-9);
 	product_table_release(&t);
@@ -179,10 +179,10 @@ static void test_bad_points(void **state)
 	struct product_table t;
 
 	(void)state;
-	assert_int_equal(product_table_init(&t, DT_BF16, bad, 0), ST_INPUT);
-	assert_int_equal(product_table_init(&t, DT_BF16, bad, 2), ST_INPUT);
+	assert_int_equal(product_table_init(&t, DT_BF16, "", bad, 0), ST_INPUT);
+	assert_int_equal(product_table_init(&t, DT_BF16, "", bad, 2), ST_INPUT);
 	assert_non_null(strstr(err_msg(), "'2'"));
-	assert_int_equal(product_table_init(&t, DT_BF16, &nan_point, 1),
+	assert_int_equal(product_table_init(&t, DT_BF16, "", &nan_point, 1),
 			 ST_INPUT);
 }
 
@@ -220,8 +220,8 @@ static void test_find(void **state)
 	assert_ptr_equal(measured_find(&m, "alltoall", "socket", 64), &c[2]);
 	assert_null(measured_find(&m, "alltoall", "shm", 2));
 	assert_null(measured_find(&m, "allreduce", "nvlink", 2));
-	assert_null(measured_products(&m, DT_BF16));
-	assert_null(measured_products(NULL, DT_BF16));
+	assert_false(measured_has_products(&m, DT_BF16));
+	assert_false(measured_has_products(NULL, DT_BF16));
 }
 
 static struct cluster host(int nodes, int gpus)

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * How well fits of the shipped measurements (profiles/data) say a size that
+ * was left out: from 1 MB up, inside the measured range.
+ */
+#include "profiles/fit.h"
+
+#include "base/mem.h"
+#include "base/outfile.h"
+#include "profiles/fit_groups.h"
+#include "profiles/jsonl.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define TEXT_MAX (1 << 26)
+#define MB 1e6
+#define ROWS_MIN 128	/* tokens per expert */
+
+static struct store *db;
+static struct fit_groups groups;
+
+static int set_up(void **state)
+{
+	const char *src = getenv("srcdir");
+	struct jsonl_result r = { 0 };
+	char path[1024], *text;
+	size_t len;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/profiles/data/h200-x2.jsonl",
+		 src ? src : ".");
+	if (infile_read(path, TEXT_MAX, &text, &len) ||
+	    store_open(STORE_MEMORY, STORE_WRITE, &db) ||
+	    store_load_jsonl(db, path, text, len, &r)) {
+		print_message("%s\n", err_msg());
+		return 1;
+	}
+	jsonl_result_release(&r);
+	free(text);
+	return fit_groups_read(db, &groups);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	fit_groups_release(&groups);
+	store_close(db);
+	return 0;
+}
+
+struct score {
+	double sum, worst;
+	int n;
+};
+
+static void score_add(struct score *s, double got, double want)
+{
+	double e = fabs(got - want) / want;
+
+	s->sum += e;
+	s->worst = fmax(s->worst, e);
+	s->n++;
+}
+
+static bool seen_before(const struct fit_group *g, size_t at)
+{
+	size_t i;
+
+	for (i = 0; i < at; i++) {
+		if (g->n[i] == g->n[at])
+			return true;
+	}
+	return false;
+}
+
+static void leave_out(const struct fit_group *g, size_t at, struct score *s)
+{
+	double *n = xcalloc(g->count, sizeof(*n)), *t;
+	struct fit f;
+	size_t i;
+	int k = 0;
+
+	t = xcalloc(g->count, sizeof(*t));
+	for (i = 0; i < g->count; i++) {
+		if (g->n[i] == g->n[at])
+			continue;
+		n[k] = g->n[i];
+		t[k++] = g->t[i];
+	}
+	assert_int_equal(fit_curve(n, t, k, &f), ST_OK);
+	if (g->n[at] > f.min_n && g->n[at] < f.max_n)
+		score_add(s, curve_eval(&f.curve, g->n[at]), g->t[at]);
+	free(n);
+	free(t);
+}
+
+/* Mean error of the exchanges of one tier without a limit of CTAs. */
+static double tier_error(const char *tier)
+{
+	struct score all = { 0 }, one;
+	size_t i, k;
+
+	for (i = 0; i < groups.n; i++) {
+		const struct fit_group *g = &groups.group[i];
+
+		if (strcmp(g->key.tier, tier) || g->key.ctas)
+			continue;
+		one = (struct score){ 0 };
+		for (k = 0; k < g->count; k++) {
+			if (g->n[k] >= MB && !seen_before(g, k))
+				leave_out(g, k, &one);
+		}
+		print_message("# %s %s %s: %d sizes, error %.1f %%, worst "
+			      "%.1f %%\n", tier, g->key.op, g->key.variant,
+			      one.n, 100 * one.sum / one.n, 100 * one.worst);
+		all.sum += one.sum;
+		all.n += one.n;
+	}
+	assert_true(all.n > 0);
+	print_message("# %s: %.2f %%\n", tier, 100 * all.sum / all.n);
+	return all.sum / all.n;
+}
+
+/*
+ * Shared memory keeps the 5 % from 1 MB up, every operation. NVLink does so
+ * for all-to-all and misses it in the mean: between 1 and 3 MB NCCL changes
+ * its protocol, and the time jumps (all-reduce of 1.6 MB 23.6 us, of 2.0 MB
+ * 33.8 us, of 2.5 MB 32.4 us), which a size that is left out takes with it.
+ */
+static void test_exchanges(void **state)
+{
+	(void)state;
+	assert_true(tier_error("shm") <= 0.05);
+	assert_true(tier_error("nvlink") <= 0.07);
+}
+
+static double product_without(const struct product_table *t, int at,
+			      bool *outside)
+{
+	struct product_point *p = xcalloc((size_t)t->n, sizeof(*p));
+	const struct product_point *x = &t->point[at];
+	struct product_table rest;
+	double s;
+	int i, n = 0;
+
+	for (i = 0; i < t->n; i++) {
+		if (i != at)
+			p[n++] = t->point[i];
+	}
+	assert_int_equal(product_table_init(&rest, t->dtype, t->variant, p,
+					    n), ST_OK);
+	s = product_seconds(&rest, x->m, x->n, x->k, x->batch, outside);
+	product_table_release(&rest);
+	free(p);
+	return s;
+}
+
+static double table_error(const struct product_table *t)
+{
+	struct score s = { 0 };
+	bool outside;
+	double got;
+	int i;
+
+	for (i = 0; i < t->n; i++) {
+		if (t->point[i].m < ROWS_MIN)
+			continue;
+		got = product_without(t, i, &outside);
+		if (!outside)
+			score_add(&s, got, t->point[i].seconds);
+	}
+	print_message("# products %s: %d points from %d rows up, error %.1f "
+		      "%%, worst %.1f %%\n", t->variant, s.n, ROWS_MIN,
+		      100 * s.sum / s.n, 100 * s.worst);
+	return s.sum / s.n;
+}
+
+/*
+ * strided-batched keeps the 5 %. grouped does not quite: it takes steps of
+ * half again at multiples of 64 rows. per-expert does not at all: bound by its
+ * launches its times go up and down by a third (64 experts of 2048 x 768: 396
+ * us for 108 rows, 511 for 128, 395 for 152), and no bound is set for it.
+ */
+static void test_products(void **state)
+{
+	struct measured m;
+	int i, strided = 0;
+
+	(void)state;
+	assert_int_equal(fit_measured(db, &m), ST_OK);
+	for (i = 0; i < m.n_tables; i++) {
+		double e = table_error(&m.table[i]);
+
+		if (!strcmp(m.table[i].variant, "strided-batched")) {
+			assert_true(e <= 0.05);
+			strided++;
+		}
+		if (!strcmp(m.table[i].variant, "grouped"))
+			assert_true(e <= 0.08);
+	}
+	assert_int_equal(strided, 1);
+	measured_release(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_exchanges),
+		cmocka_unit_test(test_products),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

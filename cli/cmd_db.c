@@ -4,9 +4,11 @@
 #include "base/mem.h"
 #include "base/outfile.h"
 #include "cli/cli.h"
+#include "profiles/fit.h"
 #include "profiles/jsonl.h"
 #include "profiles/store.h"
 #include "reports/table.h"
+#include "scenarios/measured_json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,12 +17,12 @@
 
 #define JSONL_MAX (256u << 20)	/* bytes of a file for --load */
 
-enum { KEY_CHECK = 0x2000, KEY_MIGRATE, KEY_SAVE, KEY_LOAD };
+enum { KEY_CHECK = 0x2000, KEY_MIGRATE, KEY_SAVE, KEY_LOAD, KEY_FITS };
 
 struct opts {
 	struct cli_common common;
 	bool check, migrate;
-	const char *save, *load;
+	const char *save, *load, *fits;
 };
 
 static const struct argp_option options[] = {
@@ -32,6 +34,8 @@ static const struct argp_option options[] = {
 	  "write the runs and samples as JSON lines", 0 },
 	{ "load", KEY_LOAD, "IN.jsonl", 0,
 	  "add the runs of a file of JSON lines that are not there yet", 0 },
+	{ "fits", KEY_FITS, "OUT.json", 0,
+	  "write the curves and products that a forecast takes", 0 },
 	{ 0 },
 };
 
@@ -54,6 +58,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_LOAD:
 		o->load = arg;
+		return 0;
+	case KEY_FITS:
+		o->fits = arg;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -434,6 +441,39 @@ static enum status save(struct store *db, const char *to)
 	return st;
 }
 
+struct infos {
+	struct run_info *run;	/* owned */
+	size_t n, cap;
+};
+
+static enum status take_info(void *arg, const struct store_run_row *r)
+{
+	struct infos *f = arg;
+
+	f->run = array_grow(f->run, &f->cap, f->n + 1, sizeof(*f->run));
+	f->run[f->n++] = r->info;
+	return ST_OK;
+}
+
+static enum status write_fits(struct store *db, const char *to)
+{
+	struct measured m = { 0 };
+	struct infos infos = { 0 };
+	struct buf b = { 0 };
+	enum status st = fit_measured(db, &m);
+
+	if (!st)
+		st = store_each_run(db, take_info, &infos);
+	if (!st) {
+		measured_json_print(&m, infos.run, infos.n, &b);
+		st = outfile_write(to, buf_str(&b), b.len);
+	}
+	measured_release(&m);
+	free(infos.run);
+	buf_release(&b);
+	return st;
+}
+
 static enum status show(const struct opts *o, struct store *db)
 {
 	const char *path = o->common.input;
@@ -466,6 +506,8 @@ static enum status run(const struct opts *o)
 		st = store_open(path, STORE_READ, &db);
 	if (!st && o->save)
 		st = save(db, o->save);
+	if (!st && o->fits)
+		st = write_fits(db, o->fits);
 	if (!st)
 		st = show(o, db);
 	store_close(db);

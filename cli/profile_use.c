@@ -7,6 +7,8 @@
 #include "cli/cli.h"
 #include "profiles/fit.h"
 #include "scenarios/keys.h"
+#include "scenarios/measured_json.h"
+#include "scenarios/sample.h"
 #include "sim/search.h"
 
 #include <libgen.h>
@@ -29,6 +31,31 @@ static void drop_tier(struct measured *m, const char *tier)
 	m->n_curves = n;
 }
 
+static bool between_nodes(const char *tier)
+{
+	return !strcmp(tier, "network") || !strcmp(tier, "socket");
+}
+
+/*
+ * Of shipped measurements: an exchange of few ranks does not say what more
+ * of them cost (messages, rings, uplinks), and the GPU file's constants were
+ * fitted to whole hosts. Curves of fewer ranks than the group has go.
+ */
+static void drop_smaller(struct measured *m, const struct cluster *c)
+{
+	int i, n = 0;
+
+	for (i = 0; i < m->n_curves; i++) {
+		const struct measured_curve *curve = &m->curve[i];
+		int group = between_nodes(curve->tier) ? c->nodes :
+			c->gpus_per_node;
+
+		if (!sample_op_is_exchange(curve->op) || curve->ranks >= group)
+			m->curve[n++] = *curve;
+	}
+	m->n_curves = n;
+}
+
 /* Keys comm.intra.* and comm.inter.* that the user set come back. */
 static void restore_set_keys(struct scenario *s, const struct scenario *was)
 {
@@ -45,6 +72,17 @@ static void restore_set_keys(struct scenario *s, const struct scenario *was)
 	}
 }
 
+static bool has_database(const struct scenario *s)
+{
+	return s->profile.db && *s->profile.db;
+}
+
+/* The database, else what the GPU's file names; "": neither. */
+static const char *source_name(const struct scenario *s)
+{
+	return has_database(s) ? s->profile.db : s->cluster.gpu.measured;
+}
+
 static void note_part(struct buf *out, bool there, const char *what)
 {
 	if (there)
@@ -54,7 +92,7 @@ static void note_part(struct buf *out, bool there, const char *what)
 static void make_note(struct profile_use *u, const struct scenario *s)
 {
 	struct buf parts = { 0 };
-	char *copy = xstrdup(s->profile.db);
+	char *copy = xstrdup(source_name(s));
 
 	note_part(&parts,
 		  measured_has_products(&u->measured, s->model.dtype),
@@ -92,21 +130,33 @@ static enum status read_database(const struct scenario *s,
 	return st ? err_prefix(st, "%s", s->profile.db) : ST_OK;
 }
 
+static enum status read_shipped(const struct scenario *s,
+				struct measured *out)
+{
+	enum status st = measured_load(s->cluster.gpu.measured, out);
+
+	if (st)
+		return err_prefix(st, "GPU '%.60s': measured", gpu_name(s));
+	drop_smaller(out, &s->cluster);
+	return ST_OK;
+}
+
 enum status profile_use_load(struct profile_use *u, struct scenario *s)
 {
 	const struct scenario was = *s;
 	enum status st;
 
 	*u = (struct profile_use){ 0 };
-	if (!s->profile.db || s->profile.use == PROFILE_OFF)
+	if (!*source_name(s) || s->profile.use == PROFILE_OFF)
 		return ST_OK;
-	st = read_database(s, &u->measured);
+	st = has_database(s) ? read_database(s, &u->measured) :
+		read_shipped(s, &u->measured);
 	if (st)
 		return st;
 	u->active = true;
 	if (!fit_gpu_matches(gpu_name(s), u->measured.gpu))
 		cli_warn("'%s' was measured on '%s', the scenario's GPU is "
-			 "'%s'", s->profile.db, u->measured.gpu, gpu_name(s));
+			 "'%s'", source_name(s), u->measured.gpu, gpu_name(s));
 	drop_tier(&u->measured, s->profile.inter == PROFILE_SOCKET ?
 		  "network" : "socket");
 	u->fold = measured_apply(&u->measured, &s->cluster);

@@ -9,8 +9,10 @@
  *	profile_use_warn(&use, &s, &plan);
  *	profile_use_release(&use);	after the scenario's last use
  *
- * Without a database all of it does nothing. Keys comm.* of the scenario
- * stand above what was measured.
+ * The database of profile.db, else the measurements that the GPU's file names
+ * (key `measured`); of these, exchanges count only in groups of at most as
+ * many ranks as were measured. Without either all of it does nothing. Keys
+ * comm.* of the scenario stand above what was measured.
  */
 #ifndef CLI_PROFILE_USE_H
 #define CLI_PROFILE_USE_H

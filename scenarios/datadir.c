@@ -13,17 +13,19 @@
 
 #define ROOTS_MAX 4
 #define NAMES_MAX 256	/* files of one kind that hints look at */
-#define SUFFIX ".yaml"
+#define YAML ".yaml"
 
 static const struct {
 	const char *folder;	/* "" : the root itself */
 	const char *noun;
+	const char *suffix;
 } kinds[] = {
-	[DATA_GPU] = { "/gpus", "gpu" },
-	[DATA_CLUSTER] = { "/clusters", "cluster" },
-	[DATA_MODEL] = { "/models", "model" },
-	[DATA_SCENARIO] = { "", "scenario" },
-	[DATA_DEVICE] = { "/devices", "device table" },
+	[DATA_GPU] = { "/gpus", "gpu", YAML },
+	[DATA_CLUSTER] = { "/clusters", "cluster", YAML },
+	[DATA_MODEL] = { "/models", "model", YAML },
+	[DATA_SCENARIO] = { "", "scenario", YAML },
+	[DATA_DEVICE] = { "/devices", "device table", YAML },
+	[DATA_PROFILE] = { "/profiles", "profile", ".fit.json" },
 };
 
 /* "DIR/../share/moecast" of the running program, or NULL. */
@@ -71,7 +73,7 @@ static bool ends_with(const char *s, const char *tail)
 
 static bool is_path(const char *name)
 {
-	return strchr(name, '/') || ends_with(name, SUFFIX) ||
+	return strchr(name, '/') || ends_with(name, YAML) ||
 	       ends_with(name, ".yml") || ends_with(name, ".json");
 }
 
@@ -96,7 +98,7 @@ static int by_name(const void *a, const void *b)
 static int list_names(struct arena *a, enum data_kind kind,
 		      const char *names[NAMES_MAX])
 {
-	const char *roots[ROOTS_MAX];
+	const char *roots[ROOTS_MAX], *suffix = kinds[kind].suffix;
 	int i, n = 0, kept = 0, n_roots = find_roots(a, roots);
 
 	for (i = 0; i < n_roots; i++) {
@@ -107,9 +109,9 @@ static int list_names(struct arena *a, enum data_kind kind,
 		while (d && n < NAMES_MAX && (e = readdir(d))) {
 			char *name = arena_strdup(a, e->d_name);
 
-			if (!ends_with(name, SUFFIX))
+			if (!ends_with(name, suffix))
 				continue;
-			name[strlen(name) - strlen(SUFFIX)] = '\0';
+			name[strlen(name) - strlen(suffix)] = '\0';
 			names[n++] = name;
 		}
 		if (d)
@@ -150,7 +152,7 @@ static enum status find_shipped(struct arena *a, enum data_kind kind,
 	for (i = 0; i < n; i++) {
 		const char *path = arena_printf(a, "%s%s/%.200s%s", roots[i],
 						kinds[kind].folder, name,
-						SUFFIX);
+						kinds[kind].suffix);
 
 		if (is_file(path)) {
 			*path_p = path;

@@ -30,6 +30,7 @@ enum data_kind {
 	DATA_MODEL,
 	DATA_SCENARIO,
 	DATA_DEVICE,	/* devices.h */
+	DATA_PROFILE,	/* measured_json.h */
 };
 
 /*

@@ -285,7 +285,8 @@ const struct key_row scenario_keys[] = {
 		"database of measured costs; what it lacks, and all without "
 		"one, comes from the GPU file"),
 	ENUM("profile.use", profile.use, use_at, "auto",
-	     "auto: costs from profile.db when it is given; off: never"),
+	     "auto: costs from profile.db when it is given, else from the "
+	     "measurements that the GPU's file names; off: data sheet"),
 	ENUM("profile.inter", profile.inter, inter_at, "network",
 	     "tier of the measurements that stands for the network between "
 	     "nodes; socket: for clusters of sockets, or one host's "
@@ -351,6 +352,9 @@ const struct key_row gpu_keys[] = {
 	    "SMs that a running collective holds"),
 	TIER(intra, "inside a node"),
 	TIER(inter, "between nodes"),
+	TEXT("measured", measured, "", "measurements of this type, when "
+	     "profile.db names none: shipped name or file of moecast db "
+	     "--fits"),
 	TEXT("provenance", provenance, "", "where the numbers come from"),
 };
 

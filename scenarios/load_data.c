@@ -121,6 +121,42 @@ static enum status gpu_complete(struct loader *ld,
 	return ST_OK;
 }
 
+/* Keys of a GPU that may change and leave its measurements true. */
+static bool says_no_speed(const struct key_row *row)
+{
+	static const char *const names[] = { "name", "type", "memory",
+					     "provenance", NULL };
+	int i;
+
+	for (i = 0; names[i]; i++) {
+		if (!strcmp(row->name, names[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A shipped GPU with keys of its own: measurements of the type would hide
+ * what the scenario changed. They go, unless it names some itself.
+ */
+static enum status read_gpu_changes(struct loader *ld,
+				    const struct doc_node *node, bool *set)
+{
+	bool *own = arena_alloc(ld->arena, n_gpu_keys * sizeof(*own));
+	struct gpu *gpu = &ld->s->cluster.gpu;
+	enum status st = read_gpu(ld, "", node, "", own);
+	bool changed = false;
+	size_t i;
+
+	for (i = 0; i < n_gpu_keys; i++) {
+		changed |= own[i] && !says_no_speed(&gpu_keys[i]);
+		set[i] |= own[i];
+	}
+	if (changed && !own[gpu_key_find("measured") - gpu_keys])
+		*gpu->measured = '\0';
+	return st;
+}
+
 enum status loader_gpu(struct loader *ld)
 {
 	const struct doc_node like = { .source = "default" };
@@ -137,7 +173,7 @@ enum status loader_gpu(struct loader *ld)
 	if (base && !doc_is_null(base))
 		st = read_gpu_file(ld, base, set);
 	if (!st && node->kind == DOC_MAPPING)
-		st = read_gpu(ld, "", node, "", set);
+		st = read_gpu_changes(ld, node, set);
 	return st ? st : gpu_complete(ld, node, set);
 }
 

@@ -63,7 +63,7 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 				double rows, double n, double k, double batch,
 				bool *outside_p)
 {
-	double best[2] = { INFINITY, INFINITY }, s;	/* inside, outside */
+	double best = INFINITY, s;
 	bool outside;
 	int i;
 
@@ -72,10 +72,12 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 			continue;
 		s = product_seconds(&m->table[i], rows, n, k, batch,
 				    &outside);
-		best[outside] = fmin(best[outside], s);
+		if (s < best) {
+			best = s;
+			*outside_p = outside;
+		}
 	}
-	*outside_p = !(best[0] < INFINITY);
-	return *outside_p ? best[1] : best[0];
+	return best;
 }
 
 /*

@@ -89,8 +89,9 @@ const struct measured_curve *measured_find(const struct measured *m,
 bool measured_has_products(const struct measured *m, enum dtype t);
 
 /*
- * Seconds of a product in the fastest of the ways whose range has it; when
- * none has, of all, and *outside_p is set. There must be products.
+ * Seconds of a product in the fastest of the ways. *outside_p: its range does
+ * not have the product; that a slower way's range has it is no use. There must
+ * be products.
  */
 double measured_product_seconds(const struct measured *m, enum dtype t,
 				double rows, double n, double k, double batch,

@@ -45,6 +45,7 @@ enum { ROWS, COLUMNS, DEPTH, BATCH, AXES };
 struct axis {
 	int n, step;	/* nodes; index distance of neighbours */
 	double v[AXIS_MAX];	/* logarithms */
+	double size[AXIS_MAX];	/* exp() of them */
 };
 
 struct product_grid {
@@ -54,19 +55,25 @@ struct product_grid {
 	double *seconds;	/* [n], isotonic */
 };
 
-static double point_size(const struct product_grid *g,
+static double plain_size(const struct product_grid *g,
 			 const struct product_point *p, int axis)
 {
 	switch (axis) {
 	case ROWS:
-		return log(p->m);
+		return p->m;
 	case COLUMNS:
-		return log(p->n) + (g->one_by_one ? 0 : log(p->batch));
+		return g->one_by_one ? p->n : p->n * p->batch;
 	case DEPTH:
-		return log(p->k);
+		return p->k;
 	default:
-		return g->one_by_one ? log(p->batch) : 0;
+		return g->one_by_one ? p->batch : 1;
 	}
+}
+
+static double point_size(const struct product_grid *g,
+			 const struct product_point *p, int axis)
+{
+	return log(plain_size(g, p, axis));
 }
 
 static double point_rate(const struct product_point *p)
@@ -96,6 +103,7 @@ static void axis_init(struct axis *a, double *v, int n)
 		long at = a->n > 1 ? (long)i * (used - 1) / (a->n - 1) : 0;
 
 		a->v[i] = v[at];
+		a->size[i] = exp(v[at]);
 	}
 }
 
@@ -354,24 +362,26 @@ void product_table_release(struct product_table *t)
 	*t = (struct product_table){ 0 };
 }
 
-/* Cell and position in it, 0..1; what is left over goes to *beyond. */
-static int axis_cell(const struct axis *a, double v, double *part_p,
+/*
+ * Cell and position in it, 0..1; what is left over (as a logarithm) goes to
+ * *beyond. In sizes: a search asks millions of times.
+ */
+static int axis_cell(const struct axis *a, double size, double *part_p,
 		     double *beyond_p)
 {
-	double in = fmin(fmax(v, a->v[0]), a->v[a->n - 1]);
+	double in = fmin(fmax(size, a->size[0]), a->size[a->n - 1]);
 	int lo = 0, hi = a->n - 1, mid;
 
-	*beyond_p = v - in;
+	*beyond_p = in == size ? 0 : log(size / in);
 	while (hi - lo > 1) {
 		mid = (lo + hi) / 2;
-		if (a->v[mid] <= in)
+		if (a->size[mid] <= in)
 			lo = mid;
 		else
 			hi = mid;
 	}
-	/* in sizes, not logarithms */
-	*part_p = hi > lo ? expm1(in - a->v[lo]) / expm1(a->v[hi] - a->v[lo]) :
-		0;
+	*part_p = hi > lo ?
+		(in - a->size[lo]) / (a->size[hi] - a->size[lo]) : 0;
 	return lo;
 }
 
@@ -380,31 +390,31 @@ double product_seconds(const struct product_table *t, double m, double n,
 {
 	const struct product_point p = { m, n, k, batch, 0 };
 	const struct product_grid *g = t->grid;
-	double part[AXES], beyond, past = 0, sum = 0, share;
-	int at = 0, corner, node, a;
+	double share[1 << AXES] = { 1 }, part, beyond, past = 0, sum = 0;
+	int node[1 << AXES] = { 0 }, corners = 1, at, a, i;
 	bool outside = false;
 
 	for (a = 0; a < AXES; a++) {
-		at += g->axis[a].step *
-			axis_cell(&g->axis[a], point_size(g, &p, a),
-				  &part[a], &beyond);
+		at = g->axis[a].step *
+			axis_cell(&g->axis[a], plain_size(g, &p, a), &part,
+				  &beyond);
 		/* at the nearest rate: seconds grow with the work */
 		past += beyond;
 		outside = outside || fabs(beyond) > RANGE_SLACK;
-	}
-	for (corner = 0; corner < 1 << AXES; corner++) {
-		share = 1;
-		node = at;
-		for (a = 0; a < AXES; a++) {
-			bool far = corner >> a & 1;
-
-			share *= far ? part[a] : 1 - part[a];
-			node += far ? g->axis[a].step : 0;
+		for (i = 0; i < corners; i++)
+			node[i] += at;
+		if (!(part > 0))
+			continue;
+		for (i = 0; i < corners; i++) {
+			node[corners + i] = node[i] + g->axis[a].step;
+			share[corners + i] = share[i] * part;
+			share[i] *= 1 - part;
 		}
-		if (share > 0)
-			sum += share * g->seconds[node];
+		corners *= 2;
 	}
+	for (i = 0; i < corners; i++)
+		sum += share[i] * g->seconds[node[i]];
 	if (outside_p)
 		*outside_p = outside;
-	return sum * exp(past);
+	return past != 0 ? sum * exp(past) : sum;
 }

@@ -42,7 +42,8 @@ test_expect_success 'every file is distributed' '
 '
 
 test_expect_success 'every data file is installed' '
-	(cd "$srcdir" && find scenarios/data -name "*.yaml" -print) |
+	(cd "$srcdir" && find scenarios/data \( -name "*.yaml" -o \
+		-name "*.json" \) -print) |
 		sort >yaml &&
 	comm -23 yaml data >forgotten &&
 	test_cmp /dev/null forgotten

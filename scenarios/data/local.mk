@@ -6,13 +6,15 @@ clustersdir = $(pkgdatadir)/clusters
 modelsdir = $(pkgdatadir)/models
 readydir = $(pkgdatadir)
 devicesdir = $(pkgdatadir)/devices
+fitsdir = $(pkgdatadir)/profiles
 dist_gpus_DATA =
 dist_clusters_DATA =
 dist_models_DATA =
 dist_ready_DATA =
 dist_devices_DATA =
+dist_fits_DATA =
 data_files = $(dist_gpus_DATA) $(dist_clusters_DATA) $(dist_models_DATA) \
-	$(dist_ready_DATA) $(dist_devices_DATA)
+	$(dist_ready_DATA) $(dist_devices_DATA) $(dist_fits_DATA)
 
 dist_gpus_DATA += %D%/gpus/a100-40gb.yaml
 dist_gpus_DATA += %D%/gpus/a100-80gb.yaml
@@ -45,3 +47,6 @@ dist_ready_DATA += %D%/deepseek-v3-h100.yaml
 dist_ready_DATA += %D%/mixtral-v100.yaml
 dist_ready_DATA += %D%/qwen3-hgx-h200.yaml
 dist_devices_DATA += %D%/devices/nvidia.yaml
+
+# made by moecast db --load profiles/data/NAME.jsonl --fits; tests/t177
+dist_fits_DATA += %D%/profiles/h200-x2.fit.json

@@ -217,8 +217,9 @@ static void test_stale(void **state)
 
 /*
  * Of the ways to compute a shape the fastest, each by its median: at 8 rows
- * strided-batched (3, 4, 50 us) beats grouped (9 us). Grouped takes 9 us and
- * 21 us at 8 and 32 rows, so 15 us at 20, where nothing else was measured.
+ * strided-batched (3, 4, 50 us) beats grouped (9 us). At 20 rows grouped takes
+ * 15 us (9 us and 21 us at 8 and 32), but strided-batched 4 us * 20 / 8 = 10 us
+ * at its nearest rate: the fastest way was not measured there.
  */
 static void test_products(void **state)
 {
@@ -241,8 +242,8 @@ static void test_products(void **state)
 	     4e-6, 1e-9);
 	assert_false(outside);
 	near(measured_product_seconds(&m, DT_BF16, 20, 16, 64, 2, &outside),
-	     15e-6, 1e-9);
-	assert_false(outside);
+	     10e-6, 1e-9);
+	assert_true(outside);
 	measured_product_seconds(&m, DT_BF16, 64, 16, 64, 2, &outside);
 	assert_true(outside);
 	measured_release(&m);

@@ -62,6 +62,11 @@ test_expect_success 'sizes as nccl-tests writes them: 8M is 8 MiB' '
 	test_grep "^  *8000000 " table
 '
 
+test_expect_success 'a factor that makes too many rows is named in full' '
+	test_expect_code 2 moecast alltoall scenario.yaml -f 1.0000001 2>err &&
+	test_grep "1.0000001" err
+'
+
 test_expect_success 'busbw is algbw * (n - 1) / n' '
 	moecast alltoall scenario.yaml -b 1GiB -e 1GiB --json >j &&
 	alg=$(sed -n "s/.*algbw_Bps\": \(.*\),/\1/p" j) &&

@@ -18,4 +18,4 @@ libprofiles_a_SOURCES += %D%/fit_store.c
 
 # Measurements that ship, as moecast-run wrote them.
 shippeddir = $(pkgdatadir)/profiles
-dist_shipped_DATA = %D%/data/h200-x2.jsonl
+dist_shipped_DATA = %D%/data/h200-x2.jsonl %D%/data/h200-x2.layers

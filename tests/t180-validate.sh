@@ -184,12 +184,15 @@ test_expect_success 'wrong results are no success, however fast' '
 '
 
 test_expect_success 'layers of a list; what joins the nodes' '
-	cat >list <<-END &&
-	# gpu, nodes, gpus, tier, shape, routing
-	gpu=h200-sxm nodes=1 gpus=2 tier=nvlink tokens=1024 hidden=1024 ffn=2048 experts=8 k=2 gated=true dtype=bf16 routing=uniform name=one
-
-	gpu=h200-sxm nodes=2 gpus=1 tier=shm tokens=1024 hidden=1024 ffn=2048 experts=8 k=2 gated=true dtype=bf16 routing=zipf skew=1.2 seed=2 name=two
-	END
+	shape="tokens=1024 hidden=1024 ffn=2048 experts=8 k=2 gated=true" &&
+	{
+		echo "# gpu, nodes, gpus, tier, shape, routing"
+		echo "gpu=h200-sxm nodes=1 gpus=2 tier=nvlink $shape" \
+			"dtype=bf16 routing=uniform name=one"
+		echo
+		echo "gpu=h200-sxm nodes=2 gpus=1 tier=shm $shape" \
+			"dtype=bf16 routing=zipf skew=1.2 seed=2 name=two"
+	} >list &&
 	moecast validate --layers list --db l.db --plans 2 --spread 8 \
 		--tolerance 100 --runner "$PWD/exact" --json >json 2>err &&
 	test_grep "\"tiers\":\[\"shm\"\]" job.head &&
@@ -298,8 +301,10 @@ test_expect_success 'a runner that ends too early, or says why' '
 	} >few && chmod +x few &&
 	test_expect_code 77 run e.db few >out 2>err &&
 	test_grep "validate: 2 GPUs, not 8" err &&
-	printf "#!/bin/sh\necho \"{\\\"type\\\":\\\"end\\\",\\\"samples\\\":0}\"" \
-		>lazy && chmod +x lazy &&
+	{
+		echo "#!/bin/sh"
+		echo "echo '\''{\"type\":\"end\",\"samples\":0}'\''"
+	} >lazy && chmod +x lazy &&
 	test_expect_code 1 run e.db lazy >out 2>err &&
 	test_grep "measured none of the plans" err && sound e.db
 '

@@ -89,10 +89,13 @@ static void add_product(struct fit_groups *g, const char *gpu,
 	TEXT_COPY(p->variant, s->variant);
 }
 
-/* Ran alone, gave right results, took some time. */
+/*
+ * Ran alone, gave right results, took some time; and is no whole layer:
+ * forecasts of layers are judged by those, so they must not rest on them.
+ */
 static bool is_usable(const struct sample *s)
 {
-	return !*s->beside && s->wrong <= 0 && s->median_s > 0 &&
+	return strcmp(s->op, "layer") != 0 && !*s->beside && s->wrong <= 0 && s->median_s > 0 &&
 	       isfinite(s->median_s);
 }
 

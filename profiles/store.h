@@ -31,7 +31,7 @@
 
 struct store;
 
-#define STORE_VERSION 1		/* newest schema this program knows */
+#define STORE_VERSION 2		/* newest schema this program knows */
 #define STORE_MEMORY ":memory:"	/* path of a database that is no file */
 
 enum store_mode {

@@ -89,8 +89,16 @@ static const char version_1[] =
 "CREATE TRIGGER sample_kept BEFORE DELETE ON sample\n"
 "BEGIN SELECT RAISE(ABORT, 'samples are never deleted'); END;\n";
 
+/* layers, and which two rows of contention belong together */
+static const char version_2[] =
+"ALTER TABLE sample ADD COLUMN pair INTEGER NOT NULL DEFAULT 0\n"
+"	CHECK (pair >= 0);\n"
+"ALTER TABLE sample ADD COLUMN plan TEXT NOT NULL DEFAULT '';\n"
+"ALTER TABLE sample ADD COLUMN layer TEXT NOT NULL DEFAULT '';\n";
+
 const struct migration store_migrations[] = {
 	{ 1, version_1 },
+	{ 2, version_2 },
 	{ 0 },
 };
 

@@ -146,7 +146,7 @@ static void fill_sample(const struct bench *be, const struct bench_case *c,
 	snprintf(s->tier, sizeof(s->tier), "%s", bench_tier(c));
 }
 
-static enum status measure_prepared(const struct bench *be,
+static enum status measure_prepared(struct bench *be,
 				    const struct bench_case *c,
 				    struct sample *out, int *n_p)
 {
@@ -168,13 +168,14 @@ static enum status measure_prepared(const struct bench *be,
 		other.work = c->beside;
 		other.beside = c->work;
 		fill_sample(be, &other, r.beside_s, r.n, &out[1]);
+		out[0].pair = out[1].pair = ++be->pairs;
 		*n_p = 2;
 	}
 	out[0].wrong = out[*n_p - 1].wrong = wrong;
 	return ST_OK;
 }
 
-enum status bench_measure(const struct bench *be, const struct bench_case *c,
+enum status bench_measure(struct bench *be, const struct bench_case *c,
 			  struct sample *out, int *n_p)
 {
 	enum status st = be->ops->prepare(be->b, c);

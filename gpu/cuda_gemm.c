@@ -77,6 +77,9 @@ static enum status plan_lt(struct cuda_rank *r, struct cuda_product *p,
 	BLAS_GOTO(out, st, cublasLtMatmulDescCreate(&p->desc,
 						    CUBLAS_COMPUTE_32F,
 						    CUDA_R_32F));
+	BLAS_GOTO(out, st, cublasLtMatmulDescSetAttribute(
+		p->desc, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &r->sm_target,
+		sizeof(r->sm_target)));
 	BLAS_GOTO(out, st, cublasLtMatrixLayoutCreate(&p->a, t, w->n, w->k,
 						      (int64_t)w->n));
 	BLAS_GOTO(out, st, cublasLtMatrixLayoutCreate(&p->b, t, w->k, w->m,
@@ -278,6 +281,7 @@ static enum status launch_grouped(struct cuda_rank *r, struct cuda_work *w,
 	enum status st;
 
 	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
+	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
 	BLAS_GOTO(out, st, cublasGemmGroupedBatchedEx(
 		r->blas, p->op, p->op, p->n, p->m, p->k, p->alpha,
 		(const void *const *)pointers, t, p->n,

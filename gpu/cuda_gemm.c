@@ -335,20 +335,20 @@ static double element(const void *p, bool is_bf16)
 	return (double)f;
 }
 
-/* REF_SAMPLES elements, drawn anew for each seed. */
+/* Some elements, drawn anew for each seed. */
 static enum status product_check(struct cuda_rank *r, struct cuda_work *w,
 				 int set, int64_t *wrong_p)
 {
 	const struct bench_work *bw = &w->c.work;
 	bool is_bf16 = cuda_is_bf16(bw) && !strcmp(bw->op, "gemm");
 	double tolerance = ref_tolerance(bw), got, want;
+	int samples = ref_product_samples(bw), i;
 	size_t e = is_bf16 ? sizeof(uint16_t) : sizeof(float);
 	enum status st = ST_OK;
 	uint64_t at;
 	float raw;
-	int i;
 
-	for (i = 0; i < REF_SAMPLES; i++) {
+	for (i = 0; i < samples; i++) {
 		at = ref_product_index(&w->c, r->rank, i);
 		want = ref_product_value(&w->c, r->rank, at);
 		CUDA_GOTO(out, st, cudaMemcpy(&raw, (char *)cuda_buffer(

@@ -11,6 +11,7 @@ libgpu_a_SOURCES += %D%/suite.c %D%/suite_standard.c %D%/suite.h
 libgpu_a_SOURCES += %D%/run.c %D%/run.h %D%/pass.c %D%/pass.h
 libgpu_a_SOURCES += %D%/watchdog.c %D%/watchdog.h
 libgpu_a_SOURCES += %D%/ranks.c %D%/ranks.h
+libgpu_a_SOURCES += %D%/team.c %D%/team_fork.c %D%/team.h
 libgpu_a_SOURCES += %D%/host.c %D%/host.h
 libgpu_a_SOURCES += %D%/host_exchange.c %D%/host_kernels.c
 

@@ -40,6 +40,7 @@ struct run {
 	struct bench bench;
 	struct suite suite;
 	double start_s, budget_s;
+	bool has_team;
 };
 
 static double now_s(void)
@@ -261,8 +262,10 @@ static int other_tiers(const struct run *r, const char **out)
 	const struct backend_ops *ops = r->bench.ops;
 	int i, n = 0;
 
-	if (r->job->emulate_nodes > 1)
-		return 0;	/* they have sockets */
+	/* emulated nodes have sockets; processes of MPI what they were
+	 * started with */
+	if (r->job->emulate_nodes > 1 || r->has_team)
+		return 0;
 	for (i = 0; ops->tier_env && i < N_TIERS; i++) {
 		const char *const *env = ops->tier_env(all_tiers[i]);
 
@@ -366,7 +369,7 @@ static enum status run_backend(struct run *r, const struct run_options *o,
 {
 	const struct job *j = r->job;
 	struct backend_options options = { j->ranks, j->emulate_nodes,
-					   j->seed };
+					   j->seed, o->team };
 	const struct backend_ops *ops = r->bench.ops;
 	enum status st = ops->open(&options, &r->bench.b);
 
@@ -387,6 +390,7 @@ enum status run_job(const struct job *j, const struct run_options *o,
 	struct run r = { .job = &full, .sink = sink, .start_s = now_s() };
 	enum status st = backend_find(j->backend, &r.bench.ops);
 
+	r.has_team = o->team != NULL;
 	if (!st)
 		st = fill_in(&full, &standard);
 	if (!st) {

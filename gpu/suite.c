@@ -239,7 +239,7 @@ enum status suite_build(const struct job *j, const struct backend_ops *ops,
 		if (!needs_tier(task) && only_exchanges)
 			continue;
 		/* emulated nodes take turns on their devices */
-		if (info->nodes > 1 && !sample_op_is_exchange(task->op))
+		if (info->shares_devices && !sample_op_is_exchange(task->op))
 			continue;
 		if (!needs_tier(task))
 			add_task(&bu, task, "");

@@ -9,13 +9,13 @@
 #include <stdlib.h>
 
 /* What launchers tell their processes. */
-static int started_as_many(void)
+static long started_as_many(void)
 {
 	const char *n = getenv("OMPI_COMM_WORLD_SIZE");
 
 	if (!n)
 		n = getenv("PMI_SIZE");
-	return n ? atoi(n) : 1;
+	return n ? strtol(n, NULL, 10) : 1;
 }
 
 enum status mpi_start(int *members_p)
@@ -23,7 +23,7 @@ enum status mpi_start(int *members_p)
 	*members_p = 1;
 	if (started_as_many() > 1)
 		return err_set(ST_UNAVAILABLE, "this moecast-run was built "
-			       "without MPI and cannot be %d processes",
+			       "without MPI and cannot be %ld processes",
 			       started_as_many());
 	return ST_OK;
 }

@@ -274,6 +274,7 @@ unit_tests += tests/unit/test_host
 tests_unit_test_host_SOURCES = %D%/unit/test_host.c
 tests_unit_test_host_LDADD = $(RUN_LIBS)
 shell_tests += %D%/t174-profile.sh
+shell_tests += %D%/t175-mpi.sh
 unit_tests += tests/unit/test_fit_shipped
 tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
 tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)

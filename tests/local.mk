@@ -287,3 +287,7 @@ unit_tests += tests/unit/test_layer_text
 tests_unit_test_layer_text_SOURCES = %D%/unit/test_layer_text.c
 tests_unit_test_layer_text_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t180-validate.sh
+
+unit_tests += tests/unit/test_contention
+tests_unit_test_contention_SOURCES = %D%/unit/test_contention.c
+tests_unit_test_contention_LDADD = $(UNIT_LIBS)

@@ -291,3 +291,4 @@ shell_tests += %D%/t180-validate.sh
 unit_tests += tests/unit/test_contention
 tests_unit_test_contention_SOURCES = %D%/unit/test_contention.c
 tests_unit_test_contention_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t181-recorded.sh

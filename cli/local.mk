@@ -12,6 +12,7 @@ moecast_SOURCES += %D%/cmd_keys.c
 moecast_SOURCES += %D%/cmd_db.c
 moecast_SOURCES += %D%/fill.c %D%/fill.h
 moecast_SOURCES += %D%/profile_use.c %D%/profile_use.h
+moecast_SOURCES += %D%/runner.c %D%/runner.h
 moecast_SOURCES += %D%/cmd_profile.c %D%/child.c %D%/child.h
 moecast_LDADD = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
 	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \

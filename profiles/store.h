@@ -104,7 +104,7 @@ struct fit_row {
 	char op[32], variant[32], tier[32], dtype[32], form[32];
 	int ranks, ctas;
 	double alpha_s, beta_s_per_byte, gamma_s_per_sqrt_byte;
-	char pieces[512];	/* JSON of the whole curve */
+	char pieces[2048];	/* JSON of the whole curve */
 	double r2, mape, min_bytes, max_bytes;
 	int samples;
 };

@@ -278,3 +278,11 @@ shell_tests += %D%/t175-mpi.sh
 unit_tests += tests/unit/test_fit_shipped
 tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
 tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_accuracy
+tests_unit_test_accuracy_SOURCES = %D%/unit/test_accuracy.c
+tests_unit_test_accuracy_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_layer_text
+tests_unit_test_layer_text_SOURCES = %D%/unit/test_layer_text.c
+tests_unit_test_layer_text_LDADD = $(UNIT_LIBS)

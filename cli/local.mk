@@ -19,3 +19,7 @@ moecast_LDADD = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
 	-lm
 moecast_SOURCES += %D%/cmd_import.c
 moecast_SOURCES += %D%/cmd_report.c %D%/report_data.c %D%/report_data.h
+moecast_SOURCES += %D%/cmd_validate.c %D%/validate.h %D%/validate_layers.c
+moecast_SOURCES += %D%/validate_plans.c %D%/validate_run.c
+moecast_SOURCES += %D%/validate_replay.c %D%/validate_judge.c
+moecast_SOURCES += %D%/validate_print.c %D%/validate_draw.c

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SETS_MAX 32
+#define SETS_MAX 64	/* of the words and the user */
 #define HINT_MAX 96
 #define TIER "tier"
 
@@ -125,7 +125,7 @@ struct reader {
 	struct scenario_set sets[SETS_MAX];
 	int n;
 	bool seen[N_WORDS];
-	char tier[LAYER_WORD_MAX];
+	char tier[SAMPLE_TEXT];
 };
 
 static enum status bad_word(const char *name)
@@ -157,7 +157,7 @@ static enum status take_tier(struct reader *r, const char *value)
 	if (i == N_TIERS)
 		return err_set(ST_INPUT, "layer: tier '%s' is none of nvlink, "
 			       "shm, socket, network", value);
-	snprintf(r->tier, sizeof(r->tier), "%s", value);
+	snprintf(r->tier, sizeof(r->tier), "%.31s", value);
 	/* inside a node nvlink is what the GPU's file says */
 	if (strcmp(value, "nvlink") != 0)
 		add_set(r, "profile.inter", value);
@@ -220,20 +220,26 @@ static enum status check_words(const struct reader *r)
 	return ST_OK;
 }
 
-enum status layer_text_scenario(const char *text, struct scenario *out,
-				char *tier)
+enum status layer_text_scenario(const char *text,
+				const struct scenario_set *sets, int n_sets,
+				struct scenario *out, char *tier)
 {
 	struct reader r = { 0 };
-	enum status st = read_words(&r, text);
+	enum status st = n_sets > SETS_MAX - (int)N_WORDS ?
+		err_set(ST_INPUT, "layer: more than %d --set",
+			SETS_MAX - (int)N_WORDS) : read_words(&r, text);
+	int i;
 
 	if (!st)
 		st = check_words(&r);
+	for (i = 0; !st && i < n_sets; i++)
+		r.sets[r.n++] = sets[i];
 	if (!st)
 		st = scenario_parse(out, "layer", frame, sizeof(frame) - 1,
 				    r.sets, r.n);
 	if (st && strncmp(err_msg(), "layer", 5) != 0)
 		err_prefix(st, "layer");
 	if (!st && tier)
-		snprintf(tier, LAYER_WORD_MAX, "%s", r.tier);
+		snprintf(tier, SAMPLE_TEXT, "%s", r.tier);
 	return st;
 }

@@ -17,6 +17,7 @@
 #define SCENARIOS_LAYER_TEXT_H
 
 #include "base/status.h"
+#include "scenarios/sample.h"
 #include "scenarios/scenario.h"
 
 #define LAYER_WORD_MAX 64	/* bytes of a word's value */
@@ -26,9 +27,13 @@
 enum status layer_text_print(const struct scenario *s, const char *tier,
 			     char *out, size_t size);
 
-/* The scenario of such a line; tier[LAYER_WORD_MAX] may be NULL. Messages:
- * "layer: ..." naming the word. */
-enum status layer_text_scenario(const char *text, struct scenario *out,
-				char *tier);
+/*
+ * The scenario of such a line, with --set options above it. The tier's name
+ * goes to tier[SAMPLE_TEXT] (may be NULL). Messages: "layer: ..." naming the
+ * word.
+ */
+enum status layer_text_scenario(const char *text,
+				const struct scenario_set *sets, int n_sets,
+				struct scenario *out, char *tier);
 
 #endif

@@ -23,6 +23,8 @@ const struct cmd commands[] = {
 	  "the cluster as a tree or a drawing", cmd_topo },
 	{ "capacity", "SCENARIO",
 	  "capacity factor against drops, padding and time", cmd_capacity },
+	{ "sweep", "SCENARIO --set KEY=V1,V2 ... --db FILE [--jobs N] ...",
+	  "a grid of scenarios, each at its best plan", cmd_sweep },
 	{ "profile", "--db FILE [--backend cuda|host] [--quick]",
 	  "measure this machine, store, fit", cmd_profile },
 	{ "import", "KIND FILE --db FILE [-o CLUSTER.yaml]",

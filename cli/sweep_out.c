@@ -185,8 +185,8 @@ enum status sweep_print_table(const struct sweep_run *r, struct buf *out)
 	st = store_sweep_each(r->db, r->sweep, table_row, &o);
 	if (!st) {
 		buf_addf(out, "%ld points, %ld without a plan; simulated. Step: "
-			 "one MoE layer, forward and backward. Gain: over the "
-			 "sequential plan.\n\n", o.grid->n_points, r->n_failed);
+			 "one MoE layer,\nforward and backward. Gain: over "
+			 "the sequential plan.\n\n", o.grid->n_points, r->n_failed);
 		table_print(&o.t, out, 0, TABLE_WIDTH);
 	}
 	table_release(&o.t);

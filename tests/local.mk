@@ -277,3 +277,5 @@ shell_tests += %D%/t174-profile.sh
 unit_tests += tests/unit/test_fit_shipped
 tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
 tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t210-sweep.sh
+shell_tests += %D%/t211-sensitivity.sh

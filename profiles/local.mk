@@ -4,6 +4,7 @@ libprofiles_a_SOURCES += %D%/store.c %D%/store.h
 libprofiles_a_SOURCES += %D%/store_open.c %D%/store_sql.c %D%/store_sql.h
 libprofiles_a_SOURCES += %D%/store_schema.c %D%/store_row.c
 libprofiles_a_SOURCES += %D%/store_check.c
+libprofiles_a_SOURCES += %D%/store_sweep.c %D%/store_sweep.h
 libprofiles_a_SOURCES += %D%/jsonl.c %D%/jsonl.h
 libprofiles_a_SOURCES += %D%/import.c %D%/import.h %D%/import_store.c
 libprofiles_a_SOURCES += %D%/import_nccl.c %D%/nccl_log.c %D%/nccl_log.h

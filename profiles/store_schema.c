@@ -96,9 +96,24 @@ static const char version_2[] =
 "ALTER TABLE sample ADD COLUMN plan TEXT NOT NULL DEFAULT '';\n"
 "ALTER TABLE sample ADD COLUMN layer TEXT NOT NULL DEFAULT '';\n";
 
+/* Sweeps: what was computed, by number (store_sweep.h). */
+static const char version_3[] =
+"CREATE TABLE sweep (\n"
+"	id INTEGER PRIMARY KEY,\n"
+"	key TEXT NOT NULL UNIQUE,\n"
+"	about TEXT NOT NULL\n"
+") STRICT;\n"
+"CREATE TABLE sweep_point (\n"
+"	sweep INTEGER NOT NULL REFERENCES sweep (id),\n"
+"	point INTEGER NOT NULL CHECK (point >= 0),\n"
+"	row TEXT NOT NULL,\n"
+"	PRIMARY KEY (sweep, point)\n"
+") STRICT, WITHOUT ROWID;\n";
+
 const struct migration store_migrations[] = {
 	{ 1, version_1 },
 	{ 2, version_2 },
+	{ 3, version_3 },
 	{ 0 },
 };
 

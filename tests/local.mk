@@ -286,3 +286,5 @@ tests_unit_test_accuracy_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_layer_text
 tests_unit_test_layer_text_SOURCES = %D%/unit/test_layer_text.c
 tests_unit_test_layer_text_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t210-sweep.sh
+shell_tests += %D%/t211-sensitivity.sh

@@ -163,14 +163,15 @@ static bool is_ours(const struct runner *s, const struct fit_row *f)
 static json_t *fit_json(const struct fit_row *f)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, "
-			 "s:f, s:f, s:f, s:s, s:i}", "op", f->op, "variant",
+			 "s:f, s:f, s:f, s:s, s:i, s:f, s:f, s:f}", "op", f->op, "variant",
 			 f->variant, "tier", f->tier, "dtype", f->dtype,
 			 "ranks", f->ranks, "ctas", f->ctas, "alpha_s",
 			 f->alpha_s, "beta_s_per_byte", f->beta_s_per_byte,
 			 "gamma_s_per_sqrt_byte", f->gamma_s_per_sqrt_byte,
 			 "r2", f->r2, "mape", f->mape, "min_bytes",
 			 f->min_bytes, "max_bytes", f->max_bytes, "form",
-			 f->form, "samples", f->samples);
+			 f->form, "samples", f->samples, "n", f->n, "k",
+			 f->k, "batch", f->batch);
 }
 
 static enum status print_json(const struct runner *s,

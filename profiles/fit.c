@@ -146,7 +146,7 @@ static void try_shapes(const struct fit_data *d, int form, double *error)
 	free(e);
 }
 
-/* The best of the shapes; -1: there are too few sizes for any. */
+/* The best of the shapes; -1: none could be tried. */
 static int best_shape(const double *error)
 {
 	double law = INFINITY;
@@ -168,10 +168,16 @@ static int best_shape(const double *error)
 static bool choose(const struct fit_data *d, int form, struct fit *out)
 {
 	double error[N_SHAPES];
-	int best;
+	int best, i;
 
 	try_shapes(d, form, error);
 	best = best_shape(error);
+	/* too few sizes to leave one out: the simplest that can be had */
+	for (i = 0; i < N_SHAPES && best < 0; i++) {
+		if ((form < 0 || (int)shapes[i].form == form) &&
+		    fit_model(d, &shapes[i], &out->curve))
+			best = i;
+	}
 	if (best < 0 || !fit_model(d, &shapes[best], &out->curve))
 		return false;
 	out->form = shapes[best].form;

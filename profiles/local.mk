@@ -18,6 +18,15 @@ libprofiles_a_SOURCES += %D%/fit_lsq.c %D%/fit_lsq.h
 libprofiles_a_SOURCES += %D%/fit_groups.c %D%/fit_groups.h
 libprofiles_a_SOURCES += %D%/fit_store.c
 
+# The fits that ship, from the samples that ship.
+shipped-fits: moecast$(EXEEXT)
+	rm -f shipped-fits.db
+	./moecast db shipped-fits.db \
+		--load $(srcdir)/profiles/data/h200-x2.jsonl \
+		--fits $(srcdir)/scenarios/data/profiles/h200-x2.fit.json
+	rm -f shipped-fits.db
+.PHONY: shipped-fits
+
 # Measurements that ship, as moecast-run wrote them.
 shippeddir = $(pkgdatadir)/profiles
 dist_shipped_DATA = %D%/data/h200-x2.jsonl

@@ -72,6 +72,9 @@ static const struct column fit_column[] = {
 	COLUMN(fit_row, min_bytes, COLUMN_REAL),
 	COLUMN(fit_row, max_bytes, COLUMN_REAL),
 	COLUMN(fit_row, samples, COLUMN_INT),
+	COLUMN_SINCE(3, fit_row, n, COLUMN_REAL),
+	COLUMN_SINCE(3, fit_row, k, COLUMN_REAL),
+	COLUMN_SINCE(3, fit_row, batch, COLUMN_REAL),
 };
 
 const struct columns run_columns = COLUMNS(run_column);

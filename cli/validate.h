@@ -22,8 +22,9 @@
 /* One plan on one layer. */
 struct trial {
 	struct plan plan;
-	char why[SAMPLE_TEXT];	/* "planned 1", "degree-2", "leader", ... */
+	char why[SAMPLE_TEXT];	/* "#1", "degree-2", "other", ... */
 	double forward_s, step_s;	/* foretold */
+	bool allowed;		/* drops no more than constraints.max_drop */
 	double measured_forward_s, measured_step_s;	/* 0: not measured */
 	int64_t wrong;		/* of its rows; -1: not checked */
 };
@@ -83,6 +84,7 @@ struct verdict {
 	double tau;		/* NAN: no order */
 	double tau_apart;	/* of pairs that differ by more than that: */
 #define TAU_APART 0.02
+	/* among plans that the constraints allow */
 	double regret;
 	bool chosen_fastest;
 	int chosen, fastest;	/* trials; -1: none */

@@ -32,8 +32,13 @@ static void times_release(struct times *t)
 	free(t->trial);
 }
 
-static void times_add(const struct contest *c, bool forward, struct times *t)
+/* Steps; of plans that drop no more than they may; forward passes. */
+enum times_of { TIMES_STEP, TIMES_ALLOWED, TIMES_FORWARD };
+
+static void times_add(const struct contest *c, enum times_of of,
+		      struct times *t)
 {
+	bool forward = of == TIMES_FORWARD;
 	const struct trial *k;
 	double measured;
 	size_t i;
@@ -42,7 +47,7 @@ static void times_add(const struct contest *c, bool forward, struct times *t)
 		k = &c->trial[i];
 		measured = forward ? k->measured_forward_s :
 			k->measured_step_s;
-		if (!(measured > 0))
+		if (!(measured > 0) || (of == TIMES_ALLOWED && !k->allowed))
 			continue;
 		t->predicted[t->n] = forward ? k->forward_s : k->step_s;
 		t->measured[t->n] = measured;
@@ -50,30 +55,54 @@ static void times_add(const struct contest *c, bool forward, struct times *t)
 	}
 }
 
-/* The planner's own choice when it was run, else the least foretold. */
-static int chosen_row(const struct contest *c, const struct times *t)
+static bool is_plan(const struct trial *t, const char *text)
 {
 	struct buf plan = { 0 };
-	int i, row = accuracy_least(t->predicted, t->n);
+	bool is;
+
+	plan_print(&t->plan, &plan);
+	is = !strcmp(buf_str(&plan), text);
+	buf_release(&plan);
+	return is;
+}
+
+/* The row of the planner's own choice; -1: it was not run. */
+static int planned_row(const struct contest *c, const struct times *t)
+{
+	int i;
 
 	for (i = 0; *c->chosen && i < t->n; i++) {
-		buf_clear(&plan);
-		plan_print(&c->trial[t->trial[i]].plan, &plan);
-		if (!strcmp(buf_str(&plan), c->chosen))
-			row = i;
+		if (is_plan(&c->trial[t->trial[i]], c->chosen))
+			return i;
 	}
-	buf_release(&plan);
-	return row;
+	return -1;
+}
+
+/* What the choice costs; the planner's own, else the least foretold. */
+static void judge_choice(const struct contest *c, const struct times *t,
+			 struct verdict *out)
+{
+	int chosen = planned_row(c, t), fastest;
+
+	if (!t->n)
+		return;
+	if (chosen < 0)
+		chosen = accuracy_least(t->predicted, t->n);
+	fastest = accuracy_least(t->measured, t->n);
+	out->chosen = t->trial[chosen];
+	out->fastest = t->trial[fastest];
+	out->regret = t->measured[chosen] / t->measured[fastest] - 1;
+	out->chosen_fastest = chosen == fastest;
 }
 
 void contest_judge(const struct contest *c, struct verdict *out)
 {
-	struct times t = times_new(c->n);
-	int chosen, fastest, i;
+	struct times t = times_new(c->n), allowed = times_new(c->n);
+	int i;
 
-	*out = (struct verdict){ .chosen = -1, .fastest = -1, .tau = NAN,
-				 .tau_apart = NAN };
-	times_add(c, false, &t);
+	*out = (struct verdict){ .chosen = -1, .fastest = -1 };
+	times_add(c, TIMES_STEP, &t);
+	times_add(c, TIMES_ALLOWED, &allowed);
 	out->n = t.n;
 	out->mean = accuracy_mean(t.predicted, t.measured, t.n);
 	out->p95 = accuracy_quantile(t.predicted, t.measured, t.n, 0.95);
@@ -82,15 +111,9 @@ void contest_judge(const struct contest *c, struct verdict *out)
 				      TAU_APART);
 	for (i = 0; i < t.n; i++)
 		out->wrong += c->trial[t.trial[i]].wrong > 0;
-	if (t.n) {
-		chosen = chosen_row(c, &t);
-		fastest = accuracy_least(t.measured, t.n);
-		out->chosen = t.trial[chosen];
-		out->fastest = t.trial[fastest];
-		out->regret = t.measured[chosen] / t.measured[fastest] - 1;
-		out->chosen_fastest = chosen == fastest;
-	}
+	judge_choice(c, &allowed, out);
 	times_release(&t);
+	times_release(&allowed);
 }
 
 static void judge_rows(const struct contests *all, struct summary *out)
@@ -104,8 +127,8 @@ static void judge_rows(const struct contests *all, struct summary *out)
 	t = times_new(cap);
 	f = times_new(cap);
 	for (i = 0; i < all->n; i++) {
-		times_add(all->c[i], false, &t);
-		times_add(all->c[i], true, &f);
+		times_add(all->c[i], TIMES_STEP, &t);
+		times_add(all->c[i], TIMES_FORWARD, &f);
 	}
 	out->n = t.n;
 	out->mean = accuracy_mean(t.predicted, t.measured, t.n);

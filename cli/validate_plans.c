@@ -52,6 +52,7 @@ static enum status foretell(const struct scenario *s, struct trial *t)
 		return st;
 	t->forward_s = s_from_ps(e.exec.forward_ps);
 	t->step_s = s_from_ps(e.exec.time_ps);
+	t->allowed = e.workload.drop_fraction <= s->constraints.max_drop;
 	evaluation_release(&e);
 	return ST_OK;
 }
@@ -68,6 +69,21 @@ enum status contest_foretell(struct contest *c)
 
 /* ---- the planner's ---- */
 
+/* The customary degrees, whatever search.degree lists. */
+static void add_fixed(struct contest *c, const struct plan *best)
+{
+	struct plan p = *best;
+	char why[SAMPLE_TEXT];
+	size_t i;
+
+	p.alltoall = A2A_FLAT;
+	for (i = 0; i < N_OF(spread_degree); i++) {
+		p.degree_forward = p.degree_backward = spread_degree[i];
+		snprintf(why, sizeof(why), "degree-%d", spread_degree[i]);
+		contest_add(c, &p, why);
+	}
+}
+
 static void add_planned(struct contest *c, const struct search_result *r,
 			int n)
 {
@@ -79,11 +95,12 @@ static void add_planned(struct contest *c, const struct search_result *r,
 	snprintf(c->chosen, sizeof(c->chosen), "%s", buf_str(&b));
 	buf_release(&b);
 	for (i = 0; i < r->n_top && i < n; i++) {
-		snprintf(why, sizeof(why), "planned %d", i + 1);
+		snprintf(why, sizeof(why), "#%d", i + 1);
 		contest_add(c, &r->top[i].plan, why);
 	}
 	for (i = 0; i < r->n_baselines; i++)
 		contest_add(c, &r->baseline[i].plan, r->baseline[i].system);
+	add_fixed(c, &r->best.plan);
 }
 
 /* ---- the others ---- */
@@ -94,8 +111,7 @@ struct spread {
 };
 
 /* Only plans that the machine has room for. */
-static enum status add_other(struct spread *x, const struct plan *p,
-			     const char *why)
+static enum status add_other(struct spread *x, const struct plan *p)
 {
 	bool fits = false;
 	enum status st;
@@ -103,7 +119,7 @@ static enum status add_other(struct spread *x, const struct plan *p,
 	if (x->left <= 0)
 		return ST_OK;
 	st = evaluate_fits(&x->c->s, p, &fits);
-	if (!st && fits && contest_add(x->c, p, why))
+	if (!st && fits && contest_add(x->c, p, "other"))
 		x->left--;
 	return st;
 }
@@ -121,7 +137,6 @@ static enum status spread_degrees(struct spread *x, const struct plan *best)
 {
 	struct plan p = *best;
 	enum status st = ST_OK;
-	char why[SAMPLE_TEXT];
 	size_t d;
 	int a;
 
@@ -132,8 +147,7 @@ static enum status spread_degrees(struct spread *x, const struct plan *best)
 			p.alltoall = (enum a2a_alg)a;
 			p.degree_forward = spread_degree[d];
 			p.degree_backward = spread_degree[d];
-			snprintf(why, sizeof(why), "%s", a2a_table[a].name);
-			st = add_other(x, &p, why);
+			st = add_other(x, &p);
 		}
 	}
 	return st;
@@ -149,7 +163,7 @@ static enum status spread_capacities(struct spread *x,
 	p.degree_forward = p.degree_backward = 1;
 	for (i = 0; i < N_OF(spread_capacity) && !st; i++) {
 		p.capacity_factor = spread_capacity[i];
-		st = add_other(x, &p, "capacity");
+		st = add_other(x, &p);
 	}
 	return st;
 }
@@ -168,7 +182,7 @@ static enum status spread_layouts(struct spread *x, const struct plan *best)
 	for (i = 0; i < n && !st; i++) {
 		p.layout = layout[i];
 		if (p.layout.pp == 1)
-			st = add_other(x, &p, "layout");
+			st = add_other(x, &p);
 	}
 	free(layout);
 	return st;

@@ -31,7 +31,7 @@ static json_t *row_json(const struct contest *c, const struct trial *t)
 {
 	char *plan = plan_text(&t->plan);
 	json_t *j = json_pack("{s:s, s:f, s:f, s:f, s:o, s:s, s:s, s:s, "
-			      "s:f, s:f, s:I}",
+			      "s:f, s:f, s:I, s:b}",
 			      "plan", plan, "predicted_s", t->step_s,
 			      "measured_s", t->measured_step_s, "error",
 			      accuracy_error(t->step_s, t->measured_step_s),
@@ -40,7 +40,8 @@ static json_t *row_json(const struct contest *c, const struct trial *t)
 			      "layer", c->line, "tier", c->tier,
 			      "forward_predicted_s", t->forward_s,
 			      "forward_measured_s", t->measured_forward_s,
-			      "wrong", (json_int_t)t->wrong);
+			      "wrong", (json_int_t)t->wrong, "allowed",
+			      t->allowed);
 
 	free(plan);
 	return j;
@@ -128,7 +129,7 @@ static void print_plan(struct table *t, const struct trial *k)
 
 	snprintf(chunks, sizeof(chunks), "%d/%d", k->plan.degree_forward,
 		 k->plan.degree_backward);
-	snprintf(layout, sizeof(layout), "ep=%d esp=%d dp=%d", l->ep, l->esp,
+	snprintf(layout, sizeof(layout), "%dx%dx%d", l->ep, l->esp,
 		 l->dp);
 	if (k->plan.capacity_factor > 0)
 		snprintf(capacity, sizeof(capacity), "%.4g",
@@ -148,7 +149,7 @@ static void print_rows(const struct contest *c, const struct verdict *v,
 		{ "all-to-all", TABLE_TEXT, 0, 0 },
 		{ "chunks", TABLE_TEXT, 0, 0 },
 		{ "cap.", TABLE_TEXT, 0, 0 },
-		{ "layout", TABLE_TEXT, 0, 0 },
+		{ "ep esp dp", TABLE_TEXT, 0, 0 },
 		{ "forecast", TABLE_TIME, 0, 0 },
 		{ "measured", TABLE_TIME, 0, 0 },
 		{ "error", TABLE_PERCENT, 0, 0 },
@@ -168,7 +169,8 @@ static void print_rows(const struct contest *c, const struct verdict *v,
 		table_value(&t, there ? accuracy_error(k->step_s,
 						k->measured_step_s) : NAN);
 		table_text(&t, k->wrong > 0 ? "wrong" :
-			   (int)i == v->fastest ? "fastest" : "");
+			   (int)i == v->fastest ? "fastest" :
+			   k->allowed ? "" : "drops");
 	}
 	table_print(&t, out, 0, TABLE_WIDTH);
 	table_release(&t);
@@ -232,15 +234,17 @@ static void print_choice(const struct contest *c, const struct verdict *v,
 static void print_summary(const struct validate *v, const struct summary *s,
 			  struct buf *out)
 {
-	buf_addf(out, "%d plans: mean error %.1f %% (allowed %.1f %%), 95 %% "
-		 "of them within %.1f %%, worst %.1f %%\n", s->n,
-		 100 * s->mean, 100 * v->tolerance, 100 * s->p95,
-		 100 * s->worst);
+	buf_addf(out, "%d plans: mean error %.1f %% (allowed %.1f %%)\n",
+		 s->n, 100 * s->mean, 100 * v->tolerance);
+	buf_addf(out, "errors: 95 %% of them within %.1f %%, worst %.1f %%, "
+		 "mean of forward %.1f %%\n", 100 * s->p95, 100 * s->worst,
+		 100 * s->forward_mean);
 	if (!isnan(s->tau))
 		buf_addf(out, "order of plans: Kendall's tau %.3f (pairs more "
 			 "than %.0f %% apart: %.3f)\n", s->tau,
 			 100 * TAU_APART, s->tau_apart);
-	buf_addf(out, "regret of the choice: %.2f %%\n", 100 * s->regret);
+	buf_addf(out, "regret of the choice: %.2f %%, at most %.2f %%\n",
+		 100 * s->regret, 100 * s->regret_most);
 	if (s->wrong)
 		buf_addf(out, "WRONG results: %d plans\n", s->wrong);
 }

@@ -288,3 +288,4 @@ tests_unit_test_layer_text_SOURCES = %D%/unit/test_layer_text.c
 tests_unit_test_layer_text_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t210-sweep.sh
 shell_tests += %D%/t211-sensitivity.sh
+shell_tests += %D%/t180-validate.sh

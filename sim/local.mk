@@ -39,3 +39,5 @@ libsim_a_SOURCES += %D%/tech_lsh.c %D%/tech_lsh_group.c
 libsim_a_SOURCES += %D%/tech_lsh_cost.c %D%/tech_lsh.h
 libsim_a_SOURCES += %D%/tech_condense.c %D%/tech_condense.h
 libsim_a_SOURCES += %D%/condense_graph.c %D%/condense_graph.h
+libsim_a_SOURCES += %D%/tech_migrate.c %D%/tech_sequences.c
+libsim_a_SOURCES += %D%/tech_migrate.h

@@ -286,3 +286,6 @@ tests_unit_test_tech_condense_LDADD = $(UNIT_LIBS)
 bench_programs += tests/bench/bench_tech
 tests_bench_bench_tech_SOURCES = %D%/bench/bench_tech.c
 tests_bench_bench_tech_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_tech_migrate
+tests_unit_test_tech_migrate_SOURCES = %D%/unit/test_tech_migrate.c
+tests_unit_test_tech_migrate_LDADD = $(UNIT_LIBS)

@@ -5,6 +5,7 @@
  */
 #include "sim/tech_condense.h"
 #include "sim/tech_lsh.h"
+#include "sim/tech_migrate.h"
 
 #include "base/mem.h"
 
@@ -92,10 +93,43 @@ static int bench_lsh(int n, int dim)
 	return 0;
 }
 
+static int bench_migrate(int n, int gpus, int candidates)
+{
+	struct sequences_spec spec = { .n = n, .gpus = gpus, .k = 2, .hot = 3,
+				       .length_min = 128, .length_max = 1024,
+				       .focus = 0.7, .seed = 1 };
+	struct migrate_spec m = { .candidates = candidates, .row_bytes = 4096,
+				  .slack = MIGRATE_SLACK_DEFAULT,
+				  .hidden = 2048, .attention_macs = 1e14,
+				  .link_Bps = 50e9 };
+	struct migrate_result r;
+	struct sequences s;
+	double start;
+
+	if (sequences_make(&spec, &s)) {
+		return fail();
+	}
+	start = seconds();
+	if (migrate_run(&m, &s, &r)) {
+		return fail();
+	}
+	printf("migrate %d sequences, %d GPUs, %d candidates: %.3f s, bytes "
+	       "%.3g -> %.3g, attention %.3g -> %.3g s, %d without room, hash "
+	       "%016llx\n", n, gpus, candidates, seconds() - start,
+	       r.before.bytes, r.after.bytes, r.before.attention_s,
+	       r.after.attention_s, r.overflow,
+	       (unsigned long long)hash(r.home, n));
+	migrate_result_release(&r);
+	sequences_release(&s);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int n = argc > 1 && !strcmp(argv[1], "--quick") ? 2048 : 16384;
 
-	return bench_condense(n, 1024, 0.8, 0.9, 0.5) ||
+	return bench_migrate(8192, 1024, 1) || bench_migrate(8192, 1024, 3) ||
+		bench_migrate(8192, 1024, 64) ||
+		bench_condense(n, 1024, 0.8, 0.9, 0.5) ||
 		bench_condense(n, 1024, 1, 0.9, 0.05) || bench_lsh(n, 1024);
 }

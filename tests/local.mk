@@ -277,3 +277,6 @@ shell_tests += %D%/t174-profile.sh
 unit_tests += tests/unit/test_fit_shipped
 tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
 tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_chain
+tests_unit_test_chain_SOURCES = %D%/unit/test_chain.c
+tests_unit_test_chain_LDADD = $(UNIT_LIBS)

@@ -34,3 +34,5 @@ libsim_a_SOURCES += %D%/capacity.c
 libsim_a_SOURCES += %D%/search_groups.c %D%/search_final.c %D%/search_priv.h
 libsim_a_SOURCES += %D%/lanes.c %D%/lanes.h
 libsim_a_SOURCES += %D%/chain.c %D%/chain_exact.c %D%/chain.h
+libsim_a_SOURCES += %D%/gradient.c %D%/gradient.h
+libsim_a_SOURCES += %D%/stages.c %D%/stages.h

@@ -18,3 +18,4 @@ moecast_LDADD = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
 	-lm
 moecast_SOURCES += %D%/cmd_import.c
 moecast_SOURCES += %D%/cmd_report.c %D%/report_data.c %D%/report_data.h
+moecast_SOURCES += %D%/cmd_reproduce.c

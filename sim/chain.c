@@ -55,8 +55,8 @@ static void chain_tasks(const struct chain *c, const struct order *o,
 	int at[CHAIN_DEGREE_MAX];
 
 	assert(c->r >= 1 && c->r <= CHAIN_DEGREE_MAX);
-	*l = (struct lanes){ .rule = o->fixed ? LANES_FIXED : LANES_READY,
-			     .interference = c->interference };
+	lanes_begin(l, o->fixed ? LANES_FIXED : LANES_READY,
+		    c->interference);
 	for (int i = 0; i < c->r; i++) {
 		at[i] = lanes_add(l, LANE_INTER, c->a, o->dispatch, -1);
 		if (c->g > 0)
@@ -171,7 +171,7 @@ double chain_closed(const struct chain *c, enum chain_case *case_p)
 }
 
 /* No order can be faster: each lane's work, and one chunk's way through. */
-static double chain_bound(const struct chain *c)
+double chain_bound(const struct chain *c)
 {
 	double r = c->r, inter = 2 * r * c->a + c->gradient;
 	double intra = r * (c->g + c->s);

@@ -49,6 +49,9 @@ double chain_closed(const struct chain *c, enum chain_case *case_p);
 double chain_order(const struct chain *c, int order);
 const char *chain_order_name(int order);
 
+/* No order is faster than this. */
+double chain_bound(const struct chain *c);
+
 /* The best of those; *order_p may be NULL. */
 double chain_best(const struct chain *c, int *order_p);
 

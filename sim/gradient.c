@@ -48,6 +48,12 @@ static double layer_s(const struct gradient_problem *p,
 	return best;
 }
 
+double gradient_layer_time(const struct gradient_problem *p, int i,
+			   double bytes)
+{
+	return layer_s(p, &p->layer[i], bytes);
+}
+
 double gradient_total(const struct gradient_problem *p, const double *bytes)
 {
 	double there = 0, done = 0, total = 0;

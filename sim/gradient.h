@@ -41,6 +41,10 @@ struct gradient_plan {
 				   and the rest at the end */
 };
 
+/* Layer i with so many bytes in it, the best split between its parts. */
+double gradient_layer_time(const struct gradient_problem *p, int i,
+			   double bytes);
+
 /* total_s of given bytes[]; INFINITY when they are not there in time. */
 double gradient_total(const struct gradient_problem *p, const double *bytes);
 

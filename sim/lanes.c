@@ -11,11 +11,19 @@
 
 struct run {
 	const struct lanes *l;
-	bool done[LANE_TASKS_MAX], taken[LANE_TASKS_MAX];
-	int next[LANE_N];	/* LANES_FIXED: first task not yet taken */
+	bool done[LANE_TASKS_MAX];
+	/* tasks of each lane that wait, in array order */
+	int wait[LANE_N][LANE_TASKS_MAX], n_wait[LANE_N], first[LANE_N];
 	int now[LANE_N];	/* running task, -1: idle */
 	double left_s[LANE_N];
 };
+
+void lanes_begin(struct lanes *l, enum lanes_rule rule, double interference)
+{
+	l->rule = rule;
+	l->interference = interference;
+	l->n = 0;
+}
 
 int lanes_add(struct lanes *l, enum lane lane, double work_s, int priority,
 	      int dep)
@@ -52,29 +60,36 @@ static bool ready(const struct run *r, int i)
 /* The task that an idle lane starts; -1: none. */
 static int pick_fixed(struct run *r, int lane)
 {
-	int i = r->next[lane];
+	int i;
 
-	while (i < r->l->n && (int)r->l->task[i].lane != lane)
-		i++;
-	r->next[lane] = i;
-	if (i == r->l->n || !ready(r, i))
+	if (r->first[lane] == r->n_wait[lane])
 		return -1;
-	r->next[lane] = i + 1;
+	i = r->wait[lane][r->first[lane]];
+	if (!ready(r, i))
+		return -1;
+	r->first[lane]++;
 	return i;
 }
 
-static int pick_ready(const struct run *r, int lane)
+static int pick_ready(struct run *r, int lane)
 {
-	int best = -1;
+	int *wait = r->wait[lane], best = -1, at = 0;
 
-	for (int i = 0; i < r->l->n; i++) {
-		const struct lane_task *t = &r->l->task[i];
+	for (int k = r->first[lane]; k < r->n_wait[lane]; k++) {
+		const struct lane_task *t = &r->l->task[wait[k]];
 
-		if ((int)t->lane != lane || r->taken[i] || !ready(r, i))
+		if (best >= 0 && t->priority >= r->l->task[best].priority)
 			continue;
-		if (best < 0 || t->priority < r->l->task[best].priority)
-			best = i;
+		if (!ready(r, wait[k]))
+			continue;
+		best = wait[k];
+		at = k;
 	}
+	if (best < 0)
+		return -1;
+	for (; at > r->first[lane]; at--)
+		wait[at] = wait[at - 1];
+	r->first[lane]++;
 	return best;
 }
 
@@ -89,7 +104,6 @@ static void start_tasks(struct run *r)
 			pick_ready(r, lane);
 		if (i < 0)
 			continue;
-		r->taken[i] = true;
 		r->now[lane] = i;
 		r->left_s[lane] = r->l->task[i].work_s;
 	}
@@ -131,13 +145,27 @@ static double advance(struct run *r, double now_s, double *finish)
 	return step;
 }
 
+static void run_begin(struct run *r, const struct lanes *l)
+{
+	r->l = l;
+	for (int lane = 0; lane < LANE_N; lane++) {
+		r->now[lane] = -1;
+		r->n_wait[lane] = r->first[lane] = 0;
+	}
+	for (int i = 0; i < l->n; i++) {
+		int lane = (int)l->task[i].lane;
+
+		r->done[i] = false;
+		r->wait[lane][r->n_wait[lane]++] = i;
+	}
+}
+
 double lanes_run(const struct lanes *l, double *finish)
 {
-	struct run r = { .l = l };
+	struct run r;
 	double now_s = 0, step;
 
-	for (int lane = 0; lane < LANE_N; lane++)
-		r.now[lane] = -1;
+	run_begin(&r, l);
 	for (;;) {
 		start_tasks(&r);
 		step = advance(&r, now_s, finish);

@@ -36,3 +36,5 @@ libsim_a_SOURCES += %D%/lanes.c %D%/lanes.h
 libsim_a_SOURCES += %D%/chain.c %D%/chain_exact.c %D%/chain.h
 libsim_a_SOURCES += %D%/gradient.c %D%/gradient.h
 libsim_a_SOURCES += %D%/stages.c %D%/stages.h
+libsim_a_SOURCES += %D%/fsmoe.c %D%/fsmoe.h
+libsim_a_SOURCES += %D%/repro.c %D%/repro.h %D%/repro_fsmoe.c

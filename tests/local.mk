@@ -286,3 +286,4 @@ tests_unit_test_stages_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_gradient
 tests_unit_test_gradient_SOURCES = %D%/unit/test_gradient.c
 tests_unit_test_gradient_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t190-reproduce.sh

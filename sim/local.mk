@@ -38,3 +38,5 @@ libsim_a_SOURCES += %D%/gradient.c %D%/gradient.h
 libsim_a_SOURCES += %D%/stages.c %D%/stages.h
 libsim_a_SOURCES += %D%/fsmoe.c %D%/fsmoe.h
 libsim_a_SOURCES += %D%/repro.c %D%/repro.h %D%/repro_fsmoe.c
+libsim_a_SOURCES += %D%/repro_hetu.c %D%/repro_locmoe.c
+libsim_a_SOURCES += %D%/repro_lsh.c %D%/repro_luffy.c

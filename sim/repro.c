@@ -11,6 +11,14 @@
 const struct repro_row repro_table[] = {
 	{ "fsmoe", repro_fsmoe_open, repro_fsmoe_measure,
 	  repro_fsmoe_close },
+	{ "hetumoe", repro_hetu_open, repro_hetu_measure,
+	  repro_hetu_close },
+	{ "locmoe", repro_locmoe_open, repro_locmoe_measure,
+	  repro_locmoe_close },
+	{ "lsh-moe", repro_lsh_open, repro_lsh_measure,
+	  repro_lsh_close },
+	{ "luffy", repro_luffy_open, repro_luffy_measure,
+	  repro_luffy_close },
 	{ 0 },
 };
 

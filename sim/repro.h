@@ -46,9 +46,19 @@ struct repro_want {
 enum status repro_get(const struct paper *p, const char *prefix,
 		      const struct repro_want *want, int n);
 
-enum status repro_fsmoe_open(const struct paper *p, struct repro **out_p);
-enum status repro_fsmoe_measure(struct repro *r, int n,
-				const char *const *word, double *value_p);
-void repro_fsmoe_close(struct repro *r);
+/* One open, measure, close for each paper. */
+#define REPRO_PAPER(name) \
+	enum status repro_##name##_open(const struct paper *p, \
+					struct repro **out_p); \
+	enum status repro_##name##_measure(struct repro *r, int n, \
+					   const char *const *word, \
+					   double *value_p); \
+	void repro_##name##_close(struct repro *r)
+
+REPRO_PAPER(fsmoe);
+REPRO_PAPER(hetu);
+REPRO_PAPER(locmoe);
+REPRO_PAPER(lsh);
+REPRO_PAPER(luffy);
 
 #endif

@@ -55,3 +55,7 @@ dist_fits_DATA += %D%/profiles/h200-x2.fit.json
 
 # what papers report, for moecast reproduce
 dist_papers_DATA += %D%/papers/fsmoe.yaml
+dist_papers_DATA += %D%/papers/hetumoe.yaml
+dist_papers_DATA += %D%/papers/locmoe.yaml
+dist_papers_DATA += %D%/papers/lsh-moe.yaml
+dist_papers_DATA += %D%/papers/luffy.yaml

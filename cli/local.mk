@@ -28,3 +28,4 @@ moecast_SOURCES += %D%/sweep_grid.c %D%/sweep_grid.h %D%/sweep_mpi.c
 moecast_SOURCES += %D%/sweep_point.c %D%/sweep_point.h
 moecast_SOURCES += %D%/sweep_pool.c %D%/sweep_pool.h
 moecast_SOURCES += %D%/cmd_sensitivity.c
+moecast_SOURCES += %D%/cmd_reproduce.c

@@ -38,6 +38,9 @@ const struct cmd commands[] = {
 	  "what a profile database holds", cmd_db },
 	{ "report", "--db FILE -o DIR",
 	  "figures and a page of a database's fits", cmd_report },
+	{ "reproduce", "PAPER|all [-o DIR]",
+	  "a paper's table by simulation, beside its numbers",
+	  cmd_reproduce },
 	{ 0 },
 };
 

@@ -75,6 +75,9 @@ enum status contest_foretell(struct contest *c);
 
 enum status validate_run(const struct validate *v, struct contests *all);
 enum status validate_replay(const struct validate *v, struct contests *all);
+/* The layers of a database; `name` is for warnings. There may be none. */
+enum status validate_rows(const struct validate *v, struct store *db,
+			  const char *name, struct contests *all);
 
 /* ---- judging ---- */
 

@@ -114,5 +114,9 @@ enum status validate_print(const struct validate *v,
 			   const struct summary *s);
 enum status validate_draw(const struct validate *v,
 			  const struct contests *all);
+/* One figure (.svg or .png): all steps; the plans of a layer in order. */
+enum status validate_draw_scatter(const struct contests *all,
+				  const char *path);
+enum status validate_draw_ranking(const struct contest *c, const char *path);
 
 #endif

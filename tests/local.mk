@@ -278,6 +278,16 @@ shell_tests += %D%/t175-mpi.sh
 unit_tests += tests/unit/test_fit_shipped
 tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
 tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/unit/layer_help.h
+unit_tests += tests/unit/test_layer_exchange
+tests_unit_test_layer_exchange_SOURCES = %D%/unit/test_layer_exchange.c
+tests_unit_test_layer_exchange_LDADD = $(RUN_LIBS)
+unit_tests += tests/unit/test_layer_ref
+tests_unit_test_layer_ref_SOURCES = %D%/unit/test_layer_ref.c
+tests_unit_test_layer_ref_LDADD = $(RUN_LIBS)
+unit_tests += tests/unit/test_host_layer
+tests_unit_test_host_layer_SOURCES = %D%/unit/test_host_layer.c
+tests_unit_test_host_layer_LDADD = $(RUN_LIBS)
 
 unit_tests += tests/unit/test_accuracy
 tests_unit_test_accuracy_SOURCES = %D%/unit/test_accuracy.c

@@ -4,6 +4,7 @@
 #include "cli/validate.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static enum status see_group(void *arg, const struct store_group *g)
 {
@@ -23,6 +24,7 @@ static enum status add_figure(struct report_layers *r, const char *dir,
 	const char *png = arena_printf(&r->arena, "%s/%s.png", dir, name);
 	enum status st;
 
+	r->png[r->n] = png;
 	r->figure[r->n++] = (struct fit_page_figure){
 		arena_strdup(&r->arena, heading),
 		arena_strdup(&r->arena, caption), svg,
@@ -80,6 +82,27 @@ enum status report_layers_draw(struct store *db, const char *db_path,
 		st = draw(out, dir, &all);
 	contests_release(&all);
 	return st;
+}
+
+void report_layers_remove(const struct report_layers *r)
+{
+	int i;
+
+	for (i = 0; i < r->n; i++) {
+		unlink(r->figure[i].svg_path);
+		unlink(r->png[i]);
+	}
+}
+
+void report_layers_list(const struct report_layers *r, json_t *files)
+{
+	int i;
+
+	for (i = 0; i < r->n; i++) {
+		json_array_append_new(files,
+				      json_string(r->figure[i].svg_path));
+		json_array_append_new(files, json_string(r->png[i]));
+	}
 }
 
 void report_layers_release(struct report_layers *r)

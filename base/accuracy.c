@@ -55,13 +55,17 @@ static int sign(double x)
  * tau-b = (concordant - discordant) / sqrt((n0 - n1) (n0 - n2)): n0 pairs in
  * all, n1 and n2 of them tied in the one and the other order (Kendall 1945).
  */
-double accuracy_tau(const double *predicted, const double *measured, int n)
+double accuracy_tau(const double *predicted, const double *measured, int n,
+		    double apart)
 {
 	double score = 0, differ_p = 0, differ_m = 0;
 	int i, j, p, m;
 
 	for (i = 0; i < n; i++) {
 		for (j = i + 1; j < n; j++) {
+			if (apart > 0 && fabs(measured[i] - measured[j]) <=
+			    apart * fmin(measured[i], measured[j]))
+				continue;
 			p = sign(predicted[i] - predicted[j]);
 			m = sign(measured[i] - measured[j]);
 			score += p * m;

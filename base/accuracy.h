@@ -20,9 +20,12 @@ double accuracy_quantile(const double *predicted, const double *measured,
 
 /*
  * Kendall's tau-b of the two orders (ties counted), -1..1; NAN when one of
- * them is no order: fewer than two different values.
+ * them is no order: fewer than two different values. Pairs whose measured
+ * times differ by no more than the share `apart` of the smaller one count as
+ * tied in both orders: 0: only equal ones are, and only in the one.
  */
-double accuracy_tau(const double *predicted, const double *measured, int n);
+double accuracy_tau(const double *predicted, const double *measured, int n,
+		    double apart);
 
 /*
  * What choosing by the forecast costs: the measured time of the row with the

@@ -4,6 +4,7 @@ libprofiles_a_SOURCES += %D%/store.c %D%/store.h
 libprofiles_a_SOURCES += %D%/store_open.c %D%/store_sql.c %D%/store_sql.h
 libprofiles_a_SOURCES += %D%/store_schema.c %D%/store_row.c
 libprofiles_a_SOURCES += %D%/store_check.c
+libprofiles_a_SOURCES += %D%/store_sweep.c %D%/store_sweep.h
 libprofiles_a_SOURCES += %D%/jsonl.c %D%/jsonl.h
 libprofiles_a_SOURCES += %D%/import.c %D%/import.h %D%/import_store.c
 libprofiles_a_SOURCES += %D%/import_nccl.c %D%/nccl_log.c %D%/nccl_log.h
@@ -16,6 +17,7 @@ libprofiles_a_SOURCES += %D%/fit_breaks.c %D%/fit_breaks.h
 libprofiles_a_SOURCES += %D%/fit_lsq.c %D%/fit_lsq.h
 libprofiles_a_SOURCES += %D%/fit_groups.c %D%/fit_groups.h
 libprofiles_a_SOURCES += %D%/fit_store.c
+libprofiles_a_SOURCES += %D%/contention.c %D%/contention.h
 
 # The fits that ship, from the samples that ship.
 shipped-fits: moecast$(EXEEXT)
@@ -28,4 +30,4 @@ shipped-fits: moecast$(EXEEXT)
 
 # Measurements that ship, as moecast-run wrote them.
 shippeddir = $(pkgdatadir)/profiles
-dist_shipped_DATA = %D%/data/h200-x2.jsonl
+dist_shipped_DATA = %D%/data/h200-x2.jsonl %D%/data/h200-x2.layers

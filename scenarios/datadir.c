@@ -26,6 +26,7 @@ static const struct {
 	[DATA_SCENARIO] = { "", "scenario", YAML },
 	[DATA_DEVICE] = { "/devices", "device table", YAML },
 	[DATA_PROFILE] = { "/profiles", "profile", ".fit.json" },
+	[DATA_PAPER] = { "/papers", "paper", YAML },
 };
 
 /* "DIR/../share/moecast" of the running program, or NULL. */

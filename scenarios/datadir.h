@@ -31,6 +31,7 @@ enum data_kind {
 	DATA_SCENARIO,
 	DATA_DEVICE,	/* devices.h */
 	DATA_PROFILE,	/* measured_json.h */
+	DATA_PAPER,	/* paper.h */
 };
 
 /*

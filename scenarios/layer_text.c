@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SETS_MAX 32
+#define SETS_MAX 64	/* of the words and the user */
 #define HINT_MAX 96
 #define TIER "tier"
 
@@ -40,6 +40,7 @@ static const struct word words[] = {
 	{ "experts", "model.experts", false },
 	{ "k", "model.experts_per_token", false },
 	{ "gated", "model.gated", false },
+	{ "shared", "model.shared_ffn", true },
 	{ "dtype", "model.dtype", false },
 	{ "routing", "routing.kind", false },
 	{ "skew", "routing.skew", true },
@@ -62,10 +63,6 @@ static enum status check_sayable(const struct scenario *s)
 		return err_set(ST_INPUT, "%s: routing from a file cannot be "
 			       "told in one line",
 			       scenario_where(s, "routing.kind"));
-	if (s->model.shared_ffn)
-		return err_set(ST_INPUT, "%s: a layer with shared experts "
-			       "cannot be told in one line",
-			       scenario_where(s, "model.shared_experts"));
 	return ST_OK;
 }
 
@@ -85,7 +82,8 @@ static void print_word(const struct word *w, const struct scenario *s,
 
 	if (k && !key_used(s, w->key))
 		return;
-	if (!strcmp(w->name, "name") && !*s->model.name)
+	if ((!strcmp(w->name, "name") && !*s->model.name) ||
+	    (!strcmp(w->name, "shared") && !s->model.shared_ffn))
 		return;
 	buf_addf(out, "%s%s=", out->len ? " " : "", w->name);
 	if (!k)
@@ -125,7 +123,7 @@ struct reader {
 	struct scenario_set sets[SETS_MAX];
 	int n;
 	bool seen[N_WORDS];
-	char tier[LAYER_WORD_MAX];
+	char tier[SAMPLE_TEXT];
 };
 
 static enum status bad_word(const char *name)
@@ -157,7 +155,7 @@ static enum status take_tier(struct reader *r, const char *value)
 	if (i == N_TIERS)
 		return err_set(ST_INPUT, "layer: tier '%s' is none of nvlink, "
 			       "shm, socket, network", value);
-	snprintf(r->tier, sizeof(r->tier), "%s", value);
+	snprintf(r->tier, sizeof(r->tier), "%.31s", value);
 	/* inside a node nvlink is what the GPU's file says */
 	if (strcmp(value, "nvlink") != 0)
 		add_set(r, "profile.inter", value);
@@ -180,6 +178,8 @@ static enum status take_word(struct reader *r, const char *name,
 	if (!words[i].key)
 		return take_tier(r, value);
 	add_set(r, words[i].key, value);
+	if (!strcmp(name, "shared"))	/* as one: their sizes add up */
+		add_set(r, "model.shared_experts", "1");
 	return ST_OK;
 }
 
@@ -220,20 +220,26 @@ static enum status check_words(const struct reader *r)
 	return ST_OK;
 }
 
-enum status layer_text_scenario(const char *text, struct scenario *out,
-				char *tier)
+enum status layer_text_scenario(const char *text,
+				const struct scenario_set *sets, int n_sets,
+				struct scenario *out, char *tier)
 {
 	struct reader r = { 0 };
-	enum status st = read_words(&r, text);
+	enum status st = n_sets > SETS_MAX - (int)N_WORDS ?
+		err_set(ST_INPUT, "layer: more than %d --set",
+			SETS_MAX - (int)N_WORDS) : read_words(&r, text);
+	int i;
 
 	if (!st)
 		st = check_words(&r);
+	for (i = 0; !st && i < n_sets; i++)
+		r.sets[r.n++] = sets[i];
 	if (!st)
 		st = scenario_parse(out, "layer", frame, sizeof(frame) - 1,
 				    r.sets, r.n);
 	if (st && strncmp(err_msg(), "layer", 5) != 0)
 		err_prefix(st, "layer");
 	if (!st && tier)
-		snprintf(tier, LAYER_WORD_MAX, "%s", r.tier);
+		snprintf(tier, SAMPLE_TEXT, "%s", r.tier);
 	return st;
 }

@@ -8,6 +8,7 @@
  *	experts=8 k=2 gated=true dtype=bf16 routing=zipf skew=1.2 seed=1
  *	name=mixtral-4k
  *
+ * (shared=F after gated: the inner size of all shared experts together.)
  * NAME=VALUE words in any order, separated by blanks; each is a key of the
  * scenario with that key's range (layer_text.c has the table), but tier: what
  * joins the GPUs: nvlink, shm, socket or network. Between nodes it is the
@@ -17,6 +18,7 @@
 #define SCENARIOS_LAYER_TEXT_H
 
 #include "base/status.h"
+#include "scenarios/sample.h"
 #include "scenarios/scenario.h"
 
 #define LAYER_WORD_MAX 64	/* bytes of a word's value */
@@ -26,9 +28,13 @@
 enum status layer_text_print(const struct scenario *s, const char *tier,
 			     char *out, size_t size);
 
-/* The scenario of such a line; tier[LAYER_WORD_MAX] may be NULL. Messages:
- * "layer: ..." naming the word. */
-enum status layer_text_scenario(const char *text, struct scenario *out,
-				char *tier);
+/*
+ * The scenario of such a line, with --set options above it. The tier's name
+ * goes to tier[SAMPLE_TEXT] (may be NULL). Messages: "layer: ..." naming the
+ * word.
+ */
+enum status layer_text_scenario(const char *text,
+				const struct scenario_set *sets, int n_sets,
+				struct scenario *out, char *tier);
 
 #endif

@@ -19,6 +19,7 @@ void measured_release(struct measured *m)
 		product_table_release(&m->table[i]);
 	free(m->table);
 	free(m->curve);
+	free(m->contention);
 	*m = (struct measured){ 0 };
 }
 
@@ -72,6 +73,21 @@ const struct measured_curve *measured_find(const struct measured *m,
 					   int ranks)
 {
 	return measured_find_limited(m, op, tier, ranks, 0);
+}
+
+const struct measured_contention *measured_find_contention(
+	const struct measured *m, const char *tier, int ctas)
+{
+	const struct measured_contention *best = NULL, *c;
+	int i;
+
+	for (i = 0; i < m->n_contention; i++) {
+		c = &m->contention[i];
+		if (!strcmp(c->tier, tier) &&
+		    (!best || nearer_ctas(ctas, c->ctas, best->ctas)))
+			best = c;
+	}
+	return best;
 }
 
 bool measured_has_products(const struct measured *m, enum dtype t)
@@ -197,6 +213,19 @@ static void fold(const struct measured_curve *c, const struct exchange *e,
 	t->ll_efficiency = fmin(t->ll_efficiency, t->efficiency);
 }
 
+/* Communicators of layers have no limit of CTAs. */
+static void fold_contention(const struct measured *m, const char *tier,
+			    struct comm_tier *t)
+{
+	const struct measured_contention *c;
+
+	c = measured_find_contention(m, tier, 0);
+	if (!c)
+		return;
+	t->product_loss = c->product_loss;
+	t->own_loss = c->own_loss;
+}
+
 static struct measured_part fold_tier(const struct measured *m,
 				      const char *const *tiers, int ranks,
 				      double link_Bps, double latency_s,
@@ -210,6 +239,7 @@ static struct measured_part fold_tier(const struct measured *m,
 	if (!c || !(link_Bps > 0))
 		return (struct measured_part){ 0 };
 	fold(c, e, link_Bps, latency_s, t);
+	fold_contention(m, c->tier, t);
 	return (struct measured_part){
 		c, c->min_bytes * share_of(e, c->ranks),
 		c->max_bytes * share_of(e, c->ranks),

@@ -18,11 +18,11 @@
 
 static void test_there_and_back(void **state)
 {
-	char tier[LAYER_WORD_MAX], text[256];
+	char tier[SAMPLE_TEXT], text[256];
 	struct scenario s;
 
 	(void)state;
-	assert_int_equal(layer_text_scenario(LINE, &s, tier), ST_OK);
+	assert_int_equal(layer_text_scenario(LINE, NULL, 0, &s, tier), ST_OK);
 	assert_string_equal(tier, "shm");
 	assert_int_equal(s.profile.inter, PROFILE_SHM);
 	assert_int_equal(s.cluster.nodes, 2);
@@ -38,6 +38,14 @@ static void test_there_and_back(void **state)
 			 ST_OK);
 	assert_string_equal(text, LINE);
 	assert_int_equal(layer_text_print(&s, tier, text, 100), ST_INPUT);
+	s.model.shared_experts = 2;
+	s.model.shared_ffn = 2816;
+	assert_int_equal(layer_text_print(&s, tier, text, sizeof(text)),
+			 ST_OK);
+	assert_non_null(strstr(text, " gated=true shared=2816 dtype"));
+	scenario_release(&s);
+	assert_int_equal(layer_text_scenario(text, NULL, 0, &s, tier), ST_OK);
+	assert_int_equal(s.model.shared_ffn, 2816);
 	/* sequences are counted together, a name has no blanks */
 	s.model.batch_per_gpu = 2;
 	memcpy(s.model.name, "a b=c", 6);
@@ -58,7 +66,7 @@ static void test_one_node(void **state)
 	struct scenario s;
 
 	(void)state;
-	if (layer_text_scenario(line, &s, NULL))
+	if (layer_text_scenario(line, NULL, 0, &s, NULL))
 		fail_msg("%s", err_msg());
 	assert_int_equal(s.profile.inter, PROFILE_NETWORK);
 	assert_int_equal(layer_text_print(&s, "nvlink", text, sizeof(text)),
@@ -68,6 +76,23 @@ static void test_one_node(void **state)
 	assert_int_equal(layer_text_print(&s, "nvlink", text, sizeof(text)),
 			 ST_INPUT);
 	scenario_release(&s);
+}
+
+/* What the user sets stands above the line. */
+static void test_sets(void **state)
+{
+	const struct scenario_set sets[] = { { "model.hidden=512" },
+					     { "profile.use=off" } };
+	struct scenario s;
+
+	(void)state;
+	assert_int_equal(layer_text_scenario(LINE, sets, 2, &s, NULL), ST_OK);
+	assert_int_equal(s.model.hidden, 512);
+	assert_int_equal(s.model.expert_ffn, 1408);
+	assert_int_equal(s.profile.use, PROFILE_OFF);
+	scenario_release(&s);
+	assert_int_equal(layer_text_scenario(LINE, sets, 1000, &s, NULL),
+			 ST_INPUT);
 }
 
 static void refuses(const char *from, const char *to, const char *message)
@@ -81,7 +106,7 @@ static void refuses(const char *from, const char *to, const char *message)
 	snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - line), line, to,
 		 at + strlen(from));
 	err_clear();
-	assert_int_equal(layer_text_scenario(text, &s, NULL), ST_INPUT);
+	assert_int_equal(layer_text_scenario(text, NULL, 0, &s, NULL), ST_INPUT);
 	if (strncmp(err_msg(), "layer", 5) || !strstr(err_msg(), message))
 		fail_msg("'%s' lacks '%s'", err_msg(), message);
 }
@@ -109,6 +134,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_one_node),
+		cmocka_unit_test(test_sets),
 		cmocka_unit_test(test_refusals),
 	};
 

@@ -120,6 +120,13 @@ static void restore_set_keys(struct scenario *s, const struct scenario *was)
 			continue;
 		memcpy((char *)s + row->offset,
 		       (const char *)was + row->offset, key_field_size(row));
+		/* they are for all collectives of the tier */
+		if (!strncmp(row->name, "comm.intra", strlen("comm.intra")))
+			memset(s->cluster.gpu.intra_op, 0,
+			       sizeof(s->cluster.gpu.intra_op));
+		else
+			memset(s->cluster.gpu.inter_op, 0,
+			       sizeof(s->cluster.gpu.inter_op));
 	}
 }
 

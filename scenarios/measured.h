@@ -134,7 +134,9 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
  * not measured stays. What they lose beside products comes from `contention`
  * of that tier. Of the exchanges all-to-all counts, else the first of
  * sendrecv, allgather, reducescatter. Rates are shares of the link that the
- * GPU file (inside a node) or the cluster (between nodes) states.
+ * GPU file (inside a node) or the cluster (between nodes) states. Send/recv,
+ * all-gather, reduce-scatter and all-reduce have constants of their own
+ * (gpu.intra_op, inter_op) where they were measured with as many ranks.
  */
 struct measured_part {	/* what a part came from; borrowed */
 	const struct measured_curve *curve;	/* NULL: was not measured */

@@ -112,6 +112,7 @@ EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
 shell_tests += %D%/t200-alltoall.sh
 shell_tests += %D%/t201-alltoall-h200.sh
 shell_tests += %D%/t202-alltoall-deepep.sh
+shell_tests += %D%/t203-ring-h200.sh
 shell_tests += %D%/t1300-capacity.sh
 
 # `make bench` builds and runs these; one block each:

@@ -44,7 +44,7 @@ struct contests {
 	struct contest **c;	/* owned, each by itself: scenarios stay where
 				   they are */
 	size_t n, cap;
-	char note[512];		/* what the costs rest on */
+	struct profile_cache cache;
 };
 
 struct validate {
@@ -63,7 +63,8 @@ void contests_release(struct contests *all);
 /* From the scenario, or one for each line of the file of layers. */
 enum status validate_layers(const struct validate *v, struct contests *all);
 /* The costs that its forecasts take: the database's, else as ever. */
-enum status contest_costs(const struct validate *v, struct contest *c);
+enum status contest_costs(const struct validate *v, struct contests *all,
+			  struct contest *c);
 
 /* Adds a plan unless it is there; NULL when it is. */
 struct trial *contest_add(struct contest *c, const struct plan *p,

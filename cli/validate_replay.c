@@ -50,7 +50,7 @@ static enum status open_contest(struct replay *r, const char *line,
 			r->all->n--;
 			return st;
 		}
-		st = contest_costs(r->v, c);
+		st = contest_costs(r->v, r->all, c);
 		if (st)
 			return st;
 	}

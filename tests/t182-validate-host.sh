@@ -82,6 +82,19 @@ test_expect_success 'with benchmarks in the database the forecast is of them' '
 		head -n 1)" = "$first"
 '
 
+if type gnuplot >/dev/null 2>&1
+then
+	test_expect_success 'a report shows layers, too' '
+		moecast report --db p.db -o report --json >json &&
+		test -s report/layers.svg && test -s report/layers-1.png &&
+		test_grep "report/layers-1.svg" json &&
+		test_grep "forecast against measured: mean error" \
+			report/index.html
+	'
+else
+	test_skip 'a report shows layers, too' 'no gnuplot'
+fi
+
 # The runner is the program's only child.
 test_expect_success 'the runner is killed: finished rows stay, the next works' '
 	{

@@ -56,7 +56,8 @@ static double gap_limit(const struct adapt *a, int i)
 {
 	double middle = exp2((a->x[i] + a->x[i + 1]) / 2);
 
-	if (a->fine_gap > 0 && middle > a->fine_min && middle < a->fine_max)
+	if (a->fine_gap > 0 && middle > a->fine_min * (1 - SAME) &&
+	    middle < a->fine_max * (1 + SAME))
 		return a->fine_gap;
 	return a->gap_max;
 }

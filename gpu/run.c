@@ -107,6 +107,7 @@ static enum status step_size(struct run *r, struct series *s, double size)
 	    too_slow(r, s, size)) {
 		adapt_stop_above(&s->a);
 		s->done = !s->a.n;
+		s->windows = 1;
 		return ST_OK;
 	}
 	st = begin(r, &c);

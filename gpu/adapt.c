@@ -59,7 +59,8 @@ static double gap_limit(const struct adapt *a, int i)
 	if (a->fine_gap > 0 && middle > a->fine_min * (1 - SAME) &&
 	    middle < a->fine_max * (1 + SAME))
 		return a->fine_gap;
-	return a->gap_max;
+	return a->gap_above > 0 && middle > a->fine_max ? a->gap_above
+							 : a->gap_max;
 }
 
 /* Of the gap from point i to i + 1: relative, or how wide it is. */

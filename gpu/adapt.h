@@ -40,6 +40,7 @@ struct adapt {
 	double gap_max;		/* octaves; 0: any gap may be */
 	double fine_gap;	/* between the sizes that follow; 0: none */
 	double fine_min, fine_max;
+	double gap_above;	/* from fine_max up; 0: gap_max */
 	int n;
 	double x[ADAPT_MAX], y[ADAPT_MAX];	/* log2, ascending x */
 	int times[ADAPT_MAX];	/* that it was measured */

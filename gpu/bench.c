@@ -245,7 +245,7 @@ enum status bench_together(struct bench *be, const struct bench_case *product,
 	int turn, i, n_works = 3, n = 0;
 
 	memset(r, 0, sizeof(r));
-	for (turn = 0; turn < TURNS; turn++) {
+	for (turn = 0; turn < TURNS && n_works == 3; turn++) {
 		for (i = 0; i < n_works && !st; i++) {
 			st = take_turn(be, c[i], &r[i], &wrong[i]);
 			if (i == 1 && r[1].main_s[0] > slow_s)

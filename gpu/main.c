@@ -212,14 +212,15 @@ static double now_s(void)
 #define SHARE_MIN 0.5	/* of a tier's usual one, when others were late */
 
 /* What is left of the budget, by the tiers' shares. */
-static double share_left(double left, const char *const *tier, int n)
+static double share_left(const struct job *j, double left,
+			 const char *const *tier, int n)
 {
 	double sum = 0;
 	int i;
 
 	for (i = 0; i < n; i++)
-		sum += run_tier_share(tier[i]);
-	return fmin(run_tier_share(tier[0]) * fmax(left / sum, SHARE_MIN), 1);
+		sum += run_tier_share(j, tier[i]);
+	return fmin(run_tier_share(j, tier[0]) * fmax(left / sum, SHARE_MIN), 1);
 }
 
 static enum status run_others(const struct job *j, const char *const *tier,
@@ -232,7 +233,7 @@ static enum status run_others(const struct job *j, const char *const *tier,
 
 	for (i = 0; i < n && !st; i++) {
 		left = 1 - (now_s() - start_s) / fmax(budget_s, 1e-9);
-		st = pass_run(tier[i], share_left(left, tier + i, n - i),
+		st = pass_run(tier[i], share_left(j, left, tier + i, n - i),
 			      ops->tier_env(tier[i]), buf_str(text),
 			      text->len, forward_line, NULL);
 	}

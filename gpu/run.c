@@ -356,17 +356,17 @@ static enum status check_tiers(const struct run *r, const char *const *here,
 	return ST_OK;
 }
 
-double run_tier_share(const char *tier)
+double run_tier_share(const struct job *j, const char *tier)
 {
 	static const struct {
 		const char *tier;
 		double share;
 	} shares[] = {
-		{ "shm", 0.16 }, { "socket", 0.4 },
+		{ "shm", 0.14 }, { "socket", 0.45 },
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(shares) / sizeof(shares[0]); i++) {
+	for (i = 0; !j->quick && i < sizeof(shares) / sizeof(shares[0]); i++) {
 		if (!strcmp(shares[i].tier, tier))
 			return shares[i].share;
 	}
@@ -405,7 +405,7 @@ static enum status plan(struct run *r, const struct run_options *o,
 		st = suite_build(r->job, r->bench.ops, r->bench.b, &r->info,
 				 here, n_here, o->tier != NULL, &r->suite);
 	for (i = 0; i < n_other; i++)
-		share -= run_tier_share(other[i]);
+		share -= run_tier_share(r->job, other[i]);
 	r->budget_s *= share;
 	*n_other_p = n_other;
 	return st;

@@ -29,9 +29,9 @@ struct run_options {
 };
 
 /* Of the budget, for a tier that another process measures: sockets need
- * many repetitions of slow exchanges. */
+ * many repetitions of slow exchanges, but not when it has to be quick. */
 #define RUN_OTHER_SHARE 0.2
-double run_tier_share(const char *tier);
+double run_tier_share(const struct job *j, const char *tier);
 
 /* The job's, or its standard profile's. */
 double run_budget_s(const struct job *j);

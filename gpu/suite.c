@@ -28,13 +28,13 @@
  */
 static const struct spacing {
 	const char *tier;
-	double gap, fine_gap, fine_min, fine_max;
+	double gap, fine_gap, fine_min, fine_max, gap_above;
 	int windows;
 	bool has_late_ctas;
 } spacings[] = {
-	{ "nvlink", 0.5, 0.25, 0x1p18, 0x1p26, 1, false },
-	{ "socket", 1, 0.5, 0x1p19, 0x1p28, 3, true },
-	{ "", 0.75, 0, 0, 0, 1, false },
+	{ "nvlink", 0.5, 0.25, 0x1p18, 0x1p26, 0, 1, false },
+	{ "socket", 1, 0.5, 0x1p19, 0x1p28, 2, 3, true },
+	{ "", 0.75, 0, 0, 0, 0, 1, false },
 };
 #define N_SPACINGS (sizeof(spacings) / sizeof(spacings[0]))
 
@@ -107,12 +107,14 @@ static void set_spacing(struct series *s, bool has_tier)
 	s->windows = 1;
 	if (p == spacings + N_SPACINGS)
 		return;
-	s->is_late = p->has_late_ctas && s->c.work.ctas;
+	s->is_late = p->has_late_ctas &&
+		     (s->c.work.ctas || s->c.beside.ctas);
 	if (!(s->a.gap_max > 0))
 		return;
 	s->a.gap_max = p->gap;
 	s->a.fine_gap = p->fine_gap;
 	s->a.fine_min = p->fine_min;
+	s->a.gap_above = p->gap_above;
 	s->windows_max = s->a.fine_max = p->fine_max;
 	s->windows = p->windows;
 }
@@ -130,7 +132,7 @@ static void add_series(struct builder *bu, const struct bench_case *c,
 	s = &out->s[out->n++];
 	*s = (struct series){ .c = *c, .weight = 1 };
 	set_sizes(s, t);
-	set_spacing(s, sample_op_is_exchange(c->work.op));
+	set_spacing(s, sample_op_is_exchange(c->work.op) || *c->beside.op);
 	if (*c->beside.op) {
 		s->penalty = BESIDE_PENALTY;
 	} else if (c->work.ctas) {

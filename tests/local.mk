@@ -289,3 +289,6 @@ tests_bench_bench_tech_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_tech_migrate
 tests_unit_test_tech_migrate_SOURCES = %D%/unit/test_tech_migrate.c
 tests_unit_test_tech_migrate_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_tech_gates
+tests_unit_test_tech_gates_SOURCES = %D%/unit/test_tech_gates.c
+tests_unit_test_tech_gates_LDADD = $(UNIT_LIBS)

@@ -292,3 +292,6 @@ tests_unit_test_tech_migrate_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_tech_gates
 tests_unit_test_tech_gates_SOURCES = %D%/unit/test_tech_gates.c
 tests_unit_test_tech_gates_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_tech_locmoe
+tests_unit_test_tech_locmoe_SOURCES = %D%/unit/test_tech_locmoe.c
+tests_unit_test_tech_locmoe_LDADD = $(UNIT_LIBS)

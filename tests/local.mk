@@ -324,3 +324,6 @@ tests_unit_test_tech_gates_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_tech_locmoe
 tests_unit_test_tech_locmoe_SOURCES = %D%/unit/test_tech_locmoe.c
 tests_unit_test_tech_locmoe_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_tech_rivals
+tests_unit_test_tech_rivals_SOURCES = %D%/unit/test_tech_rivals.c
+tests_unit_test_tech_rivals_LDADD = $(UNIT_LIBS)

@@ -53,5 +53,4 @@ libsim_a_SOURCES += %D%/tech_migrate.h
 libsim_a_SOURCES += %D%/tech_gates.c %D%/tech_gates_cost.c
 libsim_a_SOURCES += %D%/gate_balance.c %D%/gate_int.h %D%/tech_gates.h
 libsim_a_SOURCES += %D%/tech_locmoe.c %D%/tech_locmoe.h
-libsim_a_SOURCES += %D%/tech_shadow.c %D%/tech_shadow.h
 libsim_a_SOURCES += %D%/tech_hetu.c %D%/tech_hetu.h

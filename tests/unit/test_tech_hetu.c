@@ -1,119 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* FasterMoE's shadowing, HetuMoE's crossover. */
-#include "sim/rng.h"
 #include "sim/tech_hetu.h"
-#include "sim/tech_shadow.h"
 #include "tests/unit/route_help.h"
-
-/* ---- shadowing ---- */
-
-static const struct shadow_spec plain = {
-	.workers = 2, .experts = 4, .flop_per_row = 10, .row_bytes = 4,
-	.expert_bytes = 100, .gemm_flops = 1000, .net_Bps = 100,
-	.transfers = 2,
-};
-
-/*
- * Rows (worker, expert) 40 2 5 3 | 50 1 4 5; experts 0, 1 on worker 0. Loads
- * of workers 93, 17. Estimate 93 (3 * 0.01 + 4 * 0.04) = 93 * 0.19 = 17.67 s.
- * Shadowing 0: workers 43, 67: 67 * 0.19 + 2 * 1 = 14.73. Then expert 2 (9
- * rows): 48, 62: 11.78 + 4 = 15.78: no.
- */
-static void shadow_by_hand(void **state)
-{
-	static const int64_t count[] = { 40, 2, 5, 3, 50, 1, 4, 5 };
-	struct shadow_result r;
-	struct traffic t;
-
-	(void)state;
-	assert_int_equal(shadow_run(&plain, count, &r), 0);
-	help_close(r.before_s, 17.67, 1e-9);
-	help_close(r.after_s, 14.73, 1e-9);
-	assert_int_equal(r.n, 1);
-	assert_true(r.shadowed[0] && !r.shadowed[2]);
-	help_close(r.busiest_before, 93, 0);
-	help_close(r.busiest_after, 67, 0);
-	/* (5 + 3 + 50 + 1) rows travel before, 9 after */
-	help_close(r.bytes_before, 236, 1e-9);
-	help_close(r.bytes_after, 36, 1e-9);
-	help_close(r.forward.exchange_bytes, 100, 0);
-	shadow_traffic(&plain, count, r.shadowed, &t);
-	help_close(traffic_total(&t), 36, 1e-9);
-	help_close(t.bytes[0] + t.bytes[1], 50 * 4, 0);
-	traffic_release(&t);
-	shadow_result_release(&r);
-}
-
-/* Against all 2^6 sets: never worse than none, never better than the best,
- * a prefix of the order by load; rows are conserved. */
-static void shadow_by_brute_force(void **state)
-{
-	gsl_rng *rng = rng_new(3, RNG_SCORES);
-
-	(void)state;
-	for (int round = 0; round < 100; round++) {
-		struct shadow_spec s = plain;
-		double best = INFINITY, none = 0, rows[3], all = 0, sum = 0;
-		struct shadow_result r;
-		int64_t count[18];
-
-		s.workers = 3;
-		s.experts = 6;
-		s.expert_bytes = 10.0 * (round % 30);
-		for (int i = 0; i < 18; i++) {
-			count[i] = (int64_t)gsl_rng_uniform_int(rng,
-				i % 6 == round % 6 ? 90 : 20);
-			all += (double)count[i];
-		}
-		for (int set = 0; set < 64; set++) {
-			bool on[6];
-			double t;
-
-			for (int e = 0; e < 6; e++) {
-				on[e] = set >> e & 1;
-			}
-			t = shadow_estimate_s(&s, count, on);
-			none = set ? none : t;
-			best = fmin(best, t);
-		}
-		assert_int_equal(shadow_run(&s, count, &r), 0);
-		help_close(r.before_s, none, 1e-12);
-		assert_true(r.after_s <= none && r.after_s >= best);
-		help_close(r.after_s, shadow_estimate_s(&s, count, r.shadowed),
-			   1e-12);
-		shadow_rows(&s, count, r.shadowed, rows);
-		sum = rows[0] + rows[1] + rows[2];
-		help_close(sum, all, 1e-9);
-		for (int a = 0; a < 6; a++) {
-			for (int b = 0; b < 6; b++) {
-				int64_t x = count[a] + count[6 + a] +
-					count[12 + a];
-				int64_t y = count[b] + count[6 + b] +
-					count[12 + b];
-
-				assert_false(x > y && r.shadowed[b] &&
-					     !r.shadowed[a]);
-			}
-		}
-		shadow_result_release(&r);
-	}
-	gsl_rng_free(rng);
-}
-
-static void shadow_refuses(void **state)
-{
-	struct shadow_spec s = plain;
-	struct shadow_result r;
-
-	(void)state;
-	s.net_Bps = 0;
-	assert_int_equal(shadow_run(&s, NULL, &r), ST_INPUT);
-	s = plain;
-	s.workers = 0;
-	assert_int_equal(shadow_run(&s, NULL, &r), ST_INPUT);
-}
-
-/* ---- crossover ---- */
 
 /* 8 GPUs of 100 GB/s, one NIC of 12.5 GB/s per node (or per GPU). */
 static struct cluster cluster(bool one_nic)
@@ -218,9 +105,6 @@ static void crossover_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shadow_by_hand),
-		cmocka_unit_test(shadow_by_brute_force),
-		cmocka_unit_test(shadow_refuses),
 		cmocka_unit_test(times_are_the_closed_form),
 		cmocka_unit_test(leader_wins_small_and_loses_large),
 		cmocka_unit_test(crossover_refuses),

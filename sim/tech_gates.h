@@ -103,6 +103,15 @@ void gate_result_release(struct gate_result *r);
 void gate_scores(const double *p, int experts, int tokens, uint64_t seed,
 		 double *score);
 
+/*
+ * Scores of a learned gate, as far as one can be had without learning:
+ * Gaussian weights, so that tokens that are alike go alike. s_te ~ N(0, 1)
+ * for tokens of length sqrt(dim).
+ */
+struct tokens;
+void gate_token_scores(const struct tokens *t, int experts, uint64_t seed,
+		       double *score);
+
 /* Cost of one rank, instead of the layer's gate op and its backward. */
 struct gate_shape {
 	double tokens;

@@ -2,6 +2,7 @@
 /* What a gate makes of a popularity, and what it costs. */
 #include "sim/tech_gates.h"
 #include "sim/rng.h"
+#include "sim/tokens.h"
 
 #include "base/mem.h"
 
@@ -22,6 +23,30 @@ void gate_scores(const double *p, int experts, int tokens, uint64_t seed,
 		}
 	}
 	gsl_rng_free(rng);
+}
+
+void gate_token_scores(const struct tokens *t, int experts, uint64_t seed,
+		       double *score)
+{
+	double *w = xcalloc((size_t)t->dim, sizeof(*w));
+	gsl_rng *rng = rng_new(seed, RNG_SCORES);
+
+	for (int e = 0; e < experts; e++) {
+		for (int d = 0; d < t->dim; d++) {
+			w[d] = gsl_ran_ugaussian(rng) / sqrt(t->dim);
+		}
+		for (int i = 0; i < t->n; i++) {
+			const float *x = tokens_at(t, i);
+			double s = 0;
+
+			for (int d = 0; d < t->dim; d++) {
+				s += w[d] * x[d];
+			}
+			score[(int64_t)i * experts + e] = s;
+		}
+	}
+	gsl_rng_free(rng);
+	free(w);
 }
 
 static bool learned(enum gate_kind kind)

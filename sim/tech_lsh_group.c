@@ -216,26 +216,35 @@ double lsh_output_error(double centroid_error, double alignment)
 	return sqrt(2 * (1 - alignment)) * centroid_error;
 }
 
-enum status lsh_measure(const struct lsh_spec *spec,
-			const struct tokens_spec *tokens,
-			struct lsh_point *out)
+enum status lsh_measure_tokens(const struct lsh_spec *spec,
+			       const struct tokens *t, struct lsh_point *out)
 {
 	struct lsh_groups g;
-	struct tokens t;
 	struct lsh *l;
-	enum status st = lsh_new(spec, tokens->dim, &l);
+	enum status st = lsh_new(spec, t->dim, &l);
 
 	if (st) {
 		return st;
 	}
-	st = tokens_make(tokens, &t);
-	if (!st) {
-		lsh_group(l, &t, NULL, 1, 1, &g);
-		out->rate = lsh_rate(&g);
-		out->centroid_error = lsh_centroid_error(&g, &t);
-		lsh_groups_release(&g);
-		tokens_release(&t);
-	}
+	lsh_group(l, t, NULL, 1, 1, &g);
+	out->rate = lsh_rate(&g);
+	out->centroid_error = lsh_centroid_error(&g, t);
+	lsh_groups_release(&g);
 	lsh_free(l);
+	return ST_OK;
+}
+
+enum status lsh_measure(const struct lsh_spec *spec,
+			const struct tokens_spec *tokens,
+			struct lsh_point *out)
+{
+	struct tokens t;
+	enum status st = tokens_make(tokens, &t);
+
+	if (st) {
+		return st;
+	}
+	st = lsh_measure_tokens(spec, &t, out);
+	tokens_release(&t);
 	return st;
 }

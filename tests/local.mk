@@ -327,3 +327,4 @@ tests_unit_test_tech_locmoe_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_tech_hetu
 tests_unit_test_tech_hetu_SOURCES = %D%/unit/test_tech_hetu.c
 tests_unit_test_tech_hetu_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t180-compress.sh

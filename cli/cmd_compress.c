@@ -21,6 +21,8 @@ static const char *const method_name[METHOD_N] = {
 	[LSH] = "lsh", [CONDENSATION] = "condensation",
 };
 
+#define COPIES_MAX (1L << 25)	/* some 2 GiB of indices */
+
 struct opts {
 	struct cli_common common;
 	enum method method;
@@ -226,9 +228,11 @@ static enum status route(const struct opts *o, const struct tokens *t,
 	if (o->experts == 1 && o->k == 1) {
 		return ST_OK;
 	}
-	if ((long)t->n * o->experts > GATE_SCORES_MAX) {
-		return err_set(ST_INPUT, "--experts: '%d' with %d tokens is "
-			       "too many", o->experts, t->n);
+	if ((long)t->n * o->experts > GATE_SCORES_MAX ||
+	    (long)t->n * o->k > COPIES_MAX) {
+		return err_set(ST_INPUT, "--experts: '%d', %d per token, with "
+			       "%d tokens are too many", o->experts, o->k,
+			       t->n);
 	}
 	score = xcalloc((size_t)t->n * (size_t)o->experts, sizeof(*score));
 	gate_token_scores(t, o->experts, (uint64_t)o->seed, score);

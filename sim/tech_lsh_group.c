@@ -190,24 +190,23 @@ double lsh_centroid_error(const struct lsh_groups *g, const struct tokens *t)
 	return all > 0 ? sqrt(off / all) : 0;
 }
 
+/* As lsh_restore() with e = centroid, in the same precision. */
 double lsh_identity_error(const struct lsh_groups *g, const struct tokens *t)
 {
-	size_t values = (size_t)g->n * (size_t)g->k * (size_t)g->dim;
-	float *y = xcalloc(values, sizeof(*y));
 	double off = 0, all = 0;
 
-	lsh_restore(g, t, g->centroid, y);
 	for (int i = 0; i < g->n * g->k; i++) {
 		const float *x = tokens_at(t, i / g->k);
+		int64_t at = (int64_t)g->of[i] * g->dim;
 
-		for (int d = 0; g->of[i] >= 0 && d < g->dim; d++) {
-			double r = (double)y[(int64_t)i * g->dim + d] - x[d];
+		for (int d = 0; at >= 0 && d < g->dim; d++) {
+			float y = g->centroid[at + d] +
+				(x[d] - g->centroid[at + d]);
 
-			off += r * r;
+			off += ((double)y - x[d]) * ((double)y - x[d]);
 			all += (double)x[d] * x[d];
 		}
 	}
-	free(y);
 	return all > 0 ? sqrt(off / all) : 0;
 }
 

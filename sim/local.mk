@@ -49,3 +49,5 @@ libsim_a_SOURCES += %D%/tech_condense.c %D%/tech_condense.h
 libsim_a_SOURCES += %D%/condense_graph.c %D%/condense_graph.h
 libsim_a_SOURCES += %D%/tech_migrate.c %D%/tech_sequences.c
 libsim_a_SOURCES += %D%/tech_migrate.h
+libsim_a_SOURCES += %D%/tech_apply.c %D%/tech_apply.h
+libsim_a_SOURCES += %D%/tech_traffic.c %D%/tech_shadow.c

@@ -26,7 +26,7 @@ static enum status cost_group(struct search *x, const struct group *g)
 {
 	struct degree_times t;
 	struct cost *c;
-	enum status st = search_at(x, g->layout, g->factor);
+	enum status st = search_at(x, g->layout, g->factor, g->tech);
 
 	if (!st)
 		st = search_group_cost(x, g, false, false, &c);

@@ -30,7 +30,7 @@ struct baseline {
 };
 
 #define BASELINES_MAX (KNOB_MAX + 2)
-#define REASONS_MAX 4
+#define REASONS_MAX 16
 
 struct reason {	/* why plans were left out, and how many */
 	const char *why;	/* static text */
@@ -79,7 +79,8 @@ void search_release(struct search_result *r);
 struct evaluation {
 	struct net net;
 	struct routing routing;
-	struct workload workload;
+	struct workload workload;	/* as the techniques leave it */
+	struct tech_effect effect;
 	struct cost *cost;
 	struct program program;
 	struct exec_result exec;

@@ -11,7 +11,8 @@
 
 static struct group plan_group(const struct search *x, const struct plan *p)
 {
-	struct group g = { .factor = p->capacity_factor, .alg = p->alltoall };
+	struct group g = { .factor = p->capacity_factor, .alg = p->alltoall,
+			   .tech = p->technique_mask };
 
 	while (memcmp(&x->layout[g.layout], &p->layout, sizeof(p->layout)))
 		g.layout++;
@@ -28,7 +29,7 @@ static enum status flow_run(struct search *x, struct candidate *k,
 	struct group g = plan_group(x, &k->plan);
 	struct cost *c;
 	uint64_t *end;
-	enum status st = search_at(x, g.layout, g.factor);
+	enum status st = search_at(x, g.layout, g.factor, g.tech);
 
 	if (!st)
 		st = search_group_cost(x, &g, false, true, &c);

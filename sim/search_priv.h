@@ -8,11 +8,13 @@
 #define SIM_SEARCH_PRIV_H
 
 #include "sim/search_list.h"
+#include "sim/tech_apply.h"
 
 struct group {
 	int layout;		/* index into search.layout */
 	double factor;
 	enum a2a_alg alg;
+	unsigned tech;		/* technique_mask of its plans */
 	double bound_s;		/* of its best pair of degrees */
 	double weighted_s;	/* the bound times search_weight() */
 	double drop, padding;
@@ -27,6 +29,8 @@ struct search {
 	struct layout *layout;
 	int n_layouts;
 	int degree[KNOB_MAX], n_degrees;
+	unsigned tech[TECH_SETS_MAX];
+	int n_techs;
 	struct group *group;	/* lowest bound first */
 	size_t n_groups, cap_groups;
 	struct candidate_list top, rejected;
@@ -35,6 +39,9 @@ struct search {
 	struct workload work;
 	int at_layout;		/* -1: no routing */
 	double at_factor;	/* negative: no workload */
+	unsigned at_tech;
+	struct tech_effect effect;	/* of the techniques, on the workload */
+	struct tech_cache cache;
 };
 
 /* Lane times of the forward and the backward pass at every degree. */
@@ -49,8 +56,9 @@ enum status search_bound_groups(struct search *x);
  * and what the GPU has; 0: no limit is known. */
 double search_memory_room(const struct scenario *s);
 
-/* Makes routing and workload current. */
-enum status search_at(struct search *x, int layout, double factor);
+/* Makes routing and workload current, techniques and all. */
+enum status search_at(struct search *x, int layout, double factor,
+		      unsigned tech);
 void search_drop_routing(struct search *x);
 
 /* The group's workload must be current. */

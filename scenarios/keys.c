@@ -245,6 +245,9 @@ const struct key_row scenario_keys[] = {
 	     MEMORY_MAX, "", "memory per GPU, at most the GPU's own (its default)"),
 	REAL("constraints.max_error", constraints.max_error, U_FRACTION, 0,
 	     1, "20%", "relative error that compressing tokens may cause"),
+	REAL("constraints.max_reroute", constraints.max_reroute, U_FRACTION,
+	     0, 1, "20%",
+	     "token copies that a gate may send to other experts"),
 
 	MASK("search.alltoall", search.alltoall_mask, a2a_at, "auto",
 	     "all-to-all algorithms to try"),

@@ -112,6 +112,7 @@ struct constraints {
 	double max_drop;	/* fraction of routed copies that may drop */
 	double memory_bytes;	/* per GPU; 0: what the GPU has */
 	double max_error;	/* relative, of tokens that are compressed */
+	double max_reroute;	/* of copies, to another expert than theirs */
 };
 
 struct search_space {

@@ -51,3 +51,5 @@ libsim_a_SOURCES += %D%/tech_migrate.c %D%/tech_sequences.c
 libsim_a_SOURCES += %D%/tech_migrate.h
 libsim_a_SOURCES += %D%/tech_apply.c %D%/tech_apply.h
 libsim_a_SOURCES += %D%/tech_traffic.c %D%/tech_shadow.c
+libsim_a_SOURCES += %D%/rivals.c %D%/rivals.h %D%/search_rivals.c
+libsim_a_SOURCES += %D%/search_memo.c

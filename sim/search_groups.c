@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define CAPACITIES_MAX KNOB_MAX
+#define REROUTE_SLACK 1e-9	/* rounding */
 #define DEGREE_AUTO_MAX 8	/* auto: 1, 2, 4, 8 */
 
 static void drop_workload(struct search *x)
@@ -63,12 +64,10 @@ enum status search_at(struct search *x, int layout, double factor,
 	return st;
 }
 
-/* The routing and the workload of the group must be current. */
-enum status search_group_cost(struct search *x, const struct group *g,
-			      bool bound_only, bool keep_flows,
-			      struct cost **out_p)
+struct cost_spec search_cost_spec(const struct search *x,
+				  const struct group *g)
 {
-	struct cost_spec spec = {
+	return (struct cost_spec){
 		.net = &x->net,
 		.model = &x->s->model,
 		.workload = &x->work,
@@ -78,10 +77,16 @@ enum status search_group_cost(struct search *x, const struct group *g,
 		.comm = x->s->comm,
 		.measured = x->s->measured,
 		.tolerance = x->s->search.flow_tolerance,
-		.bound_only = bound_only,
-		.keep_flows = keep_flows,
 	};
+}
 
+/* The routing and the workload of the group must be current. */
+enum status search_group_cost(struct search *x, const struct group *g,
+			      bool bound_only, struct cost **out_p)
+{
+	struct cost_spec spec = search_cost_spec(x, g);
+
+	spec.bound_only = bound_only;
 	return cost_new(&spec, out_p);
 }
 
@@ -171,18 +176,29 @@ double search_memory_room(const struct scenario *s)
 	return limit;
 }
 
+const char *search_tech_broken(const struct search *x)
+{
+	const struct constraints *limit = &x->s->constraints;
+
+	if (x->effect.why_not)
+		return x->effect.why_not;
+	if (x->effect.error > limit->max_error)
+		return "compresses with too much error";
+	if (x->effect.rerouted > limit->max_reroute + REROUTE_SLACK)
+		return "sends too many tokens elsewhere";
+	return NULL;
+}
+
 static const char *constraint_broken(const struct search *x,
 				     const struct group *g)
 {
 	const struct scenario *s = x->s;
 	double room = search_memory_room(s);
 
-	if (x->effect.why_not)
-		return x->effect.why_not;
+	if (search_tech_broken(x))
+		return search_tech_broken(x);
 	if (g->drop > s->constraints.max_drop)
 		return "drops too many tokens";
-	if (x->effect.error > s->constraints.max_error)
-		return "compresses with too much error";
 	if (room > 0 && g->memory.total > room)
 		return "needs too much memory";
 	return NULL;
@@ -217,7 +233,7 @@ static enum status add_group(struct search *x, int layout, double factor,
 		keep_group(x, &g);
 		return ST_OK;
 	}
-	st = search_group_cost(x, &g, true, false, &c);
+	st = search_group_cost(x, &g, true, &c);
 	if (st)
 		return st;
 	st = search_time_degrees(x, &g, c, &t);

@@ -283,8 +283,11 @@ static enum status apply_migration(const struct tech_place *at,
 	return ST_OK;
 }
 
-/* Copies that may leave the node, of all: what a NIC carries beside NVLink. */
-static double topology_limit(const struct tech_place *at)
+/*
+ * Copies that may leave the node, of all: as asked, else what a NIC carries
+ * beside NVLink, but no more are kept than may be sent elsewhere.
+ */
+static double topology_limit(const struct tech_place *at, double leaves)
 {
 	const struct cluster *c = &at->s->cluster;
 	double nics = c->nic.per_gpu ? c->nic.per_gpu :
@@ -292,7 +295,8 @@ static double topology_limit(const struct tech_place *at)
 
 	if (at->s->technique.topology > 0)
 		return at->s->technique.topology;
-	return fmin(1, nics * c->nic.bandwidth_Bps / c->intra.bandwidth_Bps);
+	return fmax(leaves - at->s->constraints.max_reroute,
+		    nics * c->nic.bandwidth_Bps / c->intra.bandwidth_Bps);
 }
 
 static void apply_reroute(const struct tech_place *at, unsigned mask,
@@ -303,7 +307,7 @@ static void apply_reroute(const struct tech_place *at, unsigned mask,
 					      w);
 	if (mask & 1u << TECH_TOPOLOGY) {
 		double leaves = tech_leaving(at, w);
-		double limit = topology_limit(at);
+		double limit = topology_limit(at, leaves);
 
 		if (leaves > limit)
 			e->rerouted = tech_keep_local(at, 1 - limit / leaves,

@@ -59,7 +59,7 @@ int tech_sets(unsigned allowed, unsigned *out, int max);
 /* ---- tech_traffic.c, tech_shadow.c: changes of a workload ---- */
 
 /* Of the copies that leave their node the share `keep` goes to experts of
- * the node instead, evenly. Returns the share of all copies that moved;
+ * the node instead, as popular among them as they are. Returns the share of all copies that moved;
  * 0: nothing to move. */
 double tech_keep_local(const struct tech_place *at, double keep,
 		       struct workload *w);

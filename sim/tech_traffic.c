@@ -49,6 +49,15 @@ struct row {	/* one source's traffic */
 	int local;		/* ranks of the group in its node */
 };
 
+/* What the copies that stay go to: experts of the node, as popular among
+ * them as they are. */
+static double local_share(const struct row *r, double bytes)
+{
+	double stays = r->all - r->leaves;
+
+	return stays > 0 ? bytes / stays : 1.0 / r->local;
+}
+
 static struct row row_of(const struct tech_place *at, const struct traffic *t,
 			 int src)
 {
@@ -97,7 +106,8 @@ static double keep_row(const struct tech_place *at, double keep, int src,
 		int dst = first + i * at->layout->esp;
 
 		if (node_of(at, dst) == node_of(at, src))
-			bytes[dst] += keep * r.leaves / r.local;
+			bytes[dst] += keep * r.leaves *
+				local_share(&r, bytes[dst]);
 		else
 			bytes[dst] *= 1 - keep;
 	}

@@ -54,3 +54,7 @@ libsim_a_SOURCES += %D%/tech_gates.c %D%/tech_gates_cost.c
 libsim_a_SOURCES += %D%/gate_balance.c %D%/gate_int.h %D%/tech_gates.h
 libsim_a_SOURCES += %D%/tech_locmoe.c %D%/tech_locmoe.h
 libsim_a_SOURCES += %D%/tech_hetu.c %D%/tech_hetu.h
+libsim_a_SOURCES += %D%/tech_apply.c %D%/tech_apply.h
+libsim_a_SOURCES += %D%/tech_traffic.c %D%/tech_shadow.c
+libsim_a_SOURCES += %D%/rivals.c %D%/rivals.h %D%/search_rivals.c
+libsim_a_SOURCES += %D%/search_memo.c

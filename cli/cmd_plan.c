@@ -129,6 +129,27 @@ static json_t *json_baselines(const struct search_result *r)
 	return out;
 }
 
+/* Where several techniques were searched: what each gains. */
+static json_t *json_gains(const struct search_result *r)
+{
+	json_t *out = json_array();
+
+	for (int i = 0; i < r->n_gains; i++) {
+		const struct tech_gain *g = &r->gain[i];
+		json_t *j = json_pack("{s:s, s:b, s:f, s:f}",
+			"technique", technique_table[g->tech].name,
+			"in_plan", (int)g->in_plan,
+			"speedup_alone", g->alone,
+			"speedup_with_others", g->with_others);
+
+		if (g->why_not)
+			json_object_set_new(j, "why_not",
+					    json_string(g->why_not));
+		json_array_append_new(out, j);
+	}
+	return out;
+}
+
 static enum status print_json(const struct opts *o, const struct net *net,
 			      const struct search_result *r)
 {
@@ -139,6 +160,8 @@ static enum status print_json(const struct opts *o, const struct net *net,
 	json_object_set_new(root, "baselines", json_baselines(r));
 	json_object_set_new(root, "candidates",
 			    json_candidates(r->top, r->n_top));
+	if (r->n_gains)
+		json_object_set_new(root, "techniques", json_gains(r));
 	if (o->explain)
 		json_object_set_new(root, "rejected",
 			json_candidates(r->rejected, r->n_rejected));
@@ -162,6 +185,7 @@ struct filled {
 	struct report_baseline baseline[BASELINES_MAX];
 	struct report_candidate *candidate;
 	struct report_reason reason[REASONS_MAX];
+	struct report_gain gain[TECH_N];
 	struct report_op *op;
 };
 
@@ -233,6 +257,11 @@ static void fill_report(const struct scenario *s, const struct net *net,
 	for (int i = 0; i < r->n_reasons; i++)
 		f->reason[i] = (struct report_reason){ r->reason[i].why,
 						       r->reason[i].n };
+	for (int i = 0; i < r->n_gains; i++)
+		f->gain[i] = (struct report_gain){
+			r->gain[i].tech, r->gain[i].in_plan,
+			r->gain[i].why_not, r->gain[i].alone,
+			r->gain[i].with_others };
 	fill_baselines(r, f);
 	f->op = fill_ops(&r->program, &r->exec);
 	*out = (struct plan_report){
@@ -253,6 +282,8 @@ static void fill_report(const struct scenario *s, const struct net *net,
 		.pruned = r->pruned,
 		.infeasible = r->infeasible,
 		.bound_s = r->bound_s,
+		.gain = f->gain,
+		.n_gains = r->n_gains,
 		.reason = f->reason,
 		.n_reasons = r->n_reasons,
 		.op = f->op,

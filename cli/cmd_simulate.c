@@ -140,7 +140,8 @@ static enum status default_plan(const struct scenario *s, struct plan *out)
 		.degree_forward = degree,
 		.degree_backward = degree,
 		.capacity_factor = x->capacity.n == 1 ? x->capacity.v[0] : 0,
-		.technique_mask = x->technique_mask,
+		.technique_mask = technique_mask_fits(x->technique_mask) ?
+			x->technique_mask : 1u << TECH_BASELINE,
 	};
 	st = default_layout(s, layout, n, out);
 	free(layout);

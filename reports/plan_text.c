@@ -463,6 +463,8 @@ void plan_text(const struct plan_report *r, bool explain, struct buf *out)
 	put_gain(r, out);
 	plan_explain_candidates(r, explain, out);
 	if (explain)
+		plan_explain_gains(r, out);
+	if (explain)
 		plan_explain_search(r, out);
 	put_foot(r, out);
 }

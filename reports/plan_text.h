@@ -46,6 +46,13 @@ struct report_candidate {
 				   all degrees when its degrees are 0 */
 };
 
+struct report_gain {	/* of one technique; see struct tech_gain */
+	int tech;
+	bool in_plan;
+	const char *why_not;
+	double alone, with_others;
+};
+
 struct report_reason {	/* why plans fell, and how many */
 	const char *why;
 	uint64_t n;
@@ -73,6 +80,8 @@ struct plan_report {
 
 	uint64_t evaluated, pruned, infeasible;
 	double bound_s;		/* lane time that pruned the others */
+	const struct report_gain *gain;	/* may be empty */
+	int n_gains;
 	const struct report_reason *reason;	/* may be empty */
 	int n_reasons;
 	double search_s;	/* wall clock; shown only when > 0 */

@@ -32,11 +32,15 @@ enum status cmd_alltoall(int argc, char **argv);
 enum status cmd_model(int argc, char **argv);
 enum status cmd_topo(int argc, char **argv);
 enum status cmd_capacity(int argc, char **argv);
+enum status cmd_compress(int argc, char **argv);
 enum status cmd_keys(int argc, char **argv);
 enum status cmd_profile(int argc, char **argv);
 enum status cmd_import(int argc, char **argv);
 enum status cmd_db(int argc, char **argv);
 enum status cmd_report(int argc, char **argv);
+enum status cmd_validate(int argc, char **argv);
+enum status cmd_sweep(int argc, char **argv);
+enum status cmd_sensitivity(int argc, char **argv);
 enum status cmd_reproduce(int argc, char **argv);
 
 /*

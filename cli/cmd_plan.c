@@ -151,12 +151,14 @@ static json_t *json_gains(const struct search_result *r)
 }
 
 static enum status print_json(const struct opts *o, const struct net *net,
-			      const struct search_result *r)
+			      const struct search_result *r,
+			      const struct step_time *step)
 {
 	json_t *root = json_object();
 
 	json_object_set_new(root, "schema", json_string("moecast.plan/1"));
 	json_object_set_new(root, "best", json_best(net, r));
+	json_object_set_new(root, "step", json_step(step));
 	json_object_set_new(root, "baselines", json_baselines(r));
 	json_object_set_new(root, "candidates",
 			    json_candidates(r->top, r->n_top));
@@ -329,15 +331,34 @@ out:
 	return st;
 }
 
+/* A step of the whole model under the best plan. */
+static enum status best_step(const struct scenario *s, const struct net *net,
+			     const struct search_result *r,
+			     struct step_time *out)
+{
+	struct step_spec spec = {
+		.s = s, .net = net, .plan = &r->best.plan,
+		.program = &r->program, .exec = &r->exec,
+		.optimizer_bytes = r->best.memory.optimizer,
+		.parameter_bytes = r->best.memory.parameters,
+	};
+
+	return step_run(&spec, out);
+}
+
 static enum status report(const struct opts *o, const struct scenario *s,
 			  const struct net *net, const struct search_result *r)
 {
 	struct filled f = { 0 };
 	struct plan_report p;
 	struct buf text = { 0 };
-	enum status st = ST_OK;
+	struct step_time step;
+	enum status st = best_step(s, net, r, &step);
 
+	if (st)
+		return st;
 	fill_report(s, net, r, &f, &p);
+	fill_step(&step, &p.step);
 	if (o->profile.active) {
 		p.cost_note = o->profile.note;
 		p.cost_source = CURVE_MEASURED;
@@ -345,7 +366,7 @@ static enum status report(const struct opts *o, const struct scenario *s,
 	if (o->plan_file)
 		st = write_files(o, &p);
 	if (!st && o->common.json)
-		st = print_json(o, net, r);
+		st = print_json(o, net, r, &step);
 	if (!st && !o->common.json) {
 		plan_text(&p, o->explain, &text);
 		fputs(buf_str(&text), stdout);

@@ -343,6 +343,10 @@ const struct key_row scenario_keys[] = {
 	     "keep only the inputs of layers for the backward pass"),
 	INT("training.zero", training.zero, 0, 1, "1",
 	    "1: the optimizer's state is sharded over dp"),
+	INT("training.micro_batches", training.micro_batches, 1, 1000000, "8",
+	    "micro-batches of a step, model.batch_per_gpu each"),
+	BOOL("training.gpipe", training.gpipe, "false",
+	     "pipeline of layout.pp stages: GPipe instead of 1F1B"),
 };
 
 const size_t n_scenario_keys = sizeof(scenario_keys) / sizeof(*scenario_keys);

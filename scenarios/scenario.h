@@ -138,6 +138,8 @@ struct comm_spec {
 struct training {
 	bool recompute;	/* keep only layer inputs */
 	int zero;	/* 0: replicated optimizer; 1: sharded over dp */
+	int micro_batches;	/* of a step, batch_per_gpu each */
+	bool gpipe;	/* else 1F1B */
 };
 
 struct measured;

@@ -58,3 +58,4 @@ libsim_a_SOURCES += %D%/tech_apply.c %D%/tech_apply.h
 libsim_a_SOURCES += %D%/tech_traffic.c %D%/tech_shadow.c
 libsim_a_SOURCES += %D%/rivals.c %D%/rivals.h %D%/search_rivals.c
 libsim_a_SOURCES += %D%/search_memo.c
+libsim_a_SOURCES += %D%/step.c %D%/step.h

@@ -354,3 +354,6 @@ tests_unit_test_techniques_LDADD = $(UNIT_LIBS)
 bench_programs += tests/bench/bench_fsmoe
 tests_bench_bench_fsmoe_SOURCES = %D%/bench/bench_fsmoe.c
 tests_bench_bench_fsmoe_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_step
+tests_unit_test_step_SOURCES = %D%/unit/test_step.c
+tests_unit_test_step_LDADD = $(UNIT_LIBS)

@@ -357,3 +357,4 @@ tests_bench_bench_fsmoe_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_step
 tests_unit_test_step_SOURCES = %D%/unit/test_step.c
 tests_unit_test_step_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t182-validate-host.sh

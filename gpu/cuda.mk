@@ -9,6 +9,8 @@ libgpu_a_SOURCES += %D%/cuda_gemm.c %D%/cuda_kernels.c
 libgpu_a_SOURCES += %D%/k.h %D%/k_common.h
 libgpu_a_SOURCES += %D%/k_fill.cu %D%/k_check.cu %D%/k_topk.cu
 libgpu_a_SOURCES += %D%/k_sort.cu %D%/k_rows.cu
+libgpu_a_SOURCES += %D%/k_elem.h %D%/k_layer.h
+libgpu_a_SOURCES += %D%/k_layer_rows.cu %D%/k_layer_gate.cu
 endif
 SUFFIXES += .cu
 nvcc_verbose = $(nvcc_verbose_@AM_V@)

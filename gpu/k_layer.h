@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Kernels of a layer on the cuda backend (gpu/layer.h says what they are
+ * for): launchers, with the rules of gpu/k.h. All of them are bound by
+ * memory: 16 bytes a lane where a row is a multiple of that, sums in fp32.
+ *
+ * A token's k pairs (t, j) have positions pos[t * k + j]: the row of the
+ * expert-sorted order that holds the pair's copy, or -1 when it was dropped.
+ */
+#ifndef GPU_K_LAYER_H
+#define GPU_K_LAYER_H
+
+#include <cuda_runtime.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * A rows x cols part of a matrix that is `pitch` wide, whose element (0, 0)
+ * is element `first` of its stream:
+ *
+ *	p[r * ld + c] = fill_value(key, first + r * pitch + c) * scale
+ */
+struct k_fill_part {
+	uint64_t rows, cols, ld;
+	uint64_t first, pitch;
+	float scale;
+	uint32_t key;
+};
+
+cudaError_t k_layer_fill(void *p, bool bf16, const struct k_fill_part *f,
+			 cudaStream_t s);
+
+/* weights[t][j] = softmax over the k chosen logits of a row of n */
+cudaError_t k_layer_weights(const float *logits, const int32_t *ids,
+			    float *weights, uint64_t tokens, int n, int k,
+			    cudaStream_t s);
+
+/*
+ * keys[i] = c * n + ids[i], c the token's chunk: chunk c of `chunks` is tokens
+ * [c * T / chunks, (c + 1) * T / chunks). k_sort() by key gives the order of
+ * chunk, expert, token; its workspace begins with the counts.
+ */
+cudaError_t k_layer_keys(const int32_t *ids, int32_t *keys, uint64_t tokens,
+			 int n, int k, int chunks, cudaStream_t s);
+/* pos[i] += by */
+cudaError_t k_layer_shift(int32_t *pos, uint64_t n, int32_t by,
+			  cudaStream_t s);
+
+/*
+ * Capacity: sorted[i] of k_sort() by expert to slots; total[e] pairs of each
+ * expert. The first `capacity` pairs of e get slots 0, 1, ... of e, the
+ * others none (-1). Chunk c has slots [c * C / chunks, (c + 1) * C / chunks)
+ * of every expert, and positions are in the order of chunk, expert, slot.
+ */
+cudaError_t k_layer_slots(const int32_t *ids, const int32_t *sorted,
+			  const int32_t *total, int32_t *pos, uint64_t pairs,
+			  int n, int capacity, int chunks, cudaStream_t s);
+/* Zeroes the rows of slots that no token has; same arguments. */
+cudaError_t k_layer_zero_slots(void *rows, const int32_t *total,
+			       uint64_t row_bytes, int n, int capacity,
+			       int chunks, cudaStream_t s);
+
+/* out row pos[t * k + j] = x row t, for every j that was not dropped */
+cudaError_t k_layer_permute(const void *x, const int32_t *pos, void *out,
+			    uint64_t tokens, uint64_t row_bytes, int k,
+			    cudaStream_t s);
+
+/*
+ * Moves rows between up to two places on either side: row from[i] (of zeros
+ * where it is negative) to row to[i] (NULL: i). An index with bit
+ * K_LAYER_SECOND set counts in the second place.
+ */
+#define K_LAYER_SECOND 0x40000000
+
+struct k_move {
+	const void *src[2];
+	void *dst[2];
+	const int32_t *from, *to;
+	uint64_t rows;
+};
+
+cudaError_t k_layer_move(const struct k_move *m, uint64_t row_bytes,
+			 cudaStream_t s);
+/* The same for rows of one float. */
+cudaError_t k_layer_move_f32(const struct k_move *m, cudaStream_t s);
+
+/* out[pos[i]] = w[i], where pos[i] >= 0 */
+cudaError_t k_layer_scatter_f32(const float *w, const int32_t *pos,
+				float *out, uint64_t pairs, cudaStream_t s);
+
+/*
+ * out row t = [out row t +] sum over kept j of w[t * k + j] * row pos[t*k+j];
+ * w NULL: 1 each.
+ */
+cudaError_t k_layer_combine(const void *rows, const int32_t *pos,
+			    const float *w, void *out, bool add,
+			    uint64_t tokens, uint64_t n, int k, bool bf16,
+			    cudaStream_t s);
+
+/*
+ * Sum by lists: out row i = sum over l in [first[i], first[i+1]) of
+ * weight[l] * x row row[l]; weight NULL: 1 each.
+ */
+cudaError_t k_layer_gather_sum(const void *x, const int32_t *first,
+			       const int32_t *row, const float *weight,
+			       void *out, uint64_t rows, uint64_t n,
+			       bool bf16, cudaStream_t s);
+
+/*
+ * Softmax's backward over the chosen k, written into rows of all n experts
+ * (zero elsewhere): w_j (g_j - sum_i w_i g_i), g_j = g[pos[t * k + j]], or 0
+ * where the pair was dropped.
+ */
+cudaError_t k_layer_weights_bwd(const int32_t *ids, const int32_t *pos,
+				const float *w, const float *g, void *dlogits,
+				uint64_t tokens, int n, int k, bool bf16,
+				cudaStream_t s);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

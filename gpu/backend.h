@@ -26,6 +26,7 @@
 #define GPU_BACKEND_H
 
 #include "base/status.h"
+#include "gpu/layer.h"
 #include "gpu/work.h"
 #include "scenarios/sample.h"
 
@@ -92,6 +93,22 @@ struct backend_ops {
 	 * ranks, both works; see gpu/ref.h for what is compared. */
 	enum status (*check)(struct backend *b, int64_t *wrong_p);
 	void (*release)(struct backend *b);
+
+	/*
+	 * Layers (gpu/layer.h); all NULL: this backend has none. The same
+	 * order and rules as above: layer_prepare() makes the data and lowers
+	 * the plan; layer_run() takes n steps, forward and backward:
+	 * forward_s[i] is the time of step i's forward part, step_s[i] of the
+	 * whole step, both of the slowest rank; layer_check() compares the
+	 * last step with the CPU twin (gpu/layer_ref.h). A case is either a
+	 * layer or a benchmark: one is released before the other is prepared.
+	 */
+	enum status (*layer_prepare)(struct backend *b,
+				     const struct layer_case *c);
+	enum status (*layer_run)(struct backend *b, int n, double *forward_s,
+				 double *step_s);
+	enum status (*layer_check)(struct backend *b, struct layer_check *out);
+	void (*layer_release)(struct backend *b);
 
 	/* From the watchdog's thread, just before the process ends: ends
 	 * worker processes. May be NULL. */

@@ -10,6 +10,8 @@
 #ifndef GPU_K_LAYER_H
 #define GPU_K_LAYER_H
 
+#include "gpu/layer_order.h"
+
 #include <cuda_runtime.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -51,35 +53,52 @@ cudaError_t k_layer_shift(int32_t *pos, uint64_t n, int32_t by,
 			  cudaStream_t s);
 
 /*
- * Capacity: sorted[i] of k_sort() by expert to slots; total[e] pairs of each
- * expert. The first `capacity` pairs of e get slots 0, 1, ... of e, the
- * others none (-1). Chunk c has slots [c * C / chunks, (c + 1) * C / chunks)
- * of every expert, and positions are in the order of chunk, expert, slot.
+ * Slots (gpu/layer_exchange.h): which home of its expert each pair takes, in
+ * turn. sorted[] is k_sort()'s by expert, total[e] pairs of each of
+ * n_experts. slot[i] goes where ids[i] would: it is sorted by in its place.
  */
+struct k_homes {
+	int n_experts, copies, local, ep_index;
+};
+
+cudaError_t k_layer_homes(const int32_t *ids, const int32_t *sorted,
+			  const int32_t *total, int32_t *slot, uint64_t pairs,
+			  const struct k_homes *h, cudaStream_t s);
+
+/*
+ * Capacity: pos[i] of the first `capacity` pairs of each expert, -1 of the
+ * others; start[chunk][slot]: first row of a slot's cell in a chunk.
+ */
+struct k_slots {
+	struct k_homes h;
+	int capacity, chunks;
+	const int32_t *start;
+};
+
 cudaError_t k_layer_slots(const int32_t *ids, const int32_t *sorted,
 			  const int32_t *total, int32_t *pos, uint64_t pairs,
-			  int n, int capacity, int chunks, cudaStream_t s);
-/* Zeroes the rows of slots that no token has; same arguments. */
+			  const struct k_slots *c, cudaStream_t s);
+/* Zeroes the rows of slots that no token has. */
 cudaError_t k_layer_zero_slots(void *rows, const int32_t *total,
-			       uint64_t row_bytes, int n, int capacity,
-			       int chunks, cudaStream_t s);
+			       uint64_t row_bytes, const struct k_slots *c,
+			       cudaStream_t s);
+
+/* out[i] = pos[i] where lead[pos[i]], else -1 */
+cudaError_t k_layer_leads(const int32_t *pos, const uint8_t *lead,
+			  int32_t *out, uint64_t pairs, cudaStream_t s);
 
 /* out row pos[t * k + j] = x row t, for every j that was not dropped */
 cudaError_t k_layer_permute(const void *x, const int32_t *pos, void *out,
 			    uint64_t tokens, uint64_t row_bytes, int k,
 			    cudaStream_t s);
 
-/*
- * Moves rows between up to two places on either side: row from[i] (of zeros
- * where it is negative) to row to[i] (NULL: i). An index with bit
- * K_LAYER_SECOND set counts in the second place.
- */
-#define K_LAYER_SECOND 0x40000000
-
+/* Moves runs of rows between up to two places on either side; `rows` is of
+ * all runs, which are on the device, 16-byte aligned. */
 struct k_move {
 	const void *src[2];
 	void *dst[2];
-	const int32_t *from, *to;
+	const struct k_run *run;
+	int n;
 	uint64_t rows;
 };
 
@@ -87,6 +106,20 @@ cudaError_t k_layer_move(const struct k_move *m, uint64_t row_bytes,
 			 cudaStream_t s);
 /* The same for rows of one float. */
 cudaError_t k_layer_move_f32(const struct k_move *m, cudaStream_t s);
+
+/*
+ * Sums: row to[i] of dst = sum over l in [first[i], first[i + 1]) of row
+ * list[l] of src, in that order; K_LAYER_SECOND as above. fp32 sums.
+ */
+struct k_sums {
+	const void *src[2];
+	void *dst;
+	const int32_t *first, *list, *to;
+	uint64_t rows;
+};
+
+cudaError_t k_layer_sum(const struct k_sums *m, uint64_t n, bool bf16,
+			cudaStream_t s);
 
 /* out[pos[i]] = w[i], where pos[i] >= 0 */
 cudaError_t k_layer_scatter_f32(const float *w, const int32_t *pos,
@@ -100,15 +133,6 @@ cudaError_t k_layer_combine(const void *rows, const int32_t *pos,
 			    const float *w, void *out, bool add,
 			    uint64_t tokens, uint64_t n, int k, bool bf16,
 			    cudaStream_t s);
-
-/*
- * Sum by lists: out row i = sum over l in [first[i], first[i+1]) of
- * weight[l] * x row row[l]; weight NULL: 1 each.
- */
-cudaError_t k_layer_gather_sum(const void *x, const int32_t *first,
-			       const int32_t *row, const float *weight,
-			       void *out, uint64_t rows, uint64_t n,
-			       bool bf16, cudaStream_t s);
 
 /*
  * Softmax's backward over the chosen k, written into rows of all n experts

@@ -99,12 +99,9 @@ extern "C" cudaError_t k_layer_shift(int32_t *pos, uint64_t n, int32_t by,
 }
 
 /* start[e]: pairs of experts before e; every block makes its own. */
-static __global__ void slots(const int32_t *ids, const int32_t *sorted,
-			     const int32_t *total, int32_t *pos,
-			     uint64_t pairs, int n, int capacity, int chunks)
+static __device__ inline void scan_experts(const int32_t *total,
+					   int32_t *start, int n)
 {
-	__shared__ int32_t start[K_EXPERTS_MAX];
-
 	if (threadIdx.x == 0) {
 		int32_t at = 0;
 
@@ -114,46 +111,103 @@ static __global__ void slots(const int32_t *ids, const int32_t *sorted,
 		}
 	}
 	__syncthreads();
-	for (EACH(i, pairs)) {
-		int e = ids[i];
-		int32_t slot = sorted[i] - start[e];
+}
 
-		pos[i] = slot < capacity ? (int32_t)order_slot(
-			e, slot, n, capacity, chunks) : -1;
+/* Slot of copy i of an expert: xchg_slot() and xchg_home(). */
+static __device__ inline int slot_of(struct k_homes h, int e, int i)
+{
+	int home = (h.ep_index + e + i) % h.copies;
+
+	return (e / h.local * h.copies + home) * h.local + e % h.local;
+}
+
+static __global__ void homes(const int32_t *ids, const int32_t *sorted,
+			     const int32_t *total, int32_t *slot,
+			     uint64_t pairs, struct k_homes h)
+{
+	__shared__ int32_t start[K_EXPERTS_MAX];
+
+	scan_experts(total, start, h.n_experts);
+	for (EACH(i, pairs)) {
+		slot[i] = slot_of(h, ids[i], sorted[i] - start[ids[i]]);
 	}
 }
 
-extern "C" cudaError_t k_layer_slots(const int32_t *ids, const int32_t *sorted,
-				     const int32_t *total, int32_t *pos,
-				     uint64_t pairs, int n, int capacity,
-				     int chunks, cudaStream_t s)
+extern "C" cudaError_t k_layer_homes(const int32_t *ids, const int32_t *sorted,
+				     const int32_t *total, int32_t *slot,
+				     uint64_t pairs, const struct k_homes *h,
+				     cudaStream_t s)
 {
-	if (n < 1 || n > K_EXPERTS_MAX || capacity < 1 || chunks < 1) {
+	if (h->n_experts < 1 || h->n_experts > K_EXPERTS_MAX) {
 		return cudaErrorInvalidValue;
 	}
 	if (!pairs) {
 		return cudaSuccess;
 	}
-	slots<<<k_grid(pairs, BLOCK * 4), BLOCK, 0, s>>>(
-		ids, sorted, total, pos, pairs, n, capacity, chunks);
+	homes<<<k_grid(pairs, BLOCK * 4), BLOCK, 0, s>>>(ids, sorted, total,
+							 slot, pairs, *h);
+	return cudaGetLastError();
+}
+
+/* Row of copy i of expert e, which has a slot of its own. */
+static __device__ inline int64_t slot_row(struct k_slots c, int e, int i)
+{
+	int chunk = order_chunk(i, c.capacity, c.chunks);
+	int first = (int)order_first(c.capacity, chunk, c.chunks);
+	int slots = c.h.n_experts * c.h.copies;
+
+	return c.start[chunk * slots + slot_of(c.h, e, i)] +
+	       (i - first) / c.h.copies;
+}
+
+static __global__ void slots(const int32_t *ids, const int32_t *sorted,
+			     const int32_t *total, int32_t *pos,
+			     uint64_t pairs, struct k_slots c)
+{
+	__shared__ int32_t start[K_EXPERTS_MAX];
+
+	scan_experts(total, start, c.h.n_experts);
+	for (EACH(i, pairs)) {
+		int e = ids[i], n = sorted[i] - start[e];
+
+		pos[i] = n < c.capacity ? (int32_t)slot_row(c, e, n) : -1;
+	}
+}
+
+extern "C" cudaError_t k_layer_slots(const int32_t *ids, const int32_t *sorted,
+				     const int32_t *total, int32_t *pos,
+				     uint64_t pairs, const struct k_slots *c,
+				     cudaStream_t s)
+{
+	int n = c->h.n_experts;
+
+	if (n < 1 || n > K_EXPERTS_MAX || c->capacity < 1 || c->chunks < 1) {
+		return cudaErrorInvalidValue;
+	}
+	if (!pairs) {
+		return cudaSuccess;
+	}
+	slots<<<k_grid(pairs, BLOCK * 4), BLOCK, 0, s>>>(ids, sorted, total,
+							 pos, pairs, *c);
 	return cudaGetLastError();
 }
 
 /* A warp a slot; those that tokens have are passed over. */
 template<typename V>
 static __global__ void zero_slots(V *rows, const int32_t *total, uint64_t row,
-				  int n, int capacity, int chunks)
+				  struct k_slots s)
 {
 	V zero;
 
 	memset(&zero, 0, sizeof(zero));
-	for (EACH_UNIT(u, (uint64_t)n * capacity)) {
-		int e = (int)(u / capacity), slot = (int)(u % capacity);
-		uint64_t at = order_slot(e, slot, n, capacity, chunks) * row;
+	for (EACH_UNIT(u, (uint64_t)s.h.n_experts * s.capacity)) {
+		int e = (int)(u / s.capacity), i = (int)(u % s.capacity);
+		uint64_t at;
 
-		if (slot < total[e]) {
+		if (i < total[e]) {
 			continue;
 		}
+		at = slot_row(s, e, i) * row;
 		for (uint64_t c = threadIdx.x % WARP; c < row; c += WARP) {
 			rows[at + c] = zero;
 		}
@@ -161,15 +215,36 @@ static __global__ void zero_slots(V *rows, const int32_t *total, uint64_t row,
 }
 
 extern "C" cudaError_t k_layer_zero_slots(void *rows, const int32_t *total,
-					  uint64_t row_bytes, int n,
-					  int capacity, int chunks,
+					  uint64_t row_bytes,
+					  const struct k_slots *c,
 					  cudaStream_t s)
 {
+	uint64_t n = (uint64_t)c->h.n_experts * c->capacity;
+
 #define ZERO(V) \
-	zero_slots<V><<<k_grid((uint64_t)n * capacity, WARPS), BLOCK, 0, s>>>( \
-		(V *)rows, total, row_bytes / sizeof(V), n, capacity, chunks)
+	zero_slots<V><<<k_grid(n, WARPS), BLOCK, 0, s>>>( \
+		(V *)rows, total, row_bytes / sizeof(V), *c)
 	K_BY_BYTES(row_bytes, ZERO);
 #undef ZERO
+	return cudaGetLastError();
+}
+
+static __global__ void leads(const int32_t *pos, const uint8_t *lead,
+			     int32_t *out, uint64_t pairs)
+{
+	for (EACH(i, pairs)) {
+		out[i] = pos[i] >= 0 && lead[pos[i]] ? pos[i] : -1;
+	}
+}
+
+extern "C" cudaError_t k_layer_leads(const int32_t *pos, const uint8_t *lead,
+				     int32_t *out, uint64_t pairs,
+				     cudaStream_t s)
+{
+	if (!pairs) {
+		return cudaSuccess;
+	}
+	leads<<<k_grid(pairs, BLOCK), BLOCK, 0, s>>>(pos, lead, out, pairs);
 	return cudaGetLastError();
 }
 

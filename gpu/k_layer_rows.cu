@@ -83,23 +83,42 @@ static __device__ inline uint64_t place(int32_t i)
 	return (unsigned)i % K_LAYER_SECOND;
 }
 
+/* The run that holds row r: the last that starts at or before it; there are
+ * no empty ones. */
+static __device__ inline struct k_run run_of(const struct k_run *run, int n,
+					     int32_t r)
+{
+	int low = 0, high = n - 1;
+
+	while (low < high) {
+		int mid = (low + high + 1) / 2;
+
+		if (run[mid].start <= r) {
+			low = mid;
+		} else {
+			high = mid - 1;
+		}
+	}
+	return run[low];
+}
+
 template<typename V>
 static __global__ void move(struct k_move m, uint64_t row)
 {
 	for (EACH_UNIT(u, m.rows * k_pieces(row, WIDTH))) {
 		struct k_piece p = k_piece_of(u, row, WIDTH);
-		int32_t to = m.to ? m.to[p.row] : (int32_t)p.row;
-		int32_t from = m.from[p.row];
+		struct k_run run = run_of(m.run, m.n, (int32_t)p.row);
+		uint64_t at = p.row - run.start;
 		V v[LOADS];
 
 		memset(v, 0, sizeof(v));
-		if (from >= 0) {
-			piece_load((const V *)(second(from) ? m.src[1]
-							    : m.src[0]) +
-				   place(from) * row, p, v);
+		if (run.from >= 0) {
+			piece_load((const V *)(second(run.from) ? m.src[1]
+								: m.src[0]) +
+				   (place(run.from) + at) * row, p, v);
 		}
-		piece_store((V *)(second(to) ? m.dst[1] : m.dst[0]) +
-			    place(to) * row, p, v);
+		piece_store((V *)(second(run.to) ? m.dst[1] : m.dst[0]) +
+			    (place(run.to) + at) * row, p, v);
 	}
 }
 
@@ -120,17 +139,19 @@ extern "C" cudaError_t k_layer_move(const struct k_move *m, uint64_t row_bytes,
 static __global__ void move_f32(struct k_move m)
 {
 	for (EACH(i, m.rows)) {
-		int32_t to = m.to ? m.to[i] : (int32_t)i, from = m.from[i];
+		struct k_run run = run_of(m.run, m.n, (int32_t)i);
 		const float *src = (const float *)m.src[0];
 		float *dst = (float *)m.dst[0];
+		uint64_t at = i - run.start;
 
-		if (from >= 0 && second(from)) {
+		if (run.from >= 0 && second(run.from)) {
 			src = (const float *)m.src[1];
 		}
-		if (second(to)) {
+		if (second(run.to)) {
 			dst = (float *)m.dst[1];
 		}
-		dst[place(to)] = from >= 0 ? src[place(from)] : 0.0f;
+		dst[place(run.to) + at] = run.from >= 0 ?
+			src[place(run.from) + at] : 0.0f;
 	}
 }
 
@@ -260,44 +281,42 @@ extern "C" cudaError_t k_layer_combine(const void *rows, const int32_t *pos,
 }
 
 template<typename E>
-static __global__ void gather_sum(const typename E::V *x, const int32_t *first,
-				  const int32_t *list, const float *weight,
-				  typename E::V *out, uint64_t rows,
-				  uint64_t row)
+static __global__ void sum_rows(struct k_sums m, uint64_t row)
 {
-	for (EACH_UNIT(u, rows * k_pieces(row, WARP))) {
+	typedef typename E::V V;
+
+	for (EACH_UNIT(u, m.rows * k_pieces(row, WARP))) {
 		struct k_piece p = k_piece_of(u, row, WARP);
 		uint64_t c = p.at + threadIdx.x % WARP;
-		int32_t end = first[p.row + 1];
+		int32_t end = m.first[p.row + 1];
 		float acc[E::N] = { 0 };
 
 		if (c >= p.end) {
 			continue;
 		}
-		for (int32_t l = first[p.row]; l < end; l++) {
-			float f[E::N], w = weight ? weight[l] : 1.0f;
+		for (int32_t l = m.first[p.row]; l < end; l++) {
+			int32_t from = m.list[l];
+			const V *src = (const V *)(second(from) ? m.src[1]
+								: m.src[0]);
+			float f[E::N];
 
-			E::load(x[(uint64_t)list[l] * row + c], f);
+			E::load(src[place(from) * row + c], f);
 #pragma unroll
 			for (int i = 0; i < E::N; i++) {
-				acc[i] += w * f[i];
+				acc[i] += f[i];
 			}
 		}
-		out[p.row * row + c] = E::pack(acc);
+		((V *)m.dst)[(uint64_t)m.to[p.row] * row + c] = E::pack(acc);
 	}
 }
 
-extern "C" cudaError_t k_layer_gather_sum(const void *x, const int32_t *first,
-					  const int32_t *row,
-					  const float *weight, void *out,
-					  uint64_t rows, uint64_t n, bool bf16,
-					  cudaStream_t s)
+extern "C" cudaError_t k_layer_sum(const struct k_sums *m, uint64_t n,
+				   bool bf16, cudaStream_t s)
 {
 #define CALL(E) \
-	gather_sum<E><<<k_grid(rows * k_pieces(n / E::N, WARP), WARPS), \
-			BLOCK, 0, s>>>((const E::V *)x, first, row, weight, \
-				       (E::V *)out, rows, n / E::N)
-	if (!rows || !n) {
+	sum_rows<E><<<k_grid(m->rows * k_pieces(n / E::N, WARP), WARPS), \
+		      BLOCK, 0, s>>>(*m, n / E::N)
+	if (!m->rows || !n) {
 		return cudaSuccess;
 	}
 	K_BY_ELEM(bf16, n, CALL);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The order of what a rank sends in one pass: chunk, expert, and then token
- * (dropless) or slot (capacity). One rule for the host and for the kernels
- * (define FILL_FN before, as in gpu/fill.h). Chunks: gpu/layer.h.
+ * What host and kernels share of a layer's order (define FILL_FN before, as
+ * in gpu/fill.h): chunks of tokens and slots (gpu/layer.h), runs of rows.
  */
 #ifndef GPU_LAYER_ORDER_H
 #define GPU_LAYER_ORDER_H
@@ -26,15 +25,15 @@ FILL_FN int order_chunk(int64_t i, int64_t total, int n)
 	return (int)(((i + 1) * n - 1) / total);
 }
 
-/* Row of a slot of expert e of `experts`, among all slots of all chunks. */
-FILL_FN int64_t order_slot(int e, int64_t slot, int experts, int64_t capacity,
-			   int n)
-{
-	int c = order_chunk(slot, capacity, n);
-	int64_t first = order_first(capacity, c, n);
-	int64_t end = order_first(capacity, c + 1, n);
+/*
+ * A run of rows that move together: from < 0: rows of zeros; an index with
+ * bit K_LAYER_SECOND set counts in the second of two places. start: rows in
+ * the runs before.
+ */
+#define K_LAYER_SECOND 0x40000000
 
-	return experts * first + e * (end - first) + slot - first;
-}
+struct k_run {
+	int32_t from, to, rows, start;
+};
 
 #endif

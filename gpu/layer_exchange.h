@@ -135,7 +135,10 @@ struct xchg_input {
 enum status xchg_build(const struct xchg_input *in, int rank,
 		       struct xchg *out);
 
-/* The way back: sends become receives, the last step comes first. */
+/*
+ * The way back: sends become receives, the last step comes first. It has no
+ * expert_first, in_first and lead: those are the forward plan's.
+ */
 void xchg_reverse(const struct xchg *to, struct xchg *out);
 void xchg_release(struct xchg *x);
 
@@ -161,14 +164,28 @@ static inline int xchg_home(const struct layer_case *c, int src, int expert,
 	return (int)((src / l->esp % l->ep + expert + i) % layer_copies(c));
 }
 
+/* Slots of IN: all homes of all experts. */
+static inline int xchg_slots(const struct layer_case *c)
+{
+	return c->plan.layout.ep * layer_local_experts(c);
+}
+
+/* Copies [first, first + count) of a cell: how many go to home j. */
+static inline int32_t xchg_home_rows(const struct layer_case *c, int src,
+				     int expert, int j, int32_t count,
+				     int32_t first)
+{
+	int copies = layer_copies(c);
+	int turn = (j - xchg_home(c, src, expert, first) + copies) % copies;
+
+	return count / copies + (turn < count % copies);
+}
+
+/* in_first of a rank from its rows of count and first (or NULL); free(). */
+int32_t *xchg_in_first(const struct layer_case *c, int rank,
+		       const int32_t *count, const int32_t *first);
+
 /* Moves as a map: out[to] = from for all rows, -1 where nothing is moved. */
 void xchg_expand(const struct xchg_moves *m, int32_t *out, int32_t rows);
-
-/* For tests: applies a step on all ranks at once; buffers hold row ids. */
-struct xchg_rows {
-	int64_t *row[XCHG_BUFFER_N];	/* [rows] */
-};
-void xchg_apply(const struct xchg *all, int ranks, int step,
-		struct xchg_rows *buffers);
 
 #endif

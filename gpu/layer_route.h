@@ -43,6 +43,9 @@ static inline bool layer_route_kept(const struct layer_route *r, int64_t copy)
  */
 void layer_given_ids(const struct layer_case *c, int rank, int32_t *id);
 
+/* Sum of products of bytes; exact for n <= LAYER_HIDDEN_MAX. */
+int32_t layer_dot(const int16_t *a, const int16_t *b, int n);
+
 /* Tokens [*first_p, *end_p) of dropless chunk i of n. */
 void layer_chunk_range(int64_t n_items, int chunk, int n_chunks,
 		       int64_t *first_p, int64_t *end_p);

@@ -277,3 +277,7 @@ shell_tests += %D%/t174-profile.sh
 unit_tests += tests/unit/test_fit_shipped
 tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
 tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/unit/layer_help.h
+unit_tests += tests/unit/test_layer_exchange
+tests_unit_test_layer_exchange_SOURCES = %D%/unit/test_layer_exchange.c
+tests_unit_test_layer_exchange_LDADD = $(RUN_LIBS)

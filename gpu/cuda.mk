@@ -11,6 +11,12 @@ libgpu_a_SOURCES += %D%/k_fill.cu %D%/k_check.cu %D%/k_topk.cu
 libgpu_a_SOURCES += %D%/k_sort.cu %D%/k_rows.cu
 libgpu_a_SOURCES += %D%/k_elem.h %D%/k_layer.h
 libgpu_a_SOURCES += %D%/k_layer_rows.cu %D%/k_layer_gate.cu
+libgpu_a_SOURCES += %D%/cuda_ffn.c %D%/cuda_ffn_product.c %D%/cuda_ffn.h
+libgpu_a_SOURCES += %D%/cuda_ffn_int.h %D%/ffn_rows.h
+libgpu_a_SOURCES += %D%/k_ffn.cu %D%/k_ffn.h
+libgpu_a_SOURCES += %D%/cuda_direct.c %D%/cuda_direct.h
+libgpu_a_SOURCES += %D%/k_direct.cu %D%/k_direct_rows.cu %D%/k_direct_copy.cu
+libgpu_a_SOURCES += %D%/k_direct.h %D%/k_direct_common.h
 endif
 SUFFIXES += .cu
 nvcc_verbose = $(nvcc_verbose_@AM_V@)

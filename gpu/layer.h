@@ -102,7 +102,7 @@ struct layer_case {
 void layer_case_release(struct layer_case *c);
 
 /*
- * All rules: ranges, k <= experts, ranks = dp ep esp, pp = 1, layout_check(),
+ * All rules: ranges, k <= experts, ranks = dp ep esp, pp = 1, the rules of a layout,
  * a capacity exactly when the plan has a factor, counts that sum to tokens *
  * k with no cell above tokens, sizes that fit 31 bits of rows. Message:
  * "field 'k': 9 is above 'experts', 8".

@@ -185,6 +185,11 @@ static inline int32_t xchg_home_rows(const struct layer_case *c, int src,
 int32_t *xchg_in_first(const struct layer_case *c, int rank,
 		       const int32_t *count, const int32_t *first);
 
+/* Appends rows; joins them with the move before where both go on. free()
+ * m->move. */
+void xchg_moves_add(struct xchg_moves *m, int32_t from, int32_t to,
+		    int32_t rows);
+
 /* Moves as a map: out[to] = from for all rows, -1 where nothing is moved. */
 void xchg_expand(const struct xchg_moves *m, int32_t *out, int32_t rows);
 

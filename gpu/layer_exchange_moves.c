@@ -25,6 +25,12 @@ void moves_add(struct xchg_moves *m, int32_t from, int32_t to, int32_t rows,
 	m->move[m->n++] = (struct xchg_move){ from, to, rows, set };
 }
 
+void xchg_moves_add(struct xchg_moves *m, int32_t from, int32_t to,
+		    int32_t rows)
+{
+	moves_add(m, from, to, rows, true);
+}
+
 void side_add(struct xchg_side *s, int peer, int32_t first, int32_t rows)
 {
 	if (!rows)

@@ -112,7 +112,7 @@ struct cuda_layer {
 /* The element type of NCCL and cuBLAS. */
 static inline bool layer_is_bf16(const struct cuda_layer *l)
 {
-	return l->c.dtype == DTYPE_BF16;
+	return l->c.dtype == DT_BF16;
 }
 
 static inline void *layer_row(const struct cuda_layer *l, const void *base,

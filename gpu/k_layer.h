@@ -42,12 +42,13 @@ cudaError_t k_layer_weights(const float *logits, const int32_t *ids,
 			    cudaStream_t s);
 
 /*
- * keys[i] = c * n + ids[i], c the token's chunk: chunk c of `chunks` is tokens
- * [c * T / chunks, (c + 1) * T / chunks). k_sort() by key gives the order of
- * chunk, expert, token; its workspace begins with the counts.
+ * keys[i] = c % group * n + ids[i], c the token's chunk (gpu/layer_order.h):
+ * k_sort() by the keys of a group of chunks gives the order of chunk, id,
+ * token; its workspace begins with the counts.
  */
 cudaError_t k_layer_keys(const int32_t *ids, int32_t *keys, uint64_t tokens,
-			 int n, int k, int chunks, cudaStream_t s);
+			 int n, int k, int chunks, int group,
+			 cudaStream_t s);
 /* pos[i] += by */
 cudaError_t k_layer_shift(int32_t *pos, uint64_t n, int32_t by,
 			  cudaStream_t s);

@@ -62,22 +62,24 @@ extern "C" cudaError_t k_layer_weights(const float *logits, const int32_t *ids,
 }
 
 static __global__ void make_keys(const int32_t *ids, int32_t *keys,
-				 uint64_t tokens, int n, int k, int chunks)
+				 uint64_t tokens, int n, int k, int chunks,
+				 int group)
 {
 	for (EACH(i, tokens * k)) {
-		keys[i] = order_chunk(i / k, tokens, chunks) * n + ids[i];
+		keys[i] = order_chunk(i / k, tokens, chunks) % group * n +
+			  ids[i];
 	}
 }
 
 extern "C" cudaError_t k_layer_keys(const int32_t *ids, int32_t *keys,
 				    uint64_t tokens, int n, int k, int chunks,
-				    cudaStream_t s)
+				    int group, cudaStream_t s)
 {
 	if (!tokens) {
 		return cudaSuccess;
 	}
 	make_keys<<<k_grid(tokens * k, BLOCK), BLOCK, 0, s>>>(
-		ids, keys, tokens, n, k, chunks);
+		ids, keys, tokens, n, k, chunks, group);
 	return cudaGetLastError();
 }
 

@@ -128,6 +128,12 @@ void layer_describe(const struct layer_case *c, char out[LAYER_TEXT]);
 /* The program of the plan, on a cluster of this many nodes and GPUs. */
 enum status layer_program(const struct layer_case *c, struct program *out);
 
+/* "bf16" or "fp32". */
+static inline const char *layer_dtype(const struct layer_case *c)
+{
+	return c->dtype == DT_BF16 ? "bf16" : "fp32";
+}
+
 static inline int layer_ranks(const struct layer_case *c)
 {
 	return c->nodes * c->gpus_per_node;

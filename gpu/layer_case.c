@@ -61,8 +61,7 @@ static enum status check_ranges(const struct layer_case *c)
 		st = err_set(ST_INPUT, "field 'k': %d is above 'experts', %d",
 			     c->k, c->experts);
 	if (!st && c->dtype != DT_BF16 && c->dtype != DT_FP32)
-		st = err_set(ST_INPUT, "field 'dtype': '%s' is not bf16 or "
-			     "fp32", dtype_name(c->dtype));
+		st = err_set(ST_INPUT, "field 'dtype': is not bf16 or fp32");
 	return st;
 }
 
@@ -183,7 +182,7 @@ void layer_describe(const struct layer_case *c, char out[LAYER_TEXT])
 		buf_addf(&b, "%s ", c->label);
 	buf_addf(&b, "%dx%dx%d e%d k%d %s %s", c->tokens, c->hidden, c->ffn,
 		 c->experts, c->k, c->gated ? "swiglu" : "gelu",
-		 dtype_name(c->dtype));
+		 layer_dtype(c));
 	if (c->shared_ffn)
 		buf_addf(&b, " shared %d", c->shared_ffn);
 	if (c->capacity)

@@ -331,7 +331,7 @@ static json_t *field_json(const struct field *f, const struct layer_case *c)
 	case FIELD_TEXT:
 		return *(const char *)at ? json_string(at) : NULL;
 	case FIELD_DTYPE:
-		return json_string(dtype_name(c->dtype));
+		return json_string(layer_dtype(c));
 	case FIELD_PLAN:
 		plan_print(&c->plan, &plan);
 		j = json_string(buf_str(&plan));

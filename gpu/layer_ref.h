@@ -27,7 +27,8 @@
 
 #define LAYER_REF_TOKENS 64
 #define LAYER_REF_COLUMNS 16
-#define LAYER_REF_WEIGHTS 64
+#define LAYER_REF_WEIGHTS 32
+#define LAYER_REF_FULL_BYTES 2e9	/* of x and dy, in the full pass */
 #define LAYER_REF_FULL_MACS 4e9
 #define LAYER_REF_SAMPLE_MACS 2e10
 
@@ -66,9 +67,23 @@ enum status layer_ref_check(const struct layer_case *c,
 /* Joins the results of several processes. */
 void layer_check_join(struct layer_check *all, const struct layer_check *one);
 
-/* Any single element, slowly; for tests. index as in struct layer_fetch. */
-double layer_ref_element(const struct layer_case *c,
-			 const struct layer_route *r, enum layer_tensor t,
-			 int rank, int64_t index);
+/* The samples themselves, with what they have to be. */
+struct layer_sample {
+	enum layer_tensor tensor;
+	int rank;
+	int64_t index;		/* as in struct layer_fetch */
+	double want;
+};
+
+struct layer_ref {
+	struct layer_route route;
+	struct layer_sample *sample;	/* by tensor, then rank */
+	int n;
+	bool full;	/* false: `want` of dwg is not known, see above */
+};
+
+enum status layer_ref_make(const struct layer_case *c, int first, int n,
+			   int threads, struct layer_ref *out);
+void layer_ref_release(struct layer_ref *r);
 
 #endif

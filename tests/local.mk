@@ -281,3 +281,6 @@ EXTRA_DIST += %D%/unit/layer_help.h
 unit_tests += tests/unit/test_layer_exchange
 tests_unit_test_layer_exchange_SOURCES = %D%/unit/test_layer_exchange.c
 tests_unit_test_layer_exchange_LDADD = $(RUN_LIBS)
+unit_tests += tests/unit/test_layer_ref
+tests_unit_test_layer_ref_SOURCES = %D%/unit/test_layer_ref.c
+tests_unit_test_layer_ref_LDADD = $(RUN_LIBS)

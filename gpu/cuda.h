@@ -16,6 +16,7 @@
 #define GPU_CUDA_H
 
 #include "gpu/backend.h"
+#include "gpu/layer.h"
 #include "gpu/ranks.h"
 
 #include <cublasLt.h>
@@ -29,11 +30,12 @@
 #define CUDA_BUFFERS 4		/* of one set, at most */
 #define CUDA_VARIANTS 3
 #define CUDA_SIDE_STREAMS 4	/* of one product for each expert */
-#define CUDA_COMMS_MAX 8	/* CTA limits in one process */
+#define CUDA_COMMS_MAX 16	/* CTA limits and layers' groups in a process */
 #define CUDA_LT_WORKSPACE_BYTES (32u << 20)	/* cuBLAS's advice for Hopper */
 
 struct cuda_rank;
 struct cuda_product;
+struct cuda_layer;
 
 struct cuda_work {
 	struct bench_case c;	/* this work as its main one */
@@ -95,6 +97,7 @@ struct cuda_rank {
 	struct cuda_work work, other;	/* main one, one beside it */
 	double *seconds, *beside_s;	/* of the last run */
 	int64_t wrong;
+	struct cuda_layer *layer;	/* the prepared one, or NULL */
 };
 
 /* What one process has of all ranks: those of node `node` of `nodes`. */
@@ -112,6 +115,8 @@ struct backend {
 	struct backend_info info;	/* ranks: of all nodes */
 	struct ranks *ranks;
 	struct cuda_rank *rank;	/* one for each of this process */
+	struct layer_case layer;	/* the prepared one */
+	struct program layer_program;
 };
 
 /* End with a NULL name. */
@@ -198,6 +203,16 @@ enum status cuda_part_run(struct backend *b, int n, double *seconds,
 enum status cuda_part_check(struct backend *b, int64_t *wrong_p);
 void cuda_part_release(struct backend *b);
 
+/* cuda_layer_part.c, cuda_layer_check.c: the same for layers. */
+enum status cuda_part_layer_id(struct backend *b, ncclUniqueId *id);
+enum status cuda_part_layer_prepare(struct backend *b,
+				    const struct layer_case *c,
+				    const ncclUniqueId *id);
+enum status cuda_part_layer_run(struct backend *b, int n, double *forward_s,
+				double *step_s);
+enum status cuda_part_layer_check(struct backend *b, struct layer_check *out);
+void cuda_part_layer_release(struct backend *b);
+
 /* cuda_nodes.c: the same, done by the processes of emulated nodes. */
 enum status cuda_nodes_open(const struct backend_options *opt,
 			    struct backend_info *info, struct nodes **out_p);
@@ -208,6 +223,13 @@ enum status cuda_nodes_run(struct nodes *all, int n, double *seconds,
 			   double *beside_s);
 enum status cuda_nodes_check(struct nodes *all, int64_t *wrong_p);
 void cuda_nodes_release(struct nodes *all);
+enum status cuda_nodes_layer_prepare(struct nodes *all,
+				     const struct layer_case *c);
+enum status cuda_nodes_layer_run(struct nodes *all, int n, double *forward_s,
+				 double *step_s);
+enum status cuda_nodes_layer_check(struct nodes *all,
+				   struct layer_check *out);
+void cuda_nodes_layer_release(struct nodes *all);
 
 /* cuda_run.c: n repetitions of the prepared works; see backend.h. */
 enum status cuda_rank_run(struct cuda_rank *r, struct ranks *all, int n);

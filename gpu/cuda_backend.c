@@ -477,6 +477,40 @@ static void cuda_release(struct backend *b)
 		cuda_part_release(b);
 }
 
+static enum status cuda_layer_prepare(struct backend *b,
+				      const struct layer_case *c)
+{
+	ncclUniqueId id;
+	enum status st;
+
+	if (b->nodes)
+		return cuda_nodes_layer_prepare(b->nodes, c);
+	st = cuda_part_layer_id(b, &id);
+	return st ? st : cuda_part_layer_prepare(b, c, &id);
+}
+
+static enum status cuda_layer_run(struct backend *b, int n, double *forward_s,
+				  double *step_s)
+{
+	return b->nodes ? cuda_nodes_layer_run(b->nodes, n, forward_s, step_s)
+			: cuda_part_layer_run(b, n, forward_s, step_s);
+}
+
+static enum status cuda_layer_check(struct backend *b,
+				    struct layer_check *out)
+{
+	return b->nodes ? cuda_nodes_layer_check(b->nodes, out)
+			: cuda_part_layer_check(b, out);
+}
+
+static void cuda_layer_release(struct backend *b)
+{
+	if (b->nodes)
+		cuda_nodes_layer_release(b->nodes);
+	else
+		cuda_part_layer_release(b);
+}
+
 static void cuda_abort(struct backend *b)
 {
 	if (b->nodes)
@@ -494,5 +528,9 @@ const struct backend_ops backend_cuda = {
 	.run = cuda_run,
 	.check = cuda_check,
 	.release = cuda_release,
+	.layer_prepare = cuda_layer_prepare,
+	.layer_run = cuda_layer_run,
+	.layer_check = cuda_layer_check,
+	.layer_release = cuda_layer_release,
 	.abort = cuda_abort,
 };

@@ -84,7 +84,8 @@ struct cuda_layer {
 	int32_t *expert_total, *fine_totals;
 	void *sort_workspace;
 	int32_t *cells, *cells_host;	/* [ranks][fine][slots] */
-	const int32_t *cells_now;	/* that the plans were made of */
+	int32_t *capacity_cells;
+	const int32_t *cells_now;	/* that the plans are made of */
 	int32_t ***token[CUDA_PASSES];	/* dedup: [chunk][rank] */
 
 	struct cuda_pass pass[CUDA_PASSES];
@@ -104,6 +105,7 @@ struct cuda_layer {
 	int64_t layout_rows[CUDA_PASSES];
 	void *shared_pre, *shared_h, *shared_g;
 
+	int32_t *pulse;			/* of cuda_layer_align() */
 	void **owned;			/* all device memory */
 	size_t n_owned, cap_owned;
 	double *forward_s, *step_s;	/* of the last run */
@@ -165,8 +167,7 @@ enum status cuda_layer_repeat(struct cuda_layer *l, int n);
 /* cuda_layer.c */
 enum status cuda_layer_open(struct cuda_rank *r, struct ranks *all,
 			    const struct layer_case *c,
-			    const struct program *p, const ncclUniqueId *id,
-			    int n_ranks);
+			    const struct program *p, const ncclUniqueId *id);
 void cuda_layer_close(struct cuda_rank *r);
 
 #endif

@@ -79,7 +79,7 @@ enum status cuda_layer_align(struct cuda_layer *l)
 	if (l->ranks == 1)
 		return ST_OK;
 	return cuda_status_nccl(ncclAllReduce(
-		l->expert_total, l->expert_total, 1, ncclInt32, ncclSum,
+		l->pulse, l->pulse, 1, ncclInt32, ncclSum,
 		cuda_comm_find(l->rank, 0), l->lane[LANE_COMPUTE]),
 		"ncclAllReduce()");
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define GB 1e9
+#define POISON 0xff	/* bytes; a NaN, what nobody wrote is seen */
 
 static enum status no_room(const struct cuda_layer *l, uint64_t bytes)
 {
@@ -35,11 +36,12 @@ enum status cuda_layer_alloc(struct cuda_layer *l, void *out_p, uint64_t bytes)
 		return no_room(l, bytes);
 	if (rc != cudaSuccess)
 		return cuda_status(rc, "cudaMalloc()");
+	rc = cudaMemsetAsync(p, POISON, bytes, l->lane[LANE_COMPUTE]);
 	l->owned = array_grow(l->owned, &l->cap_owned, l->n_owned + 1,
 			      sizeof(*l->owned));
 	l->owned[l->n_owned++] = p;
 	memcpy(out_p, &p, sizeof(p));
-	return ST_OK;
+	return cuda_status(rc, "cudaMemsetAsync()");
 }
 
 /* What to allocate: a list, so that one loop does it. */
@@ -118,6 +120,7 @@ static enum status alloc_routing(struct cuda_layer *l)
 		{ &l->pass[0].totals, cells }, { &l->pass[1].totals, cells },
 		{ &l->fine_totals, cells }, { &l->cells, all },
 		{ &l->expert_total, K_EXPERTS_MAX * sizeof(int32_t) },
+		{ &l->pulse, sizeof(int32_t) },
 		{ &l->sort_workspace, k_sort_workspace_bytes(
 			l->pairs, K_EXPERTS_MAX) },
 	};
@@ -236,11 +239,11 @@ enum status cuda_layer_tensors(struct cuda_layer *l)
 		st = alloc_routing(l);
 	if (!st)
 		st = fill_tensors(l);
-	if (!st && l->c.count)
-		st = give_ids(l);
 	if (!st)
 		CUDA_GOTO(out, st, cudaStreamSynchronize(
 			l->lane[LANE_COMPUTE]));
+	if (!st && l->c.count)
+		st = give_ids(l);
 out:
 	return st;
 }

@@ -26,21 +26,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum request_kind { REQ_ID, REQ_PREPARE, REQ_RUN, REQ_CHECK, REQ_RELEASE };
+enum request_kind {
+	REQ_ID, REQ_PREPARE, REQ_RUN, REQ_CHECK, REQ_RELEASE,
+	REQ_LAYER_ID, REQ_LAYER_PREPARE, REQ_LAYER_RUN, REQ_LAYER_CHECK,
+	REQ_LAYER_RELEASE
+};
 
 struct request {
 	enum request_kind kind;
 	int n;			/* REQ_RUN */
 	struct bench_case c;	/* REQ_ID, REQ_PREPARE */
 	ncclUniqueId id[2];
+	/* REQ_LAYER_PREPARE: bytes of text that follow, a layer_case_text() */
+	size_t text;
 };
 
-/* After a REQ_RUN that went well: 2 * n doubles. */
+/* After a REQ_RUN or REQ_LAYER_RUN that went well: 2 * n doubles. */
 struct reply {
 	enum status st;
 	char message[512];
 	ncclUniqueId id[2];
 	int64_t wrong;
+	struct layer_check layer;
 	struct backend_info info;	/* of the first, unasked reply */
 };
 
@@ -71,8 +78,49 @@ static bool move_all(int fd, void *buf, size_t n, bool is_write)
 	return true;
 }
 
+/* Two numbers for each repetition. */
+static double *make_room(double *seconds, int n)
+{
+	size_t count = 2 * (size_t)n;
+
+	seconds = xrealloc_array(seconds, count, sizeof(double));
+	memset(seconds, 0, count * sizeof(double));
+	return seconds;
+}
+
+static enum status serve_layer(struct backend *b, const struct request *q,
+			       const char *text, struct reply *p,
+			       double **seconds_p)
+{
+	struct layer_case c;
+	enum status st;
+
+	switch (q->kind) {
+	case REQ_LAYER_ID:
+		return cuda_part_layer_id(b, &p->id[0]);
+	case REQ_LAYER_PREPARE:
+		st = layer_case_parse(text, q->text, &c);
+		if (st)
+			return st;
+		st = cuda_part_layer_prepare(b, &c, &q->id[0]);
+		layer_case_release(&c);
+		return st;
+	case REQ_LAYER_RUN:
+		*seconds_p = make_room(*seconds_p, q->n);
+		return cuda_part_layer_run(b, q->n, *seconds_p,
+					   *seconds_p + q->n);
+	case REQ_LAYER_CHECK:
+		return cuda_part_layer_check(b, &p->layer);
+	default:
+		break;
+	}
+	cuda_part_layer_release(b);
+	return ST_OK;
+}
+
 static enum status serve(struct backend *b, const struct request *q,
-			 struct reply *p, double **seconds_p)
+			 const char *text, struct reply *p,
+			 double **seconds_p)
 {
 	switch (q->kind) {
 	case REQ_ID:
@@ -80,17 +128,28 @@ static enum status serve(struct backend *b, const struct request *q,
 	case REQ_PREPARE:
 		return cuda_part_prepare(b, &q->c, q->id);
 	case REQ_RUN:
-		*seconds_p = xrealloc_array(*seconds_p, 2 * (size_t)q->n,
-					    sizeof(double));
-		memset(*seconds_p, 0, 2 * (size_t)q->n * sizeof(double));
+		*seconds_p = make_room(*seconds_p, q->n);
 		return cuda_part_run(b, q->n, *seconds_p, *seconds_p + q->n);
 	case REQ_CHECK:
 		return cuda_part_check(b, &p->wrong);
 	case REQ_RELEASE:
 		break;
+	default:
+		return serve_layer(b, q, text, p, seconds_p);
 	}
 	cuda_part_release(b);
 	return ST_OK;
+}
+
+/* A request and its text, which is the caller's to free. */
+static bool next_request(int fd, struct request *q, char **text_p)
+{
+	free(*text_p);
+	*text_p = NULL;
+	if (!move_all(fd, q, sizeof(*q), false))
+		return false;
+	*text_p = xmalloc(q->text + 1);
+	return !q->text || move_all(fd, *text_p, q->text, false);
 }
 
 static bool answer(int fd, struct reply *p, enum status st)
@@ -106,24 +165,26 @@ static void work(int fd, const struct cuda_part *part, uint64_t seed)
 	struct backend *b = NULL;
 	struct request q;
 	double *seconds = NULL;
+	char *text = NULL;
 	enum status st = cuda_part_open(part, seed, &b);
 
 	if (!st)
 		cuda_part_info(b, &p.info);
 	if (!answer(fd, &p, st) || st)
 		return;
-	while (move_all(fd, &q, sizeof(q), false)) {
+	while (next_request(fd, &q, &text)) {
 		memset(&p, 0, sizeof(p));
-		st = serve(b, &q, &p, &seconds);
+		st = serve(b, &q, text, &p, &seconds);
 		if (!answer(fd, &p, st))
 			break;
-		if (!st && q.kind == REQ_RUN &&
+		if (!st && (q.kind == REQ_RUN || q.kind == REQ_LAYER_RUN) &&
 		    !move_all(fd, seconds, 2 * (size_t)q.n * sizeof(double),
 			      true))
 			break;
 	}
 	cuda_part_close(b);
 	free(seconds);
+	free(text);
 }
 
 static void set_environment(int node)
@@ -222,19 +283,26 @@ static enum status gather(struct nodes *all, struct reply *reply)
 	return st;
 }
 
-static enum status ask(struct nodes *all, struct request *q,
-		       struct reply *reply)
+static enum status ask_with(struct nodes *all, struct request *q, char *text,
+			    struct reply *reply)
 {
 	int i;
 
 	for (i = 0; i < all->n; i++) {
-		if (!move_all(all->worker[i].fd, q, sizeof(*q), true)) {
+		if (!move_all(all->worker[i].fd, q, sizeof(*q), true) ||
+		    !move_all(all->worker[i].fd, text, q->text, true)) {
 			cuda_nodes_kill(all);
 			return err_set(ST_FAIL, "the process of node %d died",
 				       i);
 		}
 	}
 	return gather(all, reply);
+}
+
+static enum status ask(struct nodes *all, struct request *q,
+		       struct reply *reply)
+{
+	return ask_with(all, q, NULL, reply);
 }
 
 enum status cuda_nodes_open(const struct backend_options *opt,
@@ -262,34 +330,43 @@ enum status cuda_nodes_open(const struct backend_options *opt,
 	return st;
 }
 
+/* Ids are made by the first node, where their listeners live. */
+static enum status ask_ids(struct nodes *all, struct request *q,
+			   ncclUniqueId *id, struct reply *reply)
+{
+	enum status st;
+
+	if (!move_all(all->worker[0].fd, q, sizeof(*q), true))
+		st = err_set(ST_FAIL, "the process of node 0 died");
+	else
+		st = read_reply(all, 0, reply);
+	if (st)
+		cuda_nodes_kill(all);
+	else
+		memcpy(id, reply->id, sizeof(reply->id));
+	return st;
+}
+
 enum status cuda_nodes_prepare(struct nodes *all, const struct bench_case *c)
 {
 	struct reply *reply = xcalloc((size_t)all->n, sizeof(*reply));
 	struct request q = { .kind = REQ_ID, .c = *c };
-	enum status st;
+	enum status st = ask_ids(all, &q, q.id, reply);
 
-	/* made by the first node, where its listener lives */
-	if (!move_all(all->worker[0].fd, &q, sizeof(q), true))
-		st = err_set(ST_FAIL, "the process of node 0 died");
-	else
-		st = read_reply(all, 0, &reply[0]);
-	if (st)
-		cuda_nodes_kill(all);
 	q.kind = REQ_PREPARE;
-	memcpy(q.id, reply[0].id, sizeof(q.id));
 	if (!st)
 		st = ask(all, &q, reply);
 	free(reply);
 	return st;
 }
 
-/* Of the slowest node. */
-enum status cuda_nodes_run(struct nodes *all, int n, double *seconds,
-			   double *beside_s)
+/* Of the slowest node; `other` may be NULL. */
+static enum status ask_times(struct nodes *all, enum request_kind kind, int n,
+			     double *seconds, double *other)
 {
 	struct reply *reply = xcalloc((size_t)all->n, sizeof(*reply));
 	double *part = xcalloc(2 * (size_t)n, sizeof(*part));
-	struct request q = { .kind = REQ_RUN, .n = n };
+	struct request q = { .kind = kind, .n = n };
 	enum status st = ask(all, &q, reply);
 	int i, j;
 
@@ -301,13 +378,19 @@ enum status cuda_nodes_run(struct nodes *all, int n, double *seconds,
 		for (j = 0; j < n && !st; j++) {
 			if (!i || part[j] > seconds[j])
 				seconds[j] = part[j];
-			if (beside_s && (!i || part[n + j] > beside_s[j]))
-				beside_s[j] = part[n + j];
+			if (other && (!i || part[n + j] > other[j]))
+				other[j] = part[n + j];
 		}
 	}
 	free(part);
 	free(reply);
 	return st;
+}
+
+enum status cuda_nodes_run(struct nodes *all, int n, double *seconds,
+			   double *beside_s)
+{
+	return ask_times(all, REQ_RUN, n, seconds, beside_s);
 }
 
 enum status cuda_nodes_check(struct nodes *all, int64_t *wrong_p)
@@ -330,6 +413,54 @@ void cuda_nodes_release(struct nodes *all)
 {
 	struct reply *reply = xcalloc((size_t)all->n, sizeof(*reply));
 	struct request q = { .kind = REQ_RELEASE };
+
+	(void)ask(all, &q, reply);
+	free(reply);
+}
+
+enum status cuda_nodes_layer_prepare(struct nodes *all,
+				     const struct layer_case *c)
+{
+	struct reply *reply = xcalloc((size_t)all->n, sizeof(*reply));
+	struct request q = { .kind = REQ_LAYER_ID };
+	enum status st = ask_ids(all, &q, q.id, reply);
+	char *text = layer_case_text(c);
+
+	q.kind = REQ_LAYER_PREPARE;
+	q.text = strlen(text);
+	if (!st)
+		st = ask_with(all, &q, text, reply);
+	free(text);
+	free(reply);
+	return st;
+}
+
+enum status cuda_nodes_layer_run(struct nodes *all, int n, double *forward_s,
+				 double *step_s)
+{
+	return ask_times(all, REQ_LAYER_RUN, n, forward_s, step_s);
+}
+
+enum status cuda_nodes_layer_check(struct nodes *all, struct layer_check *out)
+{
+	struct reply *reply = xcalloc((size_t)all->n, sizeof(*reply));
+	struct request q = { .kind = REQ_LAYER_CHECK };
+	enum status st = ask(all, &q, reply);
+	int i;
+
+	if (!st) {
+		*out = reply[0].layer;
+		for (i = 1; i < all->n; i++)
+			layer_check_join(out, &reply[i].layer);
+	}
+	free(reply);
+	return st;
+}
+
+void cuda_nodes_layer_release(struct nodes *all)
+{
+	struct reply *reply = xcalloc((size_t)all->n, sizeof(*reply));
+	struct request q = { .kind = REQ_LAYER_RELEASE };
 
 	(void)ask(all, &q, reply);
 	free(reply);

@@ -25,6 +25,9 @@ libgpu_a_SOURCES += %D%/watchdog.c %D%/watchdog.h
 libgpu_a_SOURCES += %D%/ranks.c %D%/ranks.h
 libgpu_a_SOURCES += %D%/host.c %D%/host.h
 libgpu_a_SOURCES += %D%/host_exchange.c %D%/host_kernels.c
+libgpu_a_SOURCES += %D%/host_layer.c %D%/host_layer.h %D%/host_layer_comm.c
+libgpu_a_SOURCES += %D%/host_layer_chunk.c %D%/host_layer_gate.c
+libgpu_a_SOURCES += %D%/host_layer_expert.c
 
 bin_PROGRAMS += moecast-run
 moecast_run_SOURCES = %D%/main.c

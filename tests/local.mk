@@ -284,3 +284,6 @@ tests_unit_test_layer_exchange_LDADD = $(RUN_LIBS)
 unit_tests += tests/unit/test_layer_ref
 tests_unit_test_layer_ref_SOURCES = %D%/unit/test_layer_ref.c
 tests_unit_test_layer_ref_LDADD = $(RUN_LIBS)
+unit_tests += tests/unit/test_host_layer
+tests_unit_test_host_layer_SOURCES = %D%/unit/test_host_layer.c
+tests_unit_test_host_layer_LDADD = $(RUN_LIBS)

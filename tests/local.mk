@@ -277,3 +277,13 @@ shell_tests += %D%/t174-profile.sh
 unit_tests += tests/unit/test_fit_shipped
 tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
 tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)
+
+# `make bench_gpu`: on the GPUs of this host; needs CUDA and NCCL
+if HAVE_CUDA
+EXTRA_PROGRAMS += tests/bench/bench_gpu
+tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_layer.c
+tests_bench_bench_gpu_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
+endif

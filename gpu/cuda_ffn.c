@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define ROW_BYTES_UNIT 16	/* what the kernels move at once */
+#define ALIGNMENT_MAX 256	/* of buffers */
 
 int ffn_columns(const struct ffn_shape *s)
 {
@@ -63,6 +64,29 @@ out:
 	return st;
 }
 
+/* What cuBLAS may rely on: an expert's rows begin at any row. */
+static enum status set_alignment(struct cuda_ffn *f)
+{
+	static const cublasLtMatmulPreferenceAttributes_t attr[] = {
+		CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+		CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+		CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+		CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES
+	};
+	const struct ffn_shape *s = &f->shape;
+	uint32_t bytes = ALIGNMENT_MAX;
+	enum status st = ST_OK;
+	size_t i;
+
+	while ((s->hidden | s->ffn) * element_bytes(s) % (int)bytes)
+		bytes /= 2;
+	for (i = 0; i < sizeof(attr) / sizeof(attr[0]); i++)
+		BLAS_GOTO(out, st, cublasLtMatmulPreferenceSetAttribute(
+			f->pref, attr[i], &bytes, sizeof(bytes)));
+out:
+	return st;
+}
+
 static enum status open_blas(struct cuda_ffn *f)
 {
 	size_t bytes = CUDA_LT_WORKSPACE_BYTES;
@@ -79,6 +103,7 @@ static enum status open_blas(struct cuda_ffn *f)
 	BLAS_GOTO(out, st, cublasLtMatmulPreferenceSetAttribute(
 		f->pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes,
 		sizeof(bytes)));
+	st = set_alignment(f);
 out:
 	return st;
 }

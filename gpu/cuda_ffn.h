@@ -27,8 +27,8 @@
  * Rows of expert e: [ffn_rows_first(), + count[e]). Padded (stride > 0):
  * e * stride; rows count[e] .. stride - 1 exist in every buffer, and in x and
  * dy are zero (cuda_ffn_zero_tails(), or cuda_direct_dispatch() has done it);
- * in the other buffers they are written by these functions. Packed (stride
- * 0): expert after expert without gaps. All counts may be 0.
+ * these functions write zeros there in h and dpre, anything in y, g, dx, dr.
+ * Packed (stride 0): expert after expert without gaps. All counts may be 0.
  *
  * How a product is done, chosen for each product and shape by what was
  * measured in cuda_ffn_tune(), else by a rule: one strided-batched call over

@@ -287,3 +287,13 @@ tests_unit_test_layer_ref_LDADD = $(RUN_LIBS)
 unit_tests += tests/unit/test_host_layer
 tests_unit_test_host_layer_SOURCES = %D%/unit/test_host_layer.c
 tests_unit_test_host_layer_LDADD = $(RUN_LIBS)
+
+# `make bench_gpu`: on the GPUs of this host; needs CUDA and NCCL
+if HAVE_CUDA
+EXTRA_PROGRAMS += tests/bench/bench_gpu
+tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_layer.c
+tests_bench_bench_gpu_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
+endif

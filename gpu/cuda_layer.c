@@ -31,7 +31,7 @@ static void set_sizes(struct cuda_layer *l)
 	l->ranks = layer_ranks(&l->c);
 	l->local = layer_local_experts(&l->c);
 	l->slots = layer_slots(&l->c);
-	l->element = (size_t)dtype_bytes(l->c.dtype);
+	l->element = layer_is_bf16(l) ? sizeof(uint16_t) : sizeof(float);
 	l->row_bytes = (size_t)l->c.hidden * l->element;
 	l->pairs = (uint64_t)l->c.tokens * (uint64_t)l->c.k;
 	l->is_static = l->c.capacity > 0;

@@ -29,6 +29,7 @@
 
 #include "gpu/cuda.h"
 #include "gpu/cuda_ffn.h"
+#include "gpu/k.h"
 #include "gpu/k_layer.h"
 #include "gpu/layer_plan.h"
 #include "gpu/layer_ref.h"

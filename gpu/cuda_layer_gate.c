@@ -2,7 +2,6 @@
 /* The gate of a layer, forward and backward, and the order of what is sent. */
 #include "gpu/cuda_layer.h"
 
-#include "gpu/k.h"
 
 #include <string.h>
 

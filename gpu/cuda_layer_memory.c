@@ -172,7 +172,7 @@ static enum status fill_w1_part(struct cuda_layer *l, int expert, int part)
 			.scale = layer_weight_scale(c->hidden) });
 }
 
-static enum status fill_expert(struct cuda_layer *l, int expert)
+static enum status fill_local(struct cuda_layer *l, int expert)
 {
 	const struct layer_case *c = &l->c;
 	int shard = layer_shard_ffn(c), part;
@@ -206,7 +206,7 @@ static enum status fill_tensors(struct cuda_layer *l)
 		st = fill_rows(l, l->wg, LAYER_WG, c->hidden, c->experts,
 			       LAYER_GATE_SCALE);
 	for (e = 0; e < l->local && !st; e++)
-		st = fill_expert(l, e);
+		st = fill_local(l, e);
 	if (st || !shared)
 		return st;
 	st = fill_rows(l, l->ws1, LAYER_WS1, c->hidden,

@@ -15,6 +15,7 @@
 #include "gpu/cuda.h"
 
 #include "base/mem.h"
+#include "gpu/layer_ref.h"
 
 #include <errno.h>
 #include <poll.h>

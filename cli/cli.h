@@ -37,6 +37,7 @@ enum status cmd_profile(int argc, char **argv);
 enum status cmd_import(int argc, char **argv);
 enum status cmd_db(int argc, char **argv);
 enum status cmd_report(int argc, char **argv);
+enum status cmd_validate(int argc, char **argv);
 
 /*
  * Options that most subcommands take: --json, --set KEY=VALUE (repeatable),

@@ -25,6 +25,8 @@ const struct cmd commands[] = {
 	  "capacity factor against drops, padding and time", cmd_capacity },
 	{ "profile", "--db FILE [--backend cuda|host] [--quick]",
 	  "measure this machine, store, fit", cmd_profile },
+	{ "validate", "SCENARIO --db FILE [--plans N] [--replay FILE]",
+	  "run plans, compare with the forecast", cmd_validate },
 	{ "import", "KIND FILE --db FILE [-o CLUSTER.yaml]",
 	  "take in logs, topologies, tables", cmd_import },
 	{ "keys", "", "every scenario key", cmd_keys },

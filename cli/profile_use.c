@@ -19,7 +19,6 @@
 
 /* ---- loading ---- */
 
-/* Of socket and network the scenario wants one. */
 static void drop_tier(struct measured *m, const char *tier)
 {
 	int i, n = 0;
@@ -29,6 +28,58 @@ static void drop_tier(struct measured *m, const char *tier)
 			m->curve[n++] = m->curve[i];
 	}
 	m->n_curves = n;
+}
+
+static void shm_contention_is_network(struct measured *m)
+{
+	struct measured_contention *all;
+	int i, n = m->n_contention;
+
+	all = xcalloc((size_t)n * 2 + 1, sizeof(*all));
+	for (i = 0; i < m->n_contention; i++) {
+		all[i] = m->contention[i];
+		if (strcmp(all[i].tier, "shm"))
+			continue;
+		all[n] = all[i];
+		snprintf(all[n].tier, sizeof(all[n].tier), "network");
+		n++;
+	}
+	free(m->contention);
+	m->contention = all;
+	m->n_contention = n;
+}
+
+/* One host's shared memory stands for the network, too. */
+static void shm_is_network(struct measured *m)
+{
+	struct measured_curve *all = xcalloc((size_t)m->n_curves * 2 + 1,
+					     sizeof(*all));
+	int i, n = 0;
+
+	for (i = 0; i < m->n_curves; i++)
+		all[n++] = m->curve[i];
+	for (i = 0; i < m->n_curves; i++) {
+		if (strcmp(m->curve[i].tier, "shm"))
+			continue;
+		all[n] = m->curve[i];
+		snprintf(all[n].tier, sizeof(all[n].tier), "network");
+		n++;
+	}
+	free(m->curve);
+	m->curve = all;
+	m->n_curves = n;
+	shm_contention_is_network(m);
+}
+
+/* The tier that profile.inter names is what is between the nodes. */
+static void choose_inter(struct measured *m, enum profile_inter inter)
+{
+	if (inter != PROFILE_SOCKET)
+		drop_tier(m, "socket");
+	if (inter != PROFILE_NETWORK)
+		drop_tier(m, "network");
+	if (inter == PROFILE_SHM)
+		shm_is_network(m);
 }
 
 static bool between_nodes(const char *tier)
@@ -127,7 +178,10 @@ static enum status read_database(const struct scenario *s,
 				  scenario_where(s, "profile.db"));
 	st = fit_measured_gpu(db, gpu_name(s), out);
 	store_close(db);
-	return st ? err_prefix(st, "%s", s->profile.db) : ST_OK;
+	if (st)
+		return err_prefix(st, "%s", s->profile.db);
+	choose_inter(out, s->profile.inter);
+	return ST_OK;
 }
 
 static enum status read_shipped(const struct scenario *s,
@@ -137,6 +191,7 @@ static enum status read_shipped(const struct scenario *s,
 
 	if (st)
 		return err_prefix(st, "GPU '%.60s': measured", gpu_name(s));
+	choose_inter(out, s->profile.inter);
 	drop_smaller(out, &s->cluster);
 	return ST_OK;
 }
@@ -157,8 +212,6 @@ enum status profile_use_load(struct profile_use *u, struct scenario *s)
 	if (!fit_gpu_matches(gpu_name(s), u->measured.gpu))
 		cli_warn("'%s' was measured on '%s', the scenario's GPU is "
 			 "'%s'", source_name(s), u->measured.gpu, gpu_name(s));
-	drop_tier(&u->measured, s->profile.inter == PROFILE_SOCKET ?
-		  "network" : "socket");
 	u->fold = measured_apply(&u->measured, &s->cluster);
 	restore_set_keys(s, &was);
 	u->measured.use = &u->seen;

@@ -39,6 +39,9 @@ struct backend_options {
 	int ranks;		/* 0: all devices (host: 4) */
 	int emulate_nodes;	/* 0: no */
 	uint64_t seed;
+	/* processes of MPI that do it together, to be taken over (gpu/team.h);
+	 * NULL: this one alone */
+	const struct team_link *team;
 };
 
 struct backend_info {
@@ -46,6 +49,7 @@ struct backend_info {
 	 * it (host, date, version, source) is the caller's */
 	struct run_info run;
 	int ranks, nodes;
+	bool shares_devices;	/* emulated nodes: they have exchanges only */
 	/* of exchanges that this process can measure now; memory and compute
 	 * are always there */
 	const char *tier[BACKEND_TIERS_MAX];
@@ -55,6 +59,8 @@ struct backend_info {
 };
 
 struct backend;
+struct team_link;
+struct team_part;
 
 struct backend_ops {
 	const char *name;
@@ -113,6 +119,9 @@ struct backend_ops {
 	/* From the watchdog's thread, just before the process ends: ends
 	 * worker processes. May be NULL. */
 	void (*abort)(struct backend *b);
+
+	/* What one of several processes does; NULL: there is only one. */
+	const struct team_part *part;
 };
 
 /* backend_cuda exists when configured with CUDA (HAVE_CUDA). */

@@ -50,7 +50,7 @@ static struct layer_case copy_case(const struct layer_case *c)
 }
 
 /* Only when the communicator of all ranks is still to be made. */
-enum status cuda_part_layer_id(struct backend *b, ncclUniqueId *id)
+enum status cuda_part_layer_id(struct backend *b, void *id)
 {
 	if (b->info.ranks == 1 || !cuda_comm_need(&b->rank[0], 0))
 		return ST_OK;
@@ -69,7 +69,7 @@ void cuda_part_layer_release(struct backend *b)
 
 enum status cuda_part_layer_prepare(struct backend *b,
 				    const struct layer_case *c,
-				    const ncclUniqueId *id)
+				    const void *id)
 {
 	struct open_call call = { b, id };
 	enum status st = check_ranks(b, c);

@@ -23,6 +23,8 @@ libgpu_a_SOURCES += %D%/suite.c %D%/suite_standard.c %D%/suite.h
 libgpu_a_SOURCES += %D%/run.c %D%/run.h %D%/pass.c %D%/pass.h
 libgpu_a_SOURCES += %D%/watchdog.c %D%/watchdog.h
 libgpu_a_SOURCES += %D%/ranks.c %D%/ranks.h
+libgpu_a_SOURCES += %D%/team.c %D%/team_fork.c %D%/team.h
+libgpu_a_SOURCES += %D%/mpi_link.c %D%/mpi_link.h
 libgpu_a_SOURCES += %D%/host.c %D%/host.h
 libgpu_a_SOURCES += %D%/host_exchange.c %D%/host_kernels.c
 libgpu_a_SOURCES += %D%/host_layer.c %D%/host_layer.h %D%/host_layer_comm.c
@@ -33,6 +35,6 @@ bin_PROGRAMS += moecast-run
 moecast_run_SOURCES = %D%/main.c
 moecast_run_LDADD = libgpu.a libscenarios.a libbase.a
 moecast_run_LDADD += $(GPU_LIBS)
-GPU_LIBS = $(CUDA_LIBS) $(OPENBLAS_LIBS) $(JANSSON_LIBS) -lm -lpthread
+GPU_LIBS = $(MPI_LIBS) $(CUDA_LIBS) $(OPENBLAS_LIBS) $(JANSSON_LIBS) -lm -lpthread
 
 include %D%/cuda.mk

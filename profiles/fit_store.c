@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "profiles/contention.h"
 #include "profiles/fit_groups.h"
 #include "scenarios/curve_json.h"
 
@@ -140,8 +141,6 @@ static int rank_of(const struct fit_row *r)
 	int rank = 0;
 
 	if (*r->variant && strcmp(r->variant, "even"))
-		rank += 4;
-	if (r->ctas)
 		rank += 2;
 	if (strcmp(r->dtype, "bf16"))
 		rank += 1;
@@ -151,7 +150,8 @@ static int rank_of(const struct fit_row *r)
 static bool same_curve(const struct fit_row *a, const struct fit_row *b)
 {
 	return !strcmp(a->op, b->op) && !strcmp(a->tier, b->tier) &&
-		a->ranks == b->ranks;
+		a->ranks == b->ranks && a->ctas == b->ctas && a->n == b->n &&
+		a->k == b->k && a->batch == b->batch;
 }
 
 /* Of groups that a forecast does not tell apart the best; ties: the first. */
@@ -229,6 +229,10 @@ static enum status curve_of(const struct fit_row *r,
 {
 	*out = (struct measured_curve){
 		.ranks = r->ranks,
+		.ctas = r->ctas,
+		.n = r->n,
+		.k = r->k,
+		.batch = r->batch,
 		.smooth = curve_make(r->alpha_s, r->beta_s_per_byte,
 				     r->gamma_s_per_sqrt_byte, CURVE_MEASURED),
 		.min_bytes = r->min_bytes,
@@ -375,6 +379,11 @@ enum status fit_measured_gpu(struct store *db, const char *wanted,
 		st = store_fits(db, &stored.row, &stored.n);
 	if (!st)
 		st = make(&g, gpu, &stored, &m);
+	if (!st) {
+		st = contention_measured(db, gpu, &m);
+		if (st)
+			measured_release(&m);
+	}
 	if (!st)
 		*out = m;
 	free(stored.row);

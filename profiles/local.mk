@@ -12,10 +12,12 @@ libprofiles_a_SOURCES += %D%/import_topo_xml.c %D%/import_smi.c
 libprofiles_a_SOURCES += %D%/import_model.c
 libprofiles_a_SOURCES += %D%/fit.c %D%/fit.h %D%/fit_data.c
 libprofiles_a_SOURCES += %D%/fit_model.c %D%/fit_model.h
+libprofiles_a_SOURCES += %D%/fit_breaks.c %D%/fit_breaks.h
 libprofiles_a_SOURCES += %D%/fit_lsq.c %D%/fit_lsq.h
 libprofiles_a_SOURCES += %D%/fit_groups.c %D%/fit_groups.h
 libprofiles_a_SOURCES += %D%/fit_store.c
+libprofiles_a_SOURCES += %D%/contention.c %D%/contention.h
 
 # Measurements that ship, as moecast-run wrote them.
 shippeddir = $(pkgdatadir)/profiles
-dist_shipped_DATA = %D%/data/h200-x2.jsonl
+dist_shipped_DATA = %D%/data/h200-x2.jsonl %D%/data/h200-x2.layers

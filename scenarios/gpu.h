@@ -16,6 +16,9 @@ struct comm_tier {
 	double ramp;		/* s per sqrt(byte) of the busiest rank */
 	double ll_launch_s;	/* the same two with the low-latency */
 	double ll_efficiency;	/*   protocol (no ramp) */
+	/* shares of their speeds that a product and a collective lose while
+	 * they run side by side; product_loss 0: comm_sms / sms */
+	double product_loss, own_loss;
 };
 
 /* One GPU type: data sheet values and named efficiencies. gpus/<name>.yaml */

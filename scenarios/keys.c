@@ -106,7 +106,7 @@ static const char *use_at(int i)
 
 static const char *inter_at(int i)
 {
-	static const char *const names[] = { "network", "socket" };
+	static const char *const names[] = { "network", "socket", "shm" };
 
 	return i < (int)(sizeof(names) / sizeof(*names)) ? names[i] : NULL;
 }
@@ -277,7 +277,14 @@ const struct key_row scenario_keys[] = {
 	     U_TIME, 0, TIME_MAX, "", "low-latency protocol: start"), \
 	REAL("comm." #tier ".ll_efficiency", \
 	     cluster.gpu.tier.ll_efficiency, U_FRACTION, 1e-3, 1, "", \
-	     "low-latency protocol: of the link rate")
+	     "low-latency protocol: of the link rate"), \
+	REAL("comm." #tier ".product_loss", \
+	     cluster.gpu.tier.product_loss, U_FRACTION, 0, 0.99, "", \
+	     "of its speed, that a product loses beside a collective; 0: " \
+	     "gpu.comm_sms / sms"), \
+	REAL("comm." #tier ".own_loss", cluster.gpu.tier.own_loss, \
+	     U_FRACTION, 0, 0.99, "", \
+	     "of its speed, that a collective loses beside a product")
 	TIER(intra, "inside a node"),
 	TIER(inter, "between nodes"),
 
@@ -289,8 +296,8 @@ const struct key_row scenario_keys[] = {
 	     "measurements that the GPU's file names; off: data sheet"),
 	ENUM("profile.inter", profile.inter, inter_at, "network",
 	     "tier of the measurements that stands for the network between "
-	     "nodes; socket: for clusters of sockets, or one host's "
-	     "emulated nodes"),
+	     "nodes; socket: for clusters of sockets; socket and shm: one "
+	     "host's GPUs as several nodes"),
 
 	BOOL("training.recompute", training.recompute, "true",
 	     "keep only the inputs of layers for the backward pass"),
@@ -321,7 +328,12 @@ const size_t n_scenario_keys = sizeof(scenario_keys) / sizeof(*scenario_keys);
 	REAL(#tier ".ll_launch", tier.ll_launch_s, U_TIME, 0, TIME_MAX, \
 	     NULL, "low-latency protocol: start"), \
 	REAL(#tier ".ll_efficiency", tier.ll_efficiency, U_FRACTION, 1e-3, \
-	     1, NULL, "low-latency protocol: of the link rate")
+	     1, NULL, "low-latency protocol: of the link rate"), \
+	REAL(#tier ".product_loss", tier.product_loss, U_FRACTION, 0, 0.99, \
+	     "0", "of its speed, that a product loses beside a collective; " \
+	     "0: comm_sms / sms"), \
+	REAL(#tier ".own_loss", tier.own_loss, U_FRACTION, 0, 0.99, "0", \
+	     "of its speed, that a collective loses beside a product")
 
 const struct key_row gpu_keys[] = {
 	TEXT("name", name, "", "name for reports (default: the file's)"),

@@ -19,6 +19,7 @@ void measured_release(struct measured *m)
 		product_table_release(&m->table[i]);
 	free(m->table);
 	free(m->curve);
+	free(m->contention);
 	*m = (struct measured){ 0 };
 }
 
@@ -31,9 +32,26 @@ static bool nearer(int ranks, int a, int b)
 	return da != db ? da < db : a > b;
 }
 
-const struct measured_curve *measured_find(const struct measured *m,
-					   const char *op, const char *tier,
-					   int ranks)
+/* No limit is more than any. */
+static double ctas_of(int ctas)
+{
+	return ctas ? ctas : INFINITY;
+}
+
+static bool nearer_ctas(int ctas, int a, int b)
+{
+	double da = fabs(log(ctas_of(a) / ctas)), db;
+
+	if (!ctas)
+		return ctas_of(a) > ctas_of(b);
+	db = fabs(log(ctas_of(b) / ctas));
+	return da != db ? da < db : ctas_of(a) > ctas_of(b);
+}
+
+const struct measured_curve *measured_find_limited(const struct measured *m,
+						   const char *op,
+						   const char *tier, int ranks,
+						   int ctas)
 {
 	const struct measured_curve *best = NULL, *c;
 	int i;
@@ -42,7 +60,31 @@ const struct measured_curve *measured_find(const struct measured *m,
 		c = &m->curve[i];
 		if (strcmp(c->op, op) || strcmp(c->tier, tier))
 			continue;
-		if (!best || nearer(ranks, c->ranks, best->ranks))
+		if (!best || nearer(ranks, c->ranks, best->ranks) ||
+		    (c->ranks == best->ranks &&
+		     nearer_ctas(ctas, c->ctas, best->ctas)))
+			best = c;
+	}
+	return best;
+}
+
+const struct measured_curve *measured_find(const struct measured *m,
+					   const char *op, const char *tier,
+					   int ranks)
+{
+	return measured_find_limited(m, op, tier, ranks, 0);
+}
+
+const struct measured_contention *measured_find_contention(
+	const struct measured *m, const char *tier, int ctas)
+{
+	const struct measured_contention *best = NULL, *c;
+	int i;
+
+	for (i = 0; i < m->n_contention; i++) {
+		c = &m->contention[i];
+		if (!strcmp(c->tier, tier) &&
+		    (!best || nearer_ctas(ctas, c->ctas, best->ctas)))
 			best = c;
 	}
 	return best;
@@ -157,6 +199,19 @@ static void fold(const struct measured_curve *c, const struct exchange *e,
 	t->ll_efficiency = fmin(t->ll_efficiency, t->efficiency);
 }
 
+/* Communicators of layers have no limit of CTAs. */
+static void fold_contention(const struct measured *m, const char *tier,
+			    struct comm_tier *t)
+{
+	const struct measured_contention *c;
+
+	c = measured_find_contention(m, tier, 0);
+	if (!c)
+		return;
+	t->product_loss = c->product_loss;
+	t->own_loss = c->own_loss;
+}
+
 static struct measured_part fold_tier(const struct measured *m,
 				      const char *const *tiers, int ranks,
 				      double link_Bps, double latency_s,
@@ -170,6 +225,7 @@ static struct measured_part fold_tier(const struct measured *m,
 	if (!c || !(link_Bps > 0))
 		return (struct measured_part){ 0 };
 	fold(c, e, link_Bps, latency_s, t);
+	fold_contention(m, c->tier, t);
 	return (struct measured_part){
 		c, c->min_bytes * share_of(e, c->ranks),
 		c->max_bytes * share_of(e, c->ranks),

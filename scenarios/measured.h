@@ -52,11 +52,26 @@ void product_table_release(struct product_table *t);
 struct measured_curve {
 	char op[32], tier[32];
 	int ranks;
+	int ctas;		/* limit of the communicator; 0: none */
+	double n, k, batch;	/* shape of a layer's kernel (gpu/work.h);
+				   0: has none */
 	struct curve curve;	/* seconds of bytes */
 	struct curve smooth;	/* of the same samples, one piece a + b*n +
 				   c*sqrt(n): the form of the GPU's constants */
 	double min_bytes, max_bytes;
 	double r2, mape;	/* mape: mean relative error, held-out sizes */
+};
+
+/*
+ * What a product and an exchange on a tier lose of their speeds while they
+ * run side by side (profiles/contention.h). ctas: limit of the exchange's
+ * communicator; 0: none.
+ */
+struct measured_contention {
+	char tier[32];
+	int ctas, pairs;
+	double product_loss, own_loss;
+	double mape;		/* of both times, over the pairs */
 };
 
 /*
@@ -75,15 +90,30 @@ struct measured {
 	struct measured_curve *curve;	/* owned */
 	int n_tables;
 	struct product_table *table;	/* owned */
+	int n_contention;
+	struct measured_contention *contention;	/* owned */
 	struct measured_use *use;	/* borrowed; NULL: nobody asks */
 };
 
 void measured_release(struct measured *m);
 
-/* Curve of an op on a tier with the nearest number of ranks, or NULL. */
+/*
+ * Curve of an op on a tier with the nearest number of ranks, or NULL; of those
+ * the one of a communicator without a limit of CTAs, else the largest limit.
+ */
 const struct measured_curve *measured_find(const struct measured *m,
 					   const char *op, const char *tier,
 					   int ranks);
+
+/* The same with the limit nearest to `ctas` (0: as above). */
+const struct measured_curve *measured_find_limited(const struct measured *m,
+						   const char *op,
+						   const char *tier, int ranks,
+						   int ctas);
+
+/* Of a tier and the nearest limit of CTAs (0: none), or NULL. */
+const struct measured_contention *measured_find_contention(
+	const struct measured *m, const char *tier, int ctas);
 
 /* Are there products of this dtype? False for m = NULL. */
 bool measured_has_products(const struct measured *m, enum dtype t);
@@ -100,7 +130,8 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 /*
  * Folds the curves into the GPU: intra from tier nvlink (else shm; on PCIe
  * shm first), inter from network (else socket), memory from stream; what was
- * not measured stays. Of the exchanges all-to-all counts, else the first of
+ * not measured stays. What they lose beside products comes from `contention`
+ * of that tier. Of the exchanges all-to-all counts, else the first of
  * sendrecv, allgather, reducescatter. Rates are shares of the link that the
  * GPU file (inside a node) or the cluster (between nodes) states.
  */

@@ -20,6 +20,9 @@
 #define TABLES_MAX 64
 #define POINTS_MAX 100000	/* of one table */
 #define RANKS_MAX 65536
+#define CTAS_MAX 4096
+#define LOSS_MAX 0.99	/* of a speed */
+#define PAIRS_MAX 1000000
 #define NUMBER_MAX 1e18	/* of bytes, rows, seconds */
 #define POINT_NUMBERS 5	/* m, n, k, batch, seconds */
 
@@ -58,10 +61,15 @@ static void add_curve(struct buf *out, const struct measured_curve *c)
 	add_string(out, c->op);
 	buf_puts(out, ", \"tier\": ");
 	add_string(out, c->tier);
-	buf_addf(out, ", \"ranks\": %d, \"min_bytes\": %.17g, "
-		 "\"max_bytes\": %.17g, \"r2\": %.17g, \"mape\": %.17g, "
-		 "\"smooth\": ", c->ranks, c->min_bytes, c->max_bytes, c->r2,
-		 c->mape);
+	buf_addf(out, ", \"ranks\": %d", c->ranks);
+	if (c->ctas)
+		buf_addf(out, ", \"ctas\": %d", c->ctas);
+	if (c->n > 0 || c->k > 0 || c->batch > 0)
+		buf_addf(out, ", \"n\": %.17g, \"k\": %.17g, "
+			 "\"batch\": %.17g", c->n, c->k, c->batch);
+	buf_addf(out, ", \"min_bytes\": %.17g, \"max_bytes\": %.17g, "
+		 "\"r2\": %.17g, \"mape\": %.17g, \"smooth\": ",
+		 c->min_bytes, c->max_bytes, c->r2, c->mape);
 	curve_json_print(&c->smooth, out);
 	buf_puts(out, ", \"curve\": ");
 	curve_json_print(&c->curve, out);
@@ -85,6 +93,27 @@ static void add_table(struct buf *out, const struct product_table *t)
 	buf_puts(out, "]}");
 }
 
+/* Files of before have none. */
+static void add_contention(struct buf *out, const struct measured *m)
+{
+	const struct measured_contention *c;
+	int i;
+
+	if (!m->n_contention)
+		return;
+	buf_puts(out, ",\n \"contention\": [");
+	for (i = 0; i < m->n_contention; i++) {
+		c = &m->contention[i];
+		buf_addf(out, "%s\n  {\"tier\": ", i ? "," : "");
+		add_string(out, c->tier);
+		buf_addf(out, ", \"ctas\": %d, \"product_loss\": %.17g, "
+			 "\"own_loss\": %.17g, \"pairs\": %d, \"mape\": "
+			 "%.17g}", c->ctas, c->product_loss, c->own_loss,
+			 c->pairs, c->mape);
+	}
+	buf_puts(out, "]");
+}
+
 void measured_json_print(const struct measured *m, const struct run_info *run,
 			 size_t n_runs, struct buf *out)
 {
@@ -106,7 +135,9 @@ void measured_json_print(const struct measured *m, const struct run_info *run,
 		buf_puts(out, i ? "," : "");
 		add_table(out, &m->table[i]);
 	}
-	buf_puts(out, "]}\n");
+	buf_puts(out, "]");
+	add_contention(out, m);
+	buf_puts(out, "}\n");
 }
 
 /* ---- from text ---- */
@@ -135,6 +166,30 @@ static enum status get_number(const json_t *j, const char *key, double min,
 			       "expected", key, min, max);
 	*out = d;
 	return ST_OK;
+}
+
+/* 0 where it is absent. */
+static enum status get_optional(const json_t *j, const char *key, double max,
+				double *out)
+{
+	*out = 0;
+	return json_object_get(j, key) ? get_number(j, key, 0, max, out) :
+		ST_OK;
+}
+
+static enum status get_shape(const json_t *j, struct measured_curve *c)
+{
+	double ctas = 0;
+	enum status st = get_optional(j, "ctas", CTAS_MAX, &ctas);
+
+	if (!st)
+		st = get_optional(j, "n", NUMBER_MAX, &c->n);
+	if (!st)
+		st = get_optional(j, "k", NUMBER_MAX, &c->k);
+	if (!st)
+		st = get_optional(j, "batch", NUMBER_MAX, &c->batch);
+	c->ctas = (int)ctas;
+	return st;
 }
 
 /* More bytes never take less; later pieces' a may be below 0. */
@@ -174,6 +229,8 @@ static enum status get_curve(const json_t *j, struct measured_curve *c)
 		st = get_text(j, "tier", c->tier, sizeof(c->tier));
 	if (!st)
 		st = get_number(j, "ranks", 0, RANKS_MAX, &ranks);
+	if (!st)
+		st = get_shape(j, c);
 	if (!st)
 		st = get_number(j, "min_bytes", 0, NUMBER_MAX, &c->min_bytes);
 	if (!st)
@@ -322,6 +379,49 @@ static enum status get_tables(const json_t *root, struct measured *m)
 	return ST_OK;
 }
 
+static enum status get_losses(const json_t *j, struct measured_contention *c)
+{
+	double ctas = 0, pairs = 0;
+	enum status st = get_text(j, "tier", c->tier, sizeof(c->tier));
+
+	if (!st)
+		st = get_number(j, "ctas", 0, CTAS_MAX, &ctas);
+	if (!st)
+		st = get_number(j, "product_loss", 0, LOSS_MAX,
+				&c->product_loss);
+	if (!st)
+		st = get_number(j, "own_loss", 0, LOSS_MAX, &c->own_loss);
+	if (!st)
+		st = get_number(j, "pairs", 1, PAIRS_MAX, &pairs);
+	if (!st)
+		st = get_number(j, "mape", 0, NUMBER_MAX, &c->mape);
+	c->ctas = (int)ctas;
+	c->pairs = (int)pairs;
+	return st;
+}
+
+static enum status get_contention(const json_t *root, struct measured *m)
+{
+	const json_t *list;
+	enum status st;
+	size_t i;
+
+	if (!json_object_get(root, "contention"))
+		return ST_OK;
+	st = get_array(root, "contention", CURVES_MAX, &list);
+	if (st)
+		return st;
+	m->contention = xcalloc(json_array_size(list) + 1,
+				sizeof(*m->contention));
+	for (i = 0; i < json_array_size(list); i++) {
+		st = get_losses(json_array_get(list, i), &m->contention[i]);
+		if (st)
+			return err_prefix(st, "contention %zu", i + 1);
+		m->n_contention++;
+	}
+	return ST_OK;
+}
+
 static enum status get_measured(const json_t *root, struct measured *m)
 {
 	char schema[sizeof(SCHEMA) + 8];
@@ -338,6 +438,8 @@ static enum status get_measured(const json_t *root, struct measured *m)
 		st = get_curves(root, m);
 	if (!st)
 		st = get_tables(root, m);
+	if (!st)
+		st = get_contention(root, m);
 	return st;
 }
 

@@ -274,6 +274,7 @@ unit_tests += tests/unit/test_host
 tests_unit_test_host_SOURCES = %D%/unit/test_host.c
 tests_unit_test_host_LDADD = $(RUN_LIBS)
 shell_tests += %D%/t174-profile.sh
+shell_tests += %D%/t175-mpi.sh
 unit_tests += tests/unit/test_fit_shipped
 tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
 tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)
@@ -297,3 +298,15 @@ tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_layer.c
 tests_bench_bench_gpu_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
 endif
+unit_tests += tests/unit/test_accuracy
+tests_unit_test_accuracy_SOURCES = %D%/unit/test_accuracy.c
+tests_unit_test_accuracy_LDADD = $(UNIT_LIBS)
+
+unit_tests += tests/unit/test_layer_text
+tests_unit_test_layer_text_SOURCES = %D%/unit/test_layer_text.c
+tests_unit_test_layer_text_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t180-validate.sh
+
+unit_tests += tests/unit/test_contention
+tests_unit_test_contention_SOURCES = %D%/unit/test_contention.c
+tests_unit_test_contention_LDADD = $(UNIT_LIBS)

@@ -187,7 +187,11 @@ tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
 if HAVE_CUDA
 unit_tests += tests/unit/test_cuda
+unit_tests += tests/unit/test_cuda_layer
 endif
+tests_unit_test_cuda_layer_SOURCES = %D%/unit/test_cuda_layer.c
+tests_unit_test_cuda_layer_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
 tests_unit_test_cuda_SOURCES = %D%/unit/test_cuda.c
 tests_unit_test_cuda_LDADD = libgpu.a libscenarios.a libbase.a \
 	$(CMOCKA_LIBS) $(GPU_LIBS)
@@ -291,7 +295,9 @@ tests_unit_test_host_layer_LDADD = $(RUN_LIBS)
 
 # `make bench_gpu`: on the GPUs of this host; needs CUDA and NCCL
 if HAVE_CUDA
-EXTRA_PROGRAMS += tests/bench/bench_gpu
+EXTRA_PROGRAMS += tests/bench/bench_gpu tests/bench/bench_layer
+tests_bench_bench_layer_SOURCES = %D%/bench/bench_layer.c
+tests_bench_bench_layer_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
 tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c

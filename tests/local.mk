@@ -316,3 +316,6 @@ shell_tests += %D%/t180-validate.sh
 unit_tests += tests/unit/test_contention
 tests_unit_test_contention_SOURCES = %D%/unit/test_contention.c
 tests_unit_test_contention_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_layer_plan
+tests_unit_test_layer_plan_SOURCES = %D%/unit/test_layer_plan.c
+tests_unit_test_layer_plan_LDADD = $(RUN_LIBS)

@@ -17,6 +17,7 @@ libgpu_a_SOURCES += %D%/cuda_layer_pass.c %D%/cuda_layer_exchange.c
 libgpu_a_SOURCES += %D%/cuda_layer_ops.c %D%/cuda_layer_run.c
 libgpu_a_SOURCES += %D%/cuda_layer_part.c %D%/cuda_layer_check.c
 libgpu_a_SOURCES += %D%/cuda_ffn.c %D%/cuda_ffn_product.c %D%/cuda_ffn.h
+libgpu_a_SOURCES += %D%/cuda_ffn.c %D%/cuda_ffn_product.c %D%/cuda_ffn_tune.c %D%/cuda_ffn.h
 libgpu_a_SOURCES += %D%/cuda_ffn_int.h %D%/ffn_rows.h
 libgpu_a_SOURCES += %D%/k_ffn.cu %D%/k_ffn.h
 libgpu_a_SOURCES += %D%/cuda_direct.c %D%/cuda_direct.h

@@ -14,10 +14,22 @@
 #define NS_PER_S 1e9
 #define HOST_NAME 64
 
-/* An all-to-all: threads to here, bulk copies beyond; see bench_gpu. */
-#define STORE_BYTES (256u << 10)
-#define STORE_CTA_BYTES 8192	/* of a block that one CTA moves at once */
+/*
+ * An all-to-all by size of a rank's block for each other: microseconds of
+ * `bench_gpu alltoall`, 2 x H200 over 18 NVLinks, graph to 4 MB:
+ *
+ *	block	  32K 128K 512K   2M    8M   32M  128M  512M
+ *	16 CTAs	  6.4  7.0  8.1 12.6  35.6 112.9 415.8  1625
+ *	128 CTAs  6.4  7.1  8.8 13.2  33.9 104.0 381.1  1499
+ *	bulk, 64  7.8  9.1 10.2 14.7  35.9 109.2 397.7  1553
+ *	engines	 25.8 25.7 26.9 30.2  42.1 115.4 373.4  1403
+ *	NCCL	  7.7  7.9 12.4 19.4  50.0 137.1 473.2  1620
+ */
+#define FEW_BYTES (4ull << 20)		/* to here few CTAs, */
+#define STORE_BYTES (96ull << 20)	/* to here many, then engines */
+#define FEW_CTAS 16
 #define STORE_CTAS 128
+#define STORE_CTA_BYTES 8192	/* of a block that one CTA moves at once */
 #define BULK_CTA_BYTES 65536
 #define BULK_CTAS 64
 
@@ -509,20 +521,19 @@ enum status cuda_direct_alltoall(struct cuda_direct *d, uint64_t send,
 				 enum direct_way way, int channel,
 				 cudaStream_t s)
 {
-	bool bulk;
+	bool bulk = way == DIRECT_BULK && d->has_bulk;
 	int ctas;
 
 	if (bytes % 16)
 		return err_set(ST_INPUT, "blocks of %llu bytes: the direct "
 			       "exchange wants multiples of 16",
 			       (unsigned long long)bytes);
-	if (way == DIRECT_ENGINE)
+	if (way == DIRECT_ENGINE || (way == DIRECT_AUTO && !d->ctas &&
+				     bytes > STORE_BYTES))
 		return by_engines(d, send, receive, bytes, channel, s);
-	bulk = way == DIRECT_BULK || (way == DIRECT_AUTO &&
-				      bytes > STORE_BYTES);
-	bulk = bulk && d->has_bulk;
 	ctas = bulk ? ctas_for(d, bytes, BULK_CTA_BYTES, BULK_CTAS)
-		    : ctas_for(d, bytes, STORE_CTA_BYTES, STORE_CTAS);
+		    : ctas_for(d, bytes, STORE_CTA_BYTES,
+			       bytes > FEW_BYTES ? STORE_CTAS : FEW_CTAS);
 	return cuda_status(k_direct_alltoall(&d->k, send, receive, bytes,
 					     ctas, bulk, s),
 			   "k_direct_alltoall()");

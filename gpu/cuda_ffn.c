@@ -272,7 +272,8 @@ void cuda_ffn_choice(struct cuda_ffn *f, const struct ffn_rows *rows,
 		     enum ffn_product p, char *out, int size)
 {
 	static const char *const name[FFN_WAYS] = {
-		[FFN_BATCHED] = "batched", [FFN_EACH] = "each"
+		[FFN_BATCHED] = "batched", [FFN_EACH] = "each",
+		[FFN_IN_TURN] = "in-turn"
 	};
 	enum ffn_way way;
 	int algo;

@@ -33,8 +33,8 @@
  * How a product is done, chosen for each product and shape by what was
  * measured in cuda_ffn_tune(), else by a rule: one strided-batched call over
  * all experts (padded only; far ahead for many experts), or one call for each
- * expert over side streams. (cuBLAS's grouped product reaches 300 TFLOP/s on
- * an H200 where these reach 600 to 800.)
+ * expert, over side streams or one after the other. (cuBLAS's grouped product
+ * reaches 300 TFLOP/s on an H200 where these reach 600 to 800.)
  *
  * Everything is queued on `s` and on streams that fork from it and join it
  * again; nothing waits. Counts are on the host. Calls can be captured in a
@@ -104,8 +104,8 @@ enum status cuda_ffn_backward_weights(struct cuda_ffn *f,
  * Times every way and several of cuBLAS's algorithms on these rows and
  * buffers, whose contents are lost (they should hold real data: zeros run
  * faster), and keeps the fastest for this shape: all six products, or with
- * `backward` false the two of the forward pass. Waits; about a second for
- * large shapes.
+ * `backward` false the two of the forward pass. Waits; some seconds for large
+ * shapes.
  */
 enum status cuda_ffn_tune(struct cuda_ffn *f, const struct ffn_rows *rows,
 			  const struct ffn_buffers *b, bool backward,
@@ -122,7 +122,7 @@ enum status cuda_ffn_zero_tails(const struct ffn_shape *shape,
 enum ffn_product {
 	FFN_PRE, FFN_Y, FFN_G, FFN_DX, FFN_DW2, FFN_DW1, FFN_PRODUCTS
 };
-enum ffn_way { FFN_BATCHED, FFN_EACH, FFN_WAYS };
+enum ffn_way { FFN_BATCHED, FFN_EACH, FFN_IN_TURN, FFN_WAYS };
 
 /* What was chosen, "batched/3" or "each/0"; for reports. */
 void cuda_ffn_choice(struct cuda_ffn *f, const struct ffn_rows *rows,

@@ -7,7 +7,7 @@
 #include "gpu/cuda_ffn.h"
 
 #define FFN_STREAMS 4
-#define FFN_ALGOS 8		/* of cuBLAS's, for one shape */
+#define FFN_ALGOS 24		/* of cuBLAS's, for one shape */
 #define FFN_BUCKETS 1024	/* of the table of problems */
 #define FFN_PROBLEMS_MAX 8192	/* then the table is emptied */
 
@@ -73,10 +73,15 @@ enum status ffn_multiply_by(struct cuda_ffn *f, enum ffn_product p,
 void ffn_choose(const struct cuda_ffn *f, enum ffn_product p,
 		const struct ffn_rows *rows, enum ffn_way *way_p,
 		int *algo_p);
+/* From now on. */
+void ffn_keep(struct cuda_ffn *f, enum ffn_product p,
+	      const struct ffn_rows *rows, enum ffn_way way, int algo);
+void ffn_problems_free(struct cuda_ffn *f);
+
+/* cuda_ffn_tune.c: chooses. */
 enum status ffn_tune_one(struct cuda_ffn *f, enum ffn_product p,
 			 const struct ffn_rows *rows,
 			 const struct ffn_buffers *b, cudaStream_t s);
-void ffn_problems_free(struct cuda_ffn *f);
 
 /* cuda_ffn.c: the activation and its backward, for tuning too. */
 enum status ffn_activate(struct cuda_ffn *f, const struct ffn_rows *rows,

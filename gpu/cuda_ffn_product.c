@@ -19,9 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TUNE_RUNS 3		/* of a candidate that is not clearly slower */
-#define TUNE_SLOWER 1.2f	/* than the best: one run is enough */
-#define EACH_ALGOS 3		/* tried when each expert has a call */
+#define EACH_ALGOS 4		/* tried when each expert has a call */
 
 static const float one = 1, zero = 0;
 
@@ -132,12 +130,12 @@ out:
 static enum status find_algos(struct cuda_ffn *f, struct ffn_problem *q)
 {
 	cublasLtMatmulHeuristicResult_t found[FFN_ALGOS];
+	int most = q->way == FFN_BATCHED ? FFN_ALGOS : EACH_ALGOS, n = 0, i;
 	enum status st;
-	int n = 0, i;
 
 	BLAS_GOTO(out, st, cublasLtMatmulAlgoGetHeuristic(
-		f->lt, q->desc, q->a, q->b, q->d, q->d, f->pref, FFN_ALGOS,
-		found, &n));
+		f->lt, q->desc, q->a, q->b, q->d, q->d, f->pref, most, found,
+		&n));
 	for (i = 0; i < n; i++) {
 		if (found[i].state == CUBLAS_STATUS_SUCCESS)
 			q->algo[q->n_algos++] = found[i].algo;
@@ -280,16 +278,33 @@ static enum status without_rows(struct cuda_ffn *f, const struct product *m,
 
 static enum status one_expert(struct cuda_ffn *f, enum ffn_product p,
 			      const struct product *m, int e, int64_t first,
-			      int64_t count, bool add, int algo, int side)
+			      int64_t count, bool add, int algo, int side,
+			      cudaStream_t s)
 {
 	struct ffn_problem *q;
 	enum status st;
 
 	if (!count)
-		return without_rows(f, m, e, add, f->side[side]);
+		return without_rows(f, m, e, add, s);
 	st = problem_find(f, p, FFN_EACH, count, m, &q);
-	return st ? st : launch(f, q, m, e, first, add, algo, side,
-				f->side[side]);
+	return st ? st : launch(f, q, m, e, first, add, algo, side, s);
+}
+
+static enum status multiply_in_turn(struct cuda_ffn *f, enum ffn_product p,
+				    const struct ffn_rows *rows,
+				    const struct product *m, bool add,
+				    int algo, cudaStream_t s)
+{
+	int64_t first = 0;
+	enum status st = ST_OK;
+	int e;
+
+	for (e = 0; e < rows->experts && !st; e++) {
+		st = one_expert(f, p, m, e, first, rows->count[e], add, algo,
+				0, s);
+		first += rows->stride ? rows->stride : rows->count[e];
+	}
+	return st;
 }
 
 static enum status multiply_each(struct cuda_ffn *f, enum ffn_product p,
@@ -302,14 +317,12 @@ static enum status multiply_each(struct cuda_ffn *f, enum ffn_product p,
 	enum status st;
 	int e, i;
 
-	if (algo >= EACH_ALGOS)
-		return ST_UNAVAILABLE;
 	CUDA_GOTO(out, st, cudaEventRecord(f->fork, s));
 	for (i = 0; i < n; i++)
 		CUDA_GOTO(out, st, cudaStreamWaitEvent(f->side[i], f->fork, 0));
 	for (e = 0; e < rows->experts && !st; e++) {
 		st = one_expert(f, p, m, e, first, rows->count[e], add, algo,
-				e % n);
+				e % n, f->side[e % n]);
 		first += rows->stride ? rows->stride : rows->count[e];
 	}
 	for (i = 0; i < n && !st; i++) {
@@ -328,8 +341,12 @@ enum status ffn_multiply_by(struct cuda_ffn *f, enum ffn_product p,
 	struct product m;
 
 	product_of(f, p, b, &m);
+	if (way != FFN_BATCHED && algo >= EACH_ALGOS)
+		return ST_UNAVAILABLE;
 	if (way == FFN_EACH)
 		return multiply_each(f, p, rows, &m, add, algo, s);
+	if (way == FFN_IN_TURN)
+		return multiply_in_turn(f, p, rows, &m, add, algo, s);
 	return rows->stride ? multiply_batched(f, p, rows, &m, add, algo, s)
 			    : ST_UNAVAILABLE;
 }
@@ -357,7 +374,7 @@ void ffn_choose(const struct cuda_ffn *f, enum ffn_product p,
 	*algo_p = c ? c->algo : 0;
 	*way_p = c ? c->way : rows->stride ? FFN_BATCHED : FFN_EACH;
 	if (f->force >= 0 && (int)*way_p != f->force &&
-	    (rows->stride || f->force == FFN_EACH)) {
+	    (rows->stride || f->force != FFN_BATCHED)) {
 		*way_p = (enum ffn_way)f->force;
 		*algo_p = 0;
 	}
@@ -374,39 +391,8 @@ enum status ffn_multiply(struct cuda_ffn *f, enum ffn_product p,
 	return ffn_multiply_by(f, p, rows, b, add, way, algo, s);
 }
 
-/* Least milliseconds of some runs, after one that warms up. */
-static enum status time_one(struct cuda_ffn *f, enum ffn_product p,
-			    const struct ffn_rows *rows,
-			    const struct ffn_buffers *b, enum ffn_way way,
-			    int algo, float best, float *ms_p, cudaStream_t s)
-{
-	float ms, least = 0;
-	enum status st;
-	int i;
-
-	st = ffn_multiply_by(f, p, rows, b, false, way, algo, s);
-	for (i = 0; i < TUNE_RUNS && !st; i++) {
-		CUDA_GOTO(out, st, cudaEventRecord(f->start, s));
-		st = ffn_multiply_by(f, p, rows, b, false, way, algo, s);
-		if (st)
-			break;
-		CUDA_GOTO(out, st, cudaEventRecord(f->stop, s));
-		CUDA_GOTO(out, st, cudaEventSynchronize(f->stop));
-		CUDA_GOTO(out, st, cudaEventElapsedTime(&ms, f->start,
-							f->stop));
-		if (!i || ms < least)
-			least = ms;
-		if (best > 0 && least > best * TUNE_SLOWER)
-			break;
-	}
-out:
-	*ms_p = least;
-	return st;
-}
-
-static void keep_choice(struct cuda_ffn *f, enum ffn_product p,
-			const struct ffn_rows *rows, enum ffn_way way,
-			int algo)
+void ffn_keep(struct cuda_ffn *f, enum ffn_product p,
+	      const struct ffn_rows *rows, enum ffn_way way, int algo)
 {
 	struct ffn_choice *c = find_choice(f, p, rows);
 
@@ -421,29 +407,4 @@ static void keep_choice(struct cuda_ffn *f, enum ffn_product p,
 	}
 	c->way = way;
 	c->algo = algo;
-}
-
-enum status ffn_tune_one(struct cuda_ffn *f, enum ffn_product p,
-			 const struct ffn_rows *rows,
-			 const struct ffn_buffers *b, cudaStream_t s)
-{
-	enum ffn_way way;
-	float best = 0, ms;
-	enum status st;
-	int algo;
-
-	for (way = 0; way < FFN_WAYS; way++) {
-		for (algo = 0; algo < FFN_ALGOS; algo++) {
-			st = time_one(f, p, rows, b, way, algo, best, &ms, s);
-			if (st == ST_UNAVAILABLE)
-				break;
-			if (st)
-				return st;
-			if (best > 0 && ms >= best)
-				continue;
-			best = ms;
-			keep_choice(f, p, rows, way, algo);
-		}
-	}
-	return ST_OK;
 }

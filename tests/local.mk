@@ -302,6 +302,10 @@ tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_layer.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.h
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_product.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_watch.c
 tests_bench_bench_gpu_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
 endif
 unit_tests += tests/unit/test_accuracy

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * bench_gpu [check|alltoall|layers]...: the exchange of our own and the
+ * bench_gpu [check|alltoall|layers|tune]...: the exchange of our own and the
  * experts' products on every GPU of this host, a thread for each: first
  * whether they are right, then how fast they are.
  */
@@ -363,7 +363,10 @@ static enum status rank_run(void *arg, int rank)
 		return bench_alltoall(r);
 	if (!strcmp(b->what, "layers"))
 		return bench_layers(r);
-	return err_set(ST_INPUT, "'%s': check, alltoall or layers", b->what);
+	if (!strcmp(b->what, "tune"))
+		return bench_tune(r);
+	return err_set(ST_INPUT, "'%s': check, alltoall, layers or tune",
+		       b->what);
 }
 
 static enum status run_all(struct bench *b, int argc, char **argv)

@@ -59,10 +59,21 @@ void bench_routing_make(struct bench_routing *g, int tokens, int k,
 			int experts, double skew, uint64_t seed);
 void bench_routing_free(struct bench_routing *g);
 
-/* bench_gpu_check.c, bench_gpu_layer.c: one rank's part, results on stdout
+/* bench_gpu_watch.c: bf16 numbers of about the normal distribution times
+ * `scale`; one such number. */
+enum status bench_fill(struct bench_rank *r, void *to, uint64_t n_elements,
+		       double scale);
+double bench_normal(uint64_t *state);
+
+/* NVML's handle, NULL without; clock and power until r->stop has come. */
+void *bench_watch_open(int device);
+void bench_watch(struct bench_rank *r, void *device);
+
+/* bench_gpu_check.c, _ffn.c, _layer.c, _tune.c: one rank's part, results on stdout
  * by rank 0. */
 enum status bench_check_direct(struct bench_rank *r);
 enum status bench_check_ffn(struct bench_rank *r);
 enum status bench_layers(struct bench_rank *r);
+enum status bench_tune(struct bench_rank *r);
 
 #endif

@@ -9,6 +9,7 @@
 #include "gpu/cuda_ffn_int.h"
 #include "gpu/k.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,10 @@ static enum status make_arena(struct bench_rank *r, struct layer *l)
 	l->b.r = l->route.row_weight;
 	CUDA_GOTO(out, st, k_fill(l->arena, end / 2, true, 3, r->s));
 	CUDA_GOTO(out, st, cudaStreamSynchronize(r->s));
+	st = bench_fill(r, weight[0], local * h * cols, pow((double)h, -0.5));
+	if (!st)
+		st = bench_fill(r, weight[1], local * h * ffn,
+				pow((double)ffn, -0.5));
 out:
 	return st;
 }
@@ -339,7 +344,7 @@ static enum status time_products(struct bench_rank *r, struct layer *l)
 		cuda_ffn_force(l->f, -1);
 	}
 	if (r->rank == 0)
-		printf(" TFLOP/s (chosen/batched/each)\n");
+		printf(" TFLOP/s (chosen/batched/each/in-turn)\n");
 	return st;
 }
 

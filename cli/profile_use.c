@@ -292,16 +292,25 @@ static void warn_exchanges(const struct profile_use *u,
 	range_warn(&inter, &u->fold.inter, "between nodes");
 }
 
-static void warn_products(const struct profile_use *u)
-{
-	const struct product_point *p = &u->seen.first;
-	long all = u->seen.outside + u->seen.inside;
+/* Products with less of all ops' time than that do not matter. */
+#define OUTSIDE_SHARE 0.05
 
-	if (u->seen.outside)
-		cli_warn("forecast leaves the measured range: %ld of %ld "
-			 "products, the first %.9g of %.9g x %.9g x %.9g; "
-			 "roofline instead", u->seen.outside, all, p->batch,
-			 p->m, p->n, p->k);
+static void warn_products(const struct profile_use *u,
+			  const struct evaluation *e)
+{
+	const struct product_point *p = &u->seen.worst;
+	double all = 0, outside = 0;
+	int i;
+
+	for (i = 0; i < e->program.n_ops; i++) {
+		all += cost_op(e->cost, &e->program.op[i]);
+		outside += cost_op_outside(e->cost, &e->program.op[i]);
+	}
+	if (outside > OUTSIDE_SHARE * all)
+		cli_warn("forecast leaves the measured range: products with "
+			 "%.0f %% of the time, most of it %.9g of %.9g x %.9g "
+			 "x %.9g; roofline instead", 100 * outside / all,
+			 p->batch, p->m, p->n, p->k);
 }
 
 enum status profile_use_warn(struct profile_use *u, const struct scenario *s,
@@ -318,7 +327,7 @@ enum status profile_use_warn(struct profile_use *u, const struct scenario *s,
 		return st;
 	warn_exchanges(u, &e);
 	if (measured_has_products(&u->measured, s->model.dtype))
-		warn_products(u);
+		warn_products(u, &e);
 	evaluation_release(&e);
 	return ST_OK;
 }

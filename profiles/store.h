@@ -31,7 +31,8 @@
 
 struct store;
 
-#define STORE_VERSION 3		/* newest schema this program knows */
+#define STORE_VERSION_SWEEP 4	/* the first that has sweeps */
+#define STORE_VERSION 4		/* newest schema this program knows */
 #define STORE_MEMORY ":memory:"	/* path of a database that is no file */
 
 enum store_mode {

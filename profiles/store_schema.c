@@ -128,11 +128,25 @@ static const char version_3[] =
 "	batch REAL NOT NULL CHECK (batch >= 0),\n"
 "	UNIQUE (gpu, op, variant, tier, dtype, ranks, ctas, n, k, batch)\n"
 ") STRICT;\n";
+/* Sweeps: what was computed, by number (store_sweep.h). */
+static const char version_4[] =
+"CREATE TABLE sweep (\n"
+"	id INTEGER PRIMARY KEY,\n"
+"	key TEXT NOT NULL UNIQUE,\n"
+"	about TEXT NOT NULL\n"
+") STRICT;\n"
+"CREATE TABLE sweep_point (\n"
+"	sweep INTEGER NOT NULL REFERENCES sweep (id),\n"
+"	point INTEGER NOT NULL CHECK (point >= 0),\n"
+"	row TEXT NOT NULL,\n"
+"	PRIMARY KEY (sweep, point)\n"
+") STRICT, WITHOUT ROWID;\n";
 
 const struct migration store_migrations[] = {
 	{ 1, version_1 },
 	{ 2, version_2 },
 	{ 3, version_3 },
+	{ 4, version_4 },
 	{ 0 },
 };
 

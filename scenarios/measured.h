@@ -80,7 +80,8 @@ struct measured_contention {
  */
 struct measured_use {
 	long inside, outside;	/* products from the table; past its range */
-	struct product_point first;	/* the first that was outside */
+	struct product_point worst;	/* past it, that takes most time: */
+	double worst_s;			/* seconds by the roofline */
 };
 
 struct measured {

@@ -27,6 +27,7 @@ out profiles sqlite3.h gsl/
 out gpu argp.h jansson.h cblas.h cuda nccl.h cublas
 out gpu math_constants.h
 file gpu/mpi_link.c mpi.h
+file cli/sweep_mpi.c mpi.h
 out reports jansson.h
 out cli argp.h jansson.h gsl/gsl_errno.h
 END

@@ -188,7 +188,11 @@ tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
 if HAVE_CUDA
 unit_tests += tests/unit/test_cuda
+unit_tests += tests/unit/test_cuda_layer
 endif
+tests_unit_test_cuda_layer_SOURCES = %D%/unit/test_cuda_layer.c
+tests_unit_test_cuda_layer_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
 tests_unit_test_cuda_SOURCES = %D%/unit/test_cuda.c
 tests_unit_test_cuda_LDADD = libgpu.a libscenarios.a libbase.a \
 	$(CMOCKA_LIBS) $(GPU_LIBS)
@@ -291,6 +295,21 @@ unit_tests += tests/unit/test_host_layer
 tests_unit_test_host_layer_SOURCES = %D%/unit/test_host_layer.c
 tests_unit_test_host_layer_LDADD = $(RUN_LIBS)
 
+# `make bench_gpu`: on the GPUs of this host; needs CUDA and NCCL
+if HAVE_CUDA
+EXTRA_PROGRAMS += tests/bench/bench_gpu tests/bench/bench_layer
+tests_bench_bench_layer_SOURCES = %D%/bench/bench_layer.c
+tests_bench_bench_layer_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
+tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_layer.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.h
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_product.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_watch.c
+tests_bench_bench_gpu_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
+endif
 unit_tests += tests/unit/test_accuracy
 tests_unit_test_accuracy_SOURCES = %D%/unit/test_accuracy.c
 tests_unit_test_accuracy_LDADD = $(UNIT_LIBS)
@@ -306,6 +325,9 @@ unit_tests += tests/unit/test_contention
 tests_unit_test_contention_SOURCES = %D%/unit/test_contention.c
 tests_unit_test_contention_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t181-recorded.sh
+unit_tests += tests/unit/test_layer_plan
+tests_unit_test_layer_plan_SOURCES = %D%/unit/test_layer_plan.c
+tests_unit_test_layer_plan_LDADD = $(RUN_LIBS)
 unit_tests += tests/unit/test_layer_case
 tests_unit_test_layer_case_SOURCES = %D%/unit/test_layer_case.c
 tests_unit_test_layer_case_LDADD = $(RUN_LIBS)

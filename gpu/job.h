@@ -20,6 +20,7 @@
  * (with n, k, batch, if given, as the shape; gpu/work.h); gemm a grid, all
  * combinations of its lists. beside: this op and that exchange, alone and
  * together, the exchange of beside_bytes (a list), or else as long as the op.
+ * optional: a task that the backend cannot do is left out.
  *
  * A layer (gpu/layer.h) is a task {"op": "layer", "tokens": 4096, "hidden":
  * 4096, "ffn": 14336, "experts": 8, "k": 2, "plan": "ep=2 esp=1 ..."} and, if
@@ -28,8 +29,8 @@
  * out: those of the plan's factor), "counts" (a list for each rank of copies
  * for each expert), "seed", "graph", "plant_fault". Its ranks are the job's,
  * where that says how many. It is run on every tier of the job, layers before
- * benchmarks; rows of op "layer" with variant "forward" and "step", their
- * texts `plan` and `layer`, wrong 0 or not.
+ * benchmarks (quick: with few repetitions): rows of op "layer" with variant
+ * "forward" and "step", their texts `plan` and `layer`, wrong 0 or not.
  *
  * Answer: JSON lines on stdout: {"type": "run", ...} (scenarios/sample.h),
  * {"type": "sample", ...}, {"type": "progress", "done": .., "total": ..,
@@ -68,6 +69,7 @@ struct job_task {
 	struct job_list ctas;
 	struct job_list beside_bytes;	/* none: what takes as long */
 	struct job_list m, n, k, batch;	/* products: the grid */
+	bool optional;		/* left out where nobody can do it */
 	struct layer_case *layer;	/* op "layer", or NULL; owned */
 };
 

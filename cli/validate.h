@@ -66,7 +66,7 @@ enum status validate_layers(const struct validate *v, struct contests *all);
 enum status contest_costs(const struct validate *v, struct contests *all,
 			  struct contest *c);
 
-/* Adds a plan unless it is there; NULL when it is. */
+/* Adds a plan; NULL when it is there already, or cannot be run. */
 struct trial *contest_add(struct contest *c, const struct plan *p,
 			  const char *why);
 /* The planner's best, the baselines, a spread of others; and foretells. */

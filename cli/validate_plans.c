@@ -21,14 +21,10 @@ static const double spread_capacity[] = { 0, 1.0, 1.25, 2.0 };
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
-static bool same_plan(const struct plan *p, const struct plan *q)
+/* Techniques and stages are forecast, not run. */
+static bool can_run(const struct plan *p)
 {
-	return !memcmp(&p->layout, &q->layout, sizeof(p->layout)) &&
-		p->alltoall == q->alltoall &&
-		p->degree_forward == q->degree_forward &&
-		p->degree_backward == q->degree_backward &&
-		p->capacity_factor == q->capacity_factor &&
-		p->technique_mask == q->technique_mask;
+	return p->technique_mask == 1u << TECH_BASELINE && p->layout.pp == 1;
 }
 
 struct trial *contest_add(struct contest *c, const struct plan *p,
@@ -37,8 +33,10 @@ struct trial *contest_add(struct contest *c, const struct plan *p,
 	struct trial *t;
 	size_t i;
 
+	if (!can_run(p))
+		return NULL;
 	for (i = 0; i < c->n; i++) {
-		if (same_plan(&c->trial[i].plan, p))
+		if (plan_same(&c->trial[i].plan, p))
 			return NULL;
 	}
 	c->trial = array_grow(c->trial, &c->cap, c->n + 1, sizeof(*c->trial));
@@ -184,8 +182,7 @@ static enum status spread_layouts(struct spread *x, const struct plan *best)
 	p.degree_forward = p.degree_backward = 1;
 	for (i = 0; i < n && !st; i++) {
 		p.layout = layout[i];
-		if (p.layout.pp == 1)
-			st = add_other(x, &p);
+		st = add_other(x, &p);
 	}
 	free(layout);
 	return st;
@@ -223,13 +220,19 @@ static void drop_slow(struct contest *c)
 static enum status plan_contest(const struct validate *v, struct contest *c)
 {
 	const struct search_options so = { .top = v->plans };
+	struct plan like;
 	struct search_result r;
 	enum status st = search_run(&c->s, &so, &r);
 
 	if (st)
 		return st;
 	add_planned(c, &r, v->plans);
-	st = add_spread(c, &r.best.plan, v->spread);
+	if (!can_run(&r.best.plan))
+		cli_warn("the chosen plan cannot be run here: it has "
+			 "techniques or stages");
+	like = r.best.plan;
+	like.technique_mask = 1u << TECH_BASELINE;
+	st = add_spread(c, &like, v->spread);
 	search_release(&r);
 	if (!st)
 		st = contest_foretell(c);

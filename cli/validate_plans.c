@@ -72,6 +72,12 @@ enum status contest_foretell(struct contest *c)
 
 /* ---- the planner's ---- */
 
+/* Inside one node there is nothing to do for steps between nodes. */
+static bool is_of_use(const struct scenario *s, enum a2a_alg alg)
+{
+	return a2a_table[alg].n_steps == 1 || s->cluster.nodes > 1;
+}
+
 /* The customary degrees, whatever search.degree lists. */
 static void add_fixed(struct contest *c, const struct plan *best)
 {
@@ -101,8 +107,11 @@ static void add_planned(struct contest *c, const struct search_result *r,
 		snprintf(why, sizeof(why), "#%d", i + 1);
 		contest_add(c, &r->top[i].plan, why);
 	}
-	for (i = 0; i < r->n_baselines; i++)
-		contest_add(c, &r->baseline[i].plan, r->baseline[i].system);
+	for (i = 0; i < r->n_baselines; i++) {
+		if (is_of_use(&c->s, r->baseline[i].plan.alltoall))
+			contest_add(c, &r->baseline[i].plan,
+				    r->baseline[i].system);
+	}
 	add_fixed(c, &r->best.plan);
 }
 
@@ -127,13 +136,6 @@ static enum status add_other(struct spread *x, const struct plan *p)
 	return st;
 }
 
-/* Inside one node there is nothing to do for steps between nodes. */
-static bool is_of_use(const struct scenario *s, enum a2a_alg alg)
-{
-	return s->search.alltoall_mask & 1u << alg &&
-	       (a2a_table[alg].n_steps == 1 || s->cluster.nodes > 1);
-}
-
 static enum status spread_degrees(struct spread *x, const struct plan *best)
 {
 	struct plan p = *best;
@@ -143,7 +145,8 @@ static enum status spread_degrees(struct spread *x, const struct plan *best)
 
 	for (d = 0; d < N_OF(spread_degree); d++) {
 		for (a = 0; a < A2A_N && !st; a++) {
-			if (!is_of_use(&x->c->s, (enum a2a_alg)a))
+			if (!(x->c->s.search.alltoall_mask & 1u << a) ||
+			    !is_of_use(&x->c->s, (enum a2a_alg)a))
 				continue;
 			p.alltoall = (enum a2a_alg)a;
 			p.degree_forward = spread_degree[d];

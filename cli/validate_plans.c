@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of what the planner did not choose: customary values. */
+/* Of what the planner did not choose: customary values, 1 first. */
 static const int spread_degree[] = { 1, 2, 4, 8 };
 static const double spread_capacity[] = { 0, 1.0, 1.25, 2.0 };
 
@@ -136,23 +136,21 @@ static enum status add_other(struct spread *x, const struct plan *p)
 	return st;
 }
 
-static enum status spread_degrees(struct spread *x, const struct plan *best)
+/* All algorithms at that degree. */
+static enum status spread_algorithms(struct spread *x, const struct plan *best,
+				     int degree)
 {
 	struct plan p = *best;
 	enum status st = ST_OK;
-	size_t d;
 	int a;
 
-	for (d = 0; d < N_OF(spread_degree); d++) {
-		for (a = 0; a < A2A_N && !st; a++) {
-			if (!(x->c->s.search.alltoall_mask & 1u << a) ||
-			    !is_of_use(&x->c->s, (enum a2a_alg)a))
-				continue;
-			p.alltoall = (enum a2a_alg)a;
-			p.degree_forward = spread_degree[d];
-			p.degree_backward = spread_degree[d];
-			st = add_other(x, &p);
-		}
+	p.degree_forward = p.degree_backward = degree;
+	for (a = 0; a < A2A_N && !st; a++) {
+		if (!(x->c->s.search.alltoall_mask & 1u << a) ||
+		    !is_of_use(&x->c->s, (enum a2a_alg)a))
+			continue;
+		p.alltoall = (enum a2a_alg)a;
+		st = add_other(x, &p);
 	}
 	return st;
 }
@@ -195,12 +193,15 @@ static enum status add_spread(struct contest *c, const struct plan *best,
 			      int n)
 {
 	struct spread x = { c, n };
-	enum status st = spread_layouts(&x, best);
+	enum status st = spread_algorithms(&x, best, 1);
+	size_t d;
 
 	if (!st)
-		st = spread_capacities(&x, best);
+		st = spread_layouts(&x, best);
 	if (!st)
-		st = spread_degrees(&x, best);
+		st = spread_capacities(&x, best);
+	for (d = 1; d < N_OF(spread_degree) && !st; d++)
+		st = spread_algorithms(&x, best, spread_degree[d]);
 	return st;
 }
 

@@ -129,13 +129,11 @@ static enum status add_other(struct spread *x, const struct plan *p)
 	return st;
 }
 
-/* Inside one node the steps between nodes have nothing to do. */
+/* Inside one node there is nothing to do for steps between nodes. */
 static bool is_of_use(const struct scenario *s, enum a2a_alg alg)
 {
-	bool pairwise = alg == A2A_FLAT || alg == A2A_PAIRWISE;
-
 	return s->search.alltoall_mask & 1u << alg &&
-	       (pairwise || s->cluster.nodes > 1);
+	       (a2a_table[alg].n_steps == 1 || s->cluster.nodes > 1);
 }
 
 static enum status spread_degrees(struct spread *x, const struct plan *best)

@@ -21,10 +21,12 @@ static const double spread_capacity[] = { 0, 1.0, 1.25, 2.0 };
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Techniques and stages are forecast, not run. */
+/* The runner's layers have no technique but the baseline, and no stages. */
+#define RUNNER_TECHNIQUES (1u << TECH_BASELINE)
+
 static bool can_run(const struct plan *p)
 {
-	return p->technique_mask == 1u << TECH_BASELINE && p->layout.pp == 1;
+	return p->technique_mask == RUNNER_TECHNIQUES && p->layout.pp == 1;
 }
 
 struct trial *contest_add(struct contest *c, const struct plan *p,
@@ -224,19 +226,17 @@ static void drop_slow(struct contest *c)
 static enum status plan_contest(const struct validate *v, struct contest *c)
 {
 	const struct search_options so = { .top = v->plans };
-	struct plan like;
 	struct search_result r;
-	enum status st = search_run(&c->s, &so, &r);
+	enum status st;
 
+	c->s.search.technique_mask = RUNNER_TECHNIQUES;
+	st = search_run(&c->s, &so, &r);
 	if (st)
 		return st;
 	add_planned(c, &r, v->plans);
 	if (!can_run(&r.best.plan))
-		cli_warn("the chosen plan cannot be run here: it has "
-			 "techniques or stages");
-	like = r.best.plan;
-	like.technique_mask = 1u << TECH_BASELINE;
-	st = add_spread(c, &like, v->spread);
+		cli_warn("the chosen plan cannot be run here: it has stages");
+	st = add_spread(c, &r.best.plan, v->spread);
 	search_release(&r);
 	if (!st)
 		st = contest_foretell(c);

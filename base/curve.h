@@ -17,7 +17,7 @@
 
 #include <stdbool.h>
 
-#define CURVE_PIECES 8
+#define CURVE_PIECES 16
 
 enum curve_source {	/* where the numbers come from; shown to the user */
 	CURVE_ASSUMED,

@@ -9,3 +9,4 @@ libbase_a_SOURCES += %D%/outfile.c %D%/outfile.h
 libbase_a_SOURCES += %D%/progress.h
 libbase_a_SOURCES += %D%/nearest.c %D%/nearest.h
 libbase_a_SOURCES += %D%/banned.h
+libbase_a_SOURCES += %D%/accuracy.c %D%/accuracy.h

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -92,22 +93,23 @@ static void become(const char *const *argv, int in, int out, pid_t parent)
 	_exit(EXEC_FAILED);
 }
 
-/* A pipe that holds the text already: nobody has to wait for anybody. */
-static enum status text_pipe(const char *text, size_t len, int *fd_p)
+/* A file in memory that holds the text already: nobody has to wait for
+ * anybody. */
+static enum status text_file(const char *text, size_t len, int *fd_p)
 {
-	int fd[2];
+	int fd;
 
 	if (len > CHILD_TEXT_MAX)
 		return err_set(ST_FAIL, "a job of %zu bytes is too long", len);
-	if (pipe2(fd, O_CLOEXEC))
-		return err_set(ST_FAIL, "cannot make a pipe: %m");
-	if (write(fd[1], text, len) != (ssize_t)len) {
-		close(fd[0]);
-		close(fd[1]);
-		return err_set(ST_FAIL, "cannot write to a pipe: %m");
+	fd = memfd_create("job", MFD_CLOEXEC);
+	if (fd < 0)
+		return err_set(ST_FAIL, "cannot make a file in memory: %m");
+	if (write(fd, text, len) != (ssize_t)len ||
+	    lseek(fd, 0, SEEK_SET) < 0) {
+		close(fd);
+		return err_set(ST_FAIL, "cannot write a file in memory: %m");
 	}
-	close(fd[1]);
-	*fd_p = fd[0];
+	*fd_p = fd;
 	return ST_OK;
 }
 
@@ -144,7 +146,7 @@ enum status child_start(const char *const *argv, const char *text, size_t len,
 
 	if (access(argv[0], X_OK))
 		return err_set(ST_FAIL, "cannot run '%s': %m", argv[0]);
-	st = text_pipe(text, len, &in);
+	st = text_file(text, len, &in);
 	if (st)
 		return st;
 	if (pipe2(fd, O_CLOEXEC)) {

@@ -21,7 +21,7 @@
 #include <stddef.h>
 
 #define CHILD_LINE_MAX 65536	/* bytes of a line */
-#define CHILD_TEXT_MAX 4096	/* bytes of the text: a pipe holds that */
+#define CHILD_TEXT_MAX (1u << 20)	/* bytes of the text */
 
 struct child;
 

@@ -37,6 +37,10 @@ enum status cmd_profile(int argc, char **argv);
 enum status cmd_import(int argc, char **argv);
 enum status cmd_db(int argc, char **argv);
 enum status cmd_report(int argc, char **argv);
+enum status cmd_validate(int argc, char **argv);
+enum status cmd_sweep(int argc, char **argv);
+enum status cmd_sensitivity(int argc, char **argv);
+enum status cmd_reproduce(int argc, char **argv);
 
 /*
  * Options that most subcommands take: --json, --set KEY=VALUE (repeatable),

@@ -196,7 +196,7 @@ static json_t *json_fits(const struct content *c)
 
 		json_array_append_new(out, json_pack(
 			"{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:f, "
-			"s:f, s:f, s:f, s:f, s:f, s:i}",
+			"s:f, s:f, s:f, s:f, s:f, s:i, s:f, s:f, s:f}",
 			"gpu", f->gpu, "op", f->op, "variant", f->variant,
 			"tier", f->tier, "dtype", f->dtype, "form", f->form,
 			"ranks", f->ranks, "ctas", f->ctas,
@@ -205,7 +205,8 @@ static json_t *json_fits(const struct content *c)
 			"gamma_s_per_sqrt_byte", f->gamma_s_per_sqrt_byte,
 			"r2", f->r2, "mape", f->mape,
 			"min_bytes", f->min_bytes, "max_bytes", f->max_bytes,
-			"samples", f->samples));
+			"samples", f->samples, "n", f->n, "k", f->k,
+			"batch", f->batch));
 	}
 	return out;
 }
@@ -334,7 +335,7 @@ static void print_fits(const struct content *c, struct buf *out)
 		{ "rate", TABLE_RATE, 0, 0 },
 		{ "error", TABLE_PERCENT, 0, 0 },
 	};
-	char name[sizeof(c->fit->op) + sizeof(c->fit->variant)];
+	char shape[64], name[2 * sizeof(c->fit->op) + sizeof(shape) + 4];
 	struct table t;
 	size_t i;
 
@@ -342,8 +343,10 @@ static void print_fits(const struct content *c, struct buf *out)
 	for (i = 0; i < c->n_fits; i++) {
 		const struct fit_row *f = &c->fit[i];
 
-		snprintf(name, sizeof(name), "%s%s%s", f->op,
-			 *f->variant ? " " : "", f->variant);
+		fit_shape_text(f, shape, sizeof(shape));
+		snprintf(name, sizeof(name), "%s%s%s%s%s", f->op,
+			 *f->variant ? " " : "", f->variant,
+			 *shape ? ", " : "", shape);
 		table_text(&t, name);
 		table_text(&t, f->tier);
 		table_value(&t, f->ranks);

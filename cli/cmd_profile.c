@@ -1,30 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* moecast profile: has the runner measure this machine, stores, fits. */
 #include "base/buf.h"
-#include "base/mem.h"
 #include "base/units.h"
-#include "cli/child.h"
 #include "cli/cli.h"
+#include "cli/runner.h"
 #include "profiles/fit.h"
 #include "profiles/store.h"
 #include "reports/table.h"
-#include "scenarios/sample_line.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define RUNNER "moecast-run"
-#define RUNNER_ENV "MOECAST_RUN"
-#define BATCH_MAX 64
 #define DEADLINE_S 30
 #define TIME_MAX_S 86400
 #define RANKS_MAX 1024
 #define TIERS_MAX 8
-/* The runner has the same deadline and says more: it goes first. */
-#define GRACE_S 1
 
 enum { KEY_BACKEND = 0x2000, KEY_DB, KEY_QUICK, KEY_RUNNER, KEY_BUDGET,
        KEY_DEADLINE, KEY_RANKS, KEY_NODES, KEY_TIER, KEY_SEED };
@@ -152,189 +144,18 @@ static char *job_text(const struct opts *o)
 	return text;
 }
 
-/* Beside this program's own file. */
-static char *runner_path(const struct opts *o)
+static enum status measure(const struct opts *o, struct runner *s)
 {
-	const char *env = getenv(RUNNER_ENV);
-	char self[PATH_MAX];
-	char *slash;
-	ssize_t n;
+	char *path = runner_path(o->runner), *job = job_text(o);
+	enum status st = runner_run(s, path, job, o->deadline_s);
 
-	if (o->runner)
-		return xstrdup(o->runner);
-	if (env && *env)
-		return xstrdup(env);
-	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n < 0)
-		return xstrdup(RUNNER);
-	self[n] = '\0';
-	slash = strrchr(self, '/');
-	return xasprintf("%.*s/" RUNNER, slash ? (int)(slash - self) : 1,
-			 slash ? self : ".");
-}
-
-/* What has come from the runner so far. */
-struct session {
-	struct store *db;
-	struct run_info info;	/* of the run that samples belong to */
-	bool has_info;
-	int64_t run;		/* 0: not stored yet */
-	struct sample batch[BATCH_MAX];
-	size_t n_batch;
-	int64_t stored;
-	bool ended;
-	char error[256];	/* what it said, or "" */
-};
-
-/* With its first samples, so that no run is ever without. */
-static enum status flush_batch(struct session *s)
-{
-	enum status st;
-
-	if (!s->n_batch)
-		return ST_OK;
-	if (!s->run)
-		st = store_import(s->db, &s->info, NULL, s->batch, s->n_batch,
-				  &s->run);
-	else
-		st = store_add(s->db, s->run, s->batch, s->n_batch);
-	if (!st)
-		s->stored += (int64_t)s->n_batch;
-	s->n_batch = 0;
-	return st;
-}
-
-static enum status take_sample(struct session *s, const struct sample *sample)
-{
-	if (!s->has_info)
-		return err_set(ST_FAIL, "a sample came before its run");
-	s->batch[s->n_batch++] = *sample;
-	return s->n_batch < BATCH_MAX ? ST_OK : flush_batch(s);
-}
-
-/* From here on samples belong to another run. */
-static enum status take_run(struct session *s, const struct run_info *info)
-{
-	enum status st = flush_batch(s);
-
-	s->info = *info;
-	s->has_info = true;
-	s->run = 0;
-	return st;
-}
-
-static enum status take_line(struct session *s, const char *line)
-{
-	struct sample_line l;
-	enum status st = sample_line_parse(line, strlen(line), &l);
-
-	if (st)
-		return ST_FAIL;	/* the runner's fault, no input of ours */
-	switch (l.kind) {
-	case SAMPLE_LINE_RUN:
-		return take_run(s, &l.run);
-	case SAMPLE_LINE_SAMPLE:
-		return take_sample(s, &l.sample);
-	case SAMPLE_LINE_PROGRESS:
-		cli_progress((void *)(uintptr_t)"measuring", l.done, l.total);
-		return ST_OK;
-	case SAMPLE_LINE_END:
-		s->ended = true;
-		return ST_OK;
-	case SAMPLE_LINE_ERROR:
-		snprintf(s->error, sizeof(s->error), "%s",
-			 *l.text ? l.text : "an error without a message");
-		return ST_OK;
-	}
-	return ST_OK;
-}
-
-/* Until the end of its output or an error of ours. */
-static enum status listen(struct session *s, struct child *c,
-			  double deadline_s)
-{
-	const char *line = NULL;
-	enum status st;
-	int n = 0;
-
-	for (;;) {
-		st = child_line(c, deadline_s, &line);
-		if (st || !line)
-			return st;
-		n++;
-		st = take_line(s, line);
-		if (st)
-			return err_prefix(st, "line %d of " RUNNER "'s answer",
-					  n);
-		/* what came together is stored together */
-		if (!child_has_line(c))
-			st = flush_batch(s);
-		if (st)
-			return st;
-	}
-}
-
-/* What its end means; its own words first. */
-static enum status judge(const struct session *s, enum status ended, int code)
-{
-	enum status st = code == ST_INPUT || code == ST_UNAVAILABLE ?
-			 (enum status)code : ST_FAIL;
-
-	if (*s->error)
-		return err_set(st, "%s", s->error);
-	if (ended)
-		return ended;
-	if (code)
-		return err_set(st, RUNNER " ended with status %d and said "
-			       "nothing", code);
-	if (!s->ended)
-		return err_set(ST_FAIL, RUNNER " ended before its work did");
-	return ST_OK;
-}
-
-/* Ends the child; an error of ours, st, counts for more than its end. */
-static enum status finish(struct session *s, struct child *c,
-			  double deadline_s, enum status st)
-{
-	char *why = xstrdup(err_msg());
-	enum status ended, stored;
-	int code;
-
-	if (st)
-		child_kill(c);
-	stored = flush_batch(s);	/* whatever it was that went wrong */
-	if (!st && stored) {
-		st = stored;
-		free(why);
-		why = xstrdup(err_msg());
-	}
-	ended = child_end(c, deadline_s, &code);
-	st = st ? err_set(st, "%s", why) : judge(s, ended, code);
-	free(why);
-	return st;
-}
-
-static enum status measure(const struct opts *o, struct session *s)
-{
-	char *path = runner_path(o), *job = job_text(o);
-	const char *argv[] = { path, NULL };
-	double deadline_s = o->deadline_s + GRACE_S;
-	struct child *c = NULL;
-	enum status st = child_start(argv, job, strlen(job), &c);
-
-	if (!st)
-		st = finish(s, c, deadline_s, listen(s, c, deadline_s));
-	cli_progress_end();
 	free(job);
 	free(path);
-	if (st && s->stored)
-		err_set(st, "%s; '%s' keeps the %lld samples that were "
-			"finished", err_msg(), o->db, (long long)s->stored);
 	return st;
 }
 
 /* Fits are of a GPU, or of a backend without one; see store.h. */
-static bool is_ours(const struct session *s, const struct fit_row *f)
+static bool is_ours(const struct runner *s, const struct fit_row *f)
 {
 	return !strcmp(f->gpu, *s->info.gpu ? s->info.gpu : s->info.backend);
 }
@@ -342,17 +163,18 @@ static bool is_ours(const struct session *s, const struct fit_row *f)
 static json_t *fit_json(const struct fit_row *f)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, "
-			 "s:f, s:f, s:f, s:s, s:i}", "op", f->op, "variant",
+			 "s:f, s:f, s:f, s:s, s:i, s:f, s:f, s:f}", "op", f->op, "variant",
 			 f->variant, "tier", f->tier, "dtype", f->dtype,
 			 "ranks", f->ranks, "ctas", f->ctas, "alpha_s",
 			 f->alpha_s, "beta_s_per_byte", f->beta_s_per_byte,
 			 "gamma_s_per_sqrt_byte", f->gamma_s_per_sqrt_byte,
 			 "r2", f->r2, "mape", f->mape, "min_bytes",
 			 f->min_bytes, "max_bytes", f->max_bytes, "form",
-			 f->form, "samples", f->samples);
+			 f->form, "samples", f->samples, "n", f->n, "k",
+			 f->k, "batch", f->batch);
 }
 
-static enum status print_json(const struct session *s,
+static enum status print_json(const struct runner *s,
 			      const struct fit_row *f, size_t n)
 {
 	json_t *fits = json_array();
@@ -367,7 +189,7 @@ static enum status print_json(const struct session *s,
 					(json_int_t)s->stored, "fits", fits));
 }
 
-static void print_text(const struct opts *o, const struct session *s,
+static void print_text(const struct opts *o, const struct runner *s,
 		       const struct fit_row *f, size_t n)
 {
 	static const struct table_column columns[] = {
@@ -407,7 +229,7 @@ static void print_text(const struct opts *o, const struct session *s,
 	buf_release(&out);
 }
 
-static enum status fit_and_print(const struct opts *o, const struct session *s)
+static enum status fit_and_print(const struct opts *o, const struct runner *s)
 {
 	struct fit_row *fits = NULL;
 	size_t n = 0;
@@ -435,7 +257,7 @@ static enum status check_opts(const struct opts *o)
 
 static enum status profile(const struct opts *o)
 {
-	struct session s = { 0 };
+	struct runner s = { .db_name = o->db, .what = "measuring" };
 	enum status st = check_opts(o);
 
 	if (!st)

@@ -5,6 +5,7 @@
 #include "base/outfile.h"
 #include "cli/cli.h"
 #include "cli/report_data.h"
+#include "profiles/fit.h"
 #include "reports/fit_page.h"
 #include "reports/gnuplot.h"
 
@@ -97,6 +98,7 @@ static char *section_name(const struct fit_row *f)
 static char *group_name(const struct fit_row *f)
 {
 	struct buf b = { 0 };
+	char shape[64];
 
 	buf_addf(&b, "%d rank%s", f->ranks, f->ranks == 1 ? "" : "s");
 	if (*f->variant)
@@ -105,6 +107,8 @@ static char *group_name(const struct fit_row *f)
 		buf_addf(&b, ", %s", f->dtype);
 	if (f->ctas)
 		buf_addf(&b, ", %d CTAs", f->ctas);
+	if (*fit_shape_text(f, shape, sizeof(shape)))
+		buf_addf(&b, ", %s", shape);
 	return buf_take(&b);
 }
 

@@ -12,9 +12,20 @@ moecast_SOURCES += %D%/cmd_keys.c
 moecast_SOURCES += %D%/cmd_db.c
 moecast_SOURCES += %D%/fill.c %D%/fill.h
 moecast_SOURCES += %D%/profile_use.c %D%/profile_use.h
+moecast_SOURCES += %D%/runner.c %D%/runner.h
 moecast_SOURCES += %D%/cmd_profile.c %D%/child.c %D%/child.h
 moecast_LDADD = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
 	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \
 	-lm
 moecast_SOURCES += %D%/cmd_import.c
 moecast_SOURCES += %D%/cmd_report.c %D%/report_data.c %D%/report_data.h
+moecast_SOURCES += %D%/cmd_validate.c %D%/validate.h %D%/validate_layers.c
+moecast_SOURCES += %D%/validate_plans.c %D%/validate_run.c
+moecast_SOURCES += %D%/validate_replay.c %D%/validate_judge.c
+moecast_SOURCES += %D%/validate_print.c %D%/validate_draw.c
+moecast_SOURCES += %D%/cmd_sweep.c %D%/sweep.h %D%/sweep_out.c
+moecast_SOURCES += %D%/sweep_grid.c %D%/sweep_grid.h %D%/sweep_mpi.c
+moecast_SOURCES += %D%/sweep_point.c %D%/sweep_point.h
+moecast_SOURCES += %D%/sweep_pool.c %D%/sweep_pool.h
+moecast_SOURCES += %D%/cmd_sensitivity.c
+moecast_SOURCES += %D%/cmd_reproduce.c

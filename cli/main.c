@@ -23,8 +23,14 @@ const struct cmd commands[] = {
 	  "the cluster as a tree or a drawing", cmd_topo },
 	{ "capacity", "SCENARIO",
 	  "capacity factor against drops, padding and time", cmd_capacity },
+	{ "sweep", "SCENARIO --set KEY=V1,V2 ... --db FILE [--jobs N] ...",
+	  "a grid of scenarios, each at its best plan", cmd_sweep },
+	{ "sensitivity", "SCENARIO [--steps N]",
+	  "which resource pays next", cmd_sensitivity },
 	{ "profile", "--db FILE [--backend cuda|host] [--quick]",
 	  "measure this machine, store, fit", cmd_profile },
+	{ "validate", "SCENARIO --db FILE [--plans N] [--replay FILE]",
+	  "run plans, compare with the forecast", cmd_validate },
 	{ "import", "KIND FILE --db FILE [-o CLUSTER.yaml]",
 	  "take in logs, topologies, tables", cmd_import },
 	{ "keys", "", "every scenario key", cmd_keys },
@@ -32,6 +38,9 @@ const struct cmd commands[] = {
 	  "what a profile database holds", cmd_db },
 	{ "report", "--db FILE -o DIR",
 	  "figures and a page of a database's fits", cmd_report },
+	{ "reproduce", "PAPER|all [-o DIR]",
+	  "a paper's table by simulation, beside its numbers",
+	  cmd_reproduce },
 	{ 0 },
 };
 
@@ -43,7 +52,7 @@ static void print_help(FILE *out)
 	      "Forecasts mixture-of-experts layers on GPU clusters and picks "
 	      "the schedule\nand the capacity that cost least.\n\n", out);
 	for (c = commands; c->name; c++)
-		fprintf(out, "  %-10s %s\n", c->name, c->help);
+		fprintf(out, "  %-11s %s\n", c->name, c->help);
 	fputs("\n'moecast COMMAND --help' tells more; moecast(1), "
 	      "moecast-scenario(5).\n", out);
 }

@@ -19,7 +19,6 @@
 
 /* ---- loading ---- */
 
-/* Of socket and network the scenario wants one. */
 static void drop_tier(struct measured *m, const char *tier)
 {
 	int i, n = 0;
@@ -29,6 +28,38 @@ static void drop_tier(struct measured *m, const char *tier)
 			m->curve[n++] = m->curve[i];
 	}
 	m->n_curves = n;
+}
+
+/* One host's shared memory stands for the network, too. */
+static void shm_is_network(struct measured *m)
+{
+	struct measured_curve *all = xcalloc((size_t)m->n_curves * 2 + 1,
+					     sizeof(*all));
+	int i, n = 0;
+
+	for (i = 0; i < m->n_curves; i++)
+		all[n++] = m->curve[i];
+	for (i = 0; i < m->n_curves; i++) {
+		if (strcmp(m->curve[i].tier, "shm"))
+			continue;
+		all[n] = m->curve[i];
+		snprintf(all[n].tier, sizeof(all[n].tier), "network");
+		n++;
+	}
+	free(m->curve);
+	m->curve = all;
+	m->n_curves = n;
+}
+
+/* The tier that profile.inter names is what is between the nodes. */
+static void choose_inter(struct measured *m, enum profile_inter inter)
+{
+	if (inter != PROFILE_SOCKET)
+		drop_tier(m, "socket");
+	if (inter != PROFILE_NETWORK)
+		drop_tier(m, "network");
+	if (inter == PROFILE_SHM)
+		shm_is_network(m);
 }
 
 static bool between_nodes(const char *tier)
@@ -127,7 +158,10 @@ static enum status read_database(const struct scenario *s,
 				  scenario_where(s, "profile.db"));
 	st = fit_measured_gpu(db, gpu_name(s), out);
 	store_close(db);
-	return st ? err_prefix(st, "%s", s->profile.db) : ST_OK;
+	if (st)
+		return err_prefix(st, "%s", s->profile.db);
+	choose_inter(out, s->profile.inter);
+	return ST_OK;
 }
 
 static enum status read_shipped(const struct scenario *s,
@@ -137,6 +171,7 @@ static enum status read_shipped(const struct scenario *s,
 
 	if (st)
 		return err_prefix(st, "GPU '%.60s': measured", gpu_name(s));
+	choose_inter(out, s->profile.inter);
 	drop_smaller(out, &s->cluster);
 	return ST_OK;
 }
@@ -157,8 +192,6 @@ enum status profile_use_load(struct profile_use *u, struct scenario *s)
 	if (!fit_gpu_matches(gpu_name(s), u->measured.gpu))
 		cli_warn("'%s' was measured on '%s', the scenario's GPU is "
 			 "'%s'", source_name(s), u->measured.gpu, gpu_name(s));
-	drop_tier(&u->measured, s->profile.inter == PROFILE_SOCKET ?
-		  "network" : "socket");
 	u->fold = measured_apply(&u->measured, &s->cluster);
 	restore_set_keys(s, &was);
 	u->measured.use = &u->seen;
@@ -239,16 +272,25 @@ static void warn_exchanges(const struct profile_use *u,
 	range_warn(&inter, &u->fold.inter, "between nodes");
 }
 
-static void warn_products(const struct profile_use *u)
-{
-	const struct product_point *p = &u->seen.first;
-	long all = u->seen.outside + u->seen.inside;
+/* Products with less of all ops' time than that do not matter. */
+#define OUTSIDE_SHARE 0.05
 
-	if (u->seen.outside)
-		cli_warn("forecast leaves the measured range: %ld of %ld "
-			 "products, the first %.9g of %.9g x %.9g x %.9g; "
-			 "roofline instead", u->seen.outside, all, p->batch,
-			 p->m, p->n, p->k);
+static void warn_products(const struct profile_use *u,
+			  const struct evaluation *e)
+{
+	const struct product_point *p = &u->seen.worst;
+	double all = 0, outside = 0;
+	int i;
+
+	for (i = 0; i < e->program.n_ops; i++) {
+		all += cost_op(e->cost, &e->program.op[i]);
+		outside += cost_op_outside(e->cost, &e->program.op[i]);
+	}
+	if (outside > OUTSIDE_SHARE * all)
+		cli_warn("forecast leaves the measured range: products with "
+			 "%.0f %% of the time, most of it %.9g of %.9g x %.9g "
+			 "x %.9g; roofline instead", 100 * outside / all,
+			 p->batch, p->m, p->n, p->k);
 }
 
 enum status profile_use_warn(struct profile_use *u, const struct scenario *s,
@@ -265,7 +307,7 @@ enum status profile_use_warn(struct profile_use *u, const struct scenario *s,
 		return st;
 	warn_exchanges(u, &e);
 	if (measured_has_products(&u->measured, s->model.dtype))
-		warn_products(u);
+		warn_products(u, &e);
 	evaluation_release(&e);
 	return ST_OK;
 }

@@ -19,6 +19,7 @@ void adapt_range(struct adapt *a, double min, double max)
 	double lo = log2(min), hi = log2(max);
 	int i;
 
+	a->gap_max = ADAPT_GAP_RANGE;
 	for (i = 0; i < ADAPT_FIRST; i++)
 		adapt_first(a, exp2(lo + (hi - lo) * i / (ADAPT_FIRST - 1)));
 }
@@ -34,28 +35,35 @@ static int find(const struct adapt *a, double x)
 	return -1;
 }
 
-/* Second divided difference, times 2, at inner point i. */
-static double bend(const struct adapt *a, int i)
+static double gap(const struct adapt *a, int i)
 {
-	double h1 = a->x[i] - a->x[i - 1], h2 = a->x[i + 1] - a->x[i];
+	return a->x[i + 1] - a->x[i];
+}
+
+/* Error of the line past inner point i, in log2 of time. */
+static double left_out(const struct adapt *a, int i)
+{
+	double h1 = gap(a, i - 1), h2 = gap(a, i);
 	double s1 = (a->y[i] - a->y[i - 1]) / h1;
 	double s2 = (a->y[i + 1] - a->y[i]) / h2;
 
-	return 2 * fabs(s2 - s1) / (h1 + h2);
+	return fabs(s2 - s1) * h1 * h2 / (h1 + h2);
 }
 
-/* Possible error of the line from point i to i + 1, in log2 of time. */
+/* Of the gap from point i to i + 1: relative, or how wide it is. */
 static double gap_error(const struct adapt *a, int i)
 {
-	double h = a->x[i + 1] - a->x[i], d = 0;
+	double h = gap(a, i), error = 0;
 
-	if (h < 2 * ADAPT_GAP_MIN || a->n < 3)
+	if (h < 2 * ADAPT_GAP_MIN)
 		return 0;
-	if (i > 0)
-		d = bend(a, i);
-	if (i + 2 < a->n)
-		d = fmax(d, bend(a, i + 1));
-	return h * h / 8 * d;
+	if (a->gap_max > 0 && h > a->gap_max + SAME)
+		return ADAPT_WIDE + h;
+	if (i > 0 && h >= gap(a, i - 1) - SAME)
+		error = left_out(a, i);
+	if (i + 2 < a->n && h >= gap(a, i + 1) - SAME)
+		error = fmax(error, left_out(a, i + 1));
+	return fmin(exp2(error) - 1, ADAPT_WIDE);
 }
 
 double adapt_next(const struct adapt *a, double *error_p)
@@ -76,7 +84,7 @@ double adapt_next(const struct adapt *a, double *error_p)
 			x = (a->x[i] + a->x[i + 1]) / 2;
 		}
 	}
-	*error_p = fmin(exp2(most) - 1, ADAPT_ERROR_MAX);
+	*error_p = most;
 	return most > 0 ? exp2(x) : 0;
 }
 

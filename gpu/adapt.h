@@ -2,13 +2,16 @@
 /*
  * Which size of a series to measure next: where the curve is least certain.
  *
- * First come the sizes that are wanted in any case. Then: times are known at
- * some sizes; between them, straight lines in log-log are assumed. At each
- * inner point the second divided difference d of log2 time over log2 size
- * says how far from straight it is there; the error of the line over a gap
- * of h octaves is at most h^2/8 |d| (the usual bound of linear
- * interpolation). The gap with the largest error is halved. At a protocol
- * switch d grows like 1/h^2, so halving goes on there until gaps are
+ * First come the sizes that are wanted in any case, then halves of gaps of
+ * more than gap_max octaves. Then: times are known at some sizes; between
+ * them, straight lines in log-log are assumed. What would the line say at an
+ * inner point if that had been left out? With slopes s1, s2 of the lines to
+ * its neighbours, h1 and h2 octaves away, it would be off by
+ *
+ *	|s2 - s1| h1 h2 / (h1 + h2)		(log2 of time)
+ *
+ * The wider gap beside the point with the largest such error is halved. At a
+ * protocol switch the error stays, so halving goes on there until gaps are
  * ADAPT_GAP_MIN.
  *
  *	struct adapt a = { 0 };
@@ -25,24 +28,28 @@
 #define ADAPT_FIRST 5		/* sizes of a range, evenly in log2 */
 #define ADAPT_FIRST_MAX 32
 #define ADAPT_GAP_MIN 0.25	/* octaves; smaller gaps stay */
+#define ADAPT_GAP_RANGE 2.0	/* gap_max of a range */
+#define ADAPT_WIDE 50		/* "error" of a gap above gap_max */
 #define ADAPT_MISSING 1e3	/* "error" while the first size is missing */
 #define ADAPT_ERROR_MAX 100	/* any other error is at most this */
 
 struct adapt {
 	int n_first;
 	double first[ADAPT_FIRST_MAX];	/* sizes, ascending */
+	double gap_max;		/* octaves; 0: any gap may be */
 	int n;
 	double x[ADAPT_MAX], y[ADAPT_MAX];	/* log2, ascending x */
 };
 
-/* The first sizes: those of a range, or one more of a list (ascending). */
+/* The first sizes: those of a range (which sets gap_max), or one more of a
+ * list (ascending). */
 void adapt_range(struct adapt *a, double min, double max);
 void adapt_first(struct adapt *a, double size);
 
 /*
  * The next size, or 0: nothing is left. *error_p: ADAPT_MISSING - i for the
- * i-th first size, else the relative error of time that the interpolation
- * may have there.
+ * i-th first size, ADAPT_WIDE + octaves in a gap above gap_max, else the
+ * relative error of time that the interpolation has at an end of the gap.
  */
 double adapt_next(const struct adapt *a, double *error_p);
 

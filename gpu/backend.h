@@ -26,6 +26,7 @@
 #define GPU_BACKEND_H
 
 #include "base/status.h"
+#include "gpu/layer.h"
 #include "gpu/work.h"
 #include "scenarios/sample.h"
 
@@ -38,6 +39,9 @@ struct backend_options {
 	int ranks;		/* 0: all devices (host: 4) */
 	int emulate_nodes;	/* 0: no */
 	uint64_t seed;
+	/* processes of MPI that do it together, to be taken over (gpu/team.h);
+	 * NULL: this one alone */
+	const struct team_link *team;
 };
 
 struct backend_info {
@@ -45,6 +49,7 @@ struct backend_info {
 	 * it (host, date, version, source) is the caller's */
 	struct run_info run;
 	int ranks, nodes;
+	bool shares_devices;	/* emulated nodes: they have exchanges only */
 	/* of exchanges that this process can measure now; memory and compute
 	 * are always there */
 	const char *tier[BACKEND_TIERS_MAX];
@@ -54,6 +59,8 @@ struct backend_info {
 };
 
 struct backend;
+struct team_link;
+struct team_part;
 
 struct backend_ops {
 	const char *name;
@@ -93,9 +100,28 @@ struct backend_ops {
 	enum status (*check)(struct backend *b, int64_t *wrong_p);
 	void (*release)(struct backend *b);
 
+	/*
+	 * Layers (gpu/layer.h); all NULL: this backend has none. The same
+	 * order and rules as above: layer_prepare() makes the data and lowers
+	 * the plan; layer_run() takes n steps, forward and backward:
+	 * forward_s[i] is the time of step i's forward part, step_s[i] of the
+	 * whole step, both of the slowest rank; layer_check() compares the
+	 * last step with the CPU twin (gpu/layer_ref.h). A case is either a
+	 * layer or a benchmark: one is released before the other is prepared.
+	 */
+	enum status (*layer_prepare)(struct backend *b,
+				     const struct layer_case *c);
+	enum status (*layer_run)(struct backend *b, int n, double *forward_s,
+				 double *step_s);
+	enum status (*layer_check)(struct backend *b, struct layer_check *out);
+	void (*layer_release)(struct backend *b);
+
 	/* From the watchdog's thread, just before the process ends: ends
 	 * worker processes. May be NULL. */
 	void (*abort)(struct backend *b);
+
+	/* What one of several processes does; NULL: there is only one. */
+	const struct team_part *part;
 };
 
 /* backend_cuda exists when configured with CUDA (HAVE_CUDA). */

@@ -9,8 +9,9 @@
 #include <string.h>
 
 #define REPEATS_SLOW 3	/* of what takes longer than the cap each */
-/* Of the time that is left of the cap, for one batch: spread is looked at
- * between batches. */
+/* Spread is looked at between batches, each of which is as long as all before
+ * it: at first so many; no more than this of the time left of the cap. */
+#define BATCH_FIRST 25
 #define BATCH_SHARE 0.5
 #define BATCH_S 1.0	/* a batch is a sign of life: no longer */
 #define WARM_SHARE 0.1	/* of the cap */
@@ -60,7 +61,8 @@ static enum status warm_up(const struct bench *be, double *each_p)
 	enum status st = run_batch(be, &r, 1);
 	double n;
 
-	if (!st)
+	/* a slow one does not pay for it twice */
+	if (!st && batch_s(&r, 1) < be->cap_s)
 		st = run_batch(be, &r, 1);
 	if (st)
 		return st;
@@ -77,6 +79,7 @@ static int next_batch(const struct record *r, double each, double left)
 	double n = fmin(left * BATCH_SHARE, BATCH_S) / fmax(each, 1e-9);
 	int least = each * BENCH_REPEATS_MIN > left ? 1 : BENCH_REPEATS_MIN;
 
+	n = fmin(n, r->n ? r->n : BATCH_FIRST);
 	n = fmax(n, least);
 	return (int)fmin(n, BENCH_REPEATS_MAX - r->n);
 }
@@ -143,7 +146,7 @@ static void fill_sample(const struct bench *be, const struct bench_case *c,
 	snprintf(s->tier, sizeof(s->tier), "%s", bench_tier(c));
 }
 
-static enum status measure_prepared(const struct bench *be,
+static enum status measure_prepared(struct bench *be,
 				    const struct bench_case *c,
 				    struct sample *out, int *n_p)
 {
@@ -165,13 +168,14 @@ static enum status measure_prepared(const struct bench *be,
 		other.work = c->beside;
 		other.beside = c->work;
 		fill_sample(be, &other, r.beside_s, r.n, &out[1]);
+		out[0].pair = out[1].pair = ++be->pairs;
 		*n_p = 2;
 	}
 	out[0].wrong = out[*n_p - 1].wrong = wrong;
 	return ST_OK;
 }
 
-enum status bench_measure(const struct bench *be, const struct bench_case *c,
+enum status bench_measure(struct bench *be, const struct bench_case *c,
 			  struct sample *out, int *n_p)
 {
 	enum status st = be->ops->prepare(be->b, c);

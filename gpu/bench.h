@@ -20,13 +20,14 @@ struct bench {
 	/* a case is repeated no longer than that, BENCH_REPEATS_MIN times
 	 * at least (3 times when one takes longer than this) */
 	double cap_s;
+	int64_t pairs;		/* of contention, so far */
 	/* called at each step: something moves; may be NULL */
 	void (*beat)(void *arg);
 	void *arg;
 };
 
 /* out: room for BENCH_SAMPLES_MAX; *n_p: 1, or 2 for contention. */
-enum status bench_measure(const struct bench *be, const struct bench_case *c,
+enum status bench_measure(struct bench *be, const struct bench_case *c,
 			  struct sample *out, int *n_p);
 
 /* "alltoall even 1048576 bytes", "gemm grouped 128 x 4096 x 1024 x 8". */

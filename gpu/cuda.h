@@ -3,6 +3,13 @@
  * The cuda backend: one thread (gpu/ranks.h) and one GPU for each rank.
  * Exchanges are NCCL's, products cuBLAS's, the rest are kernels (gpu/k.h).
  *
+ * Emulated nodes are a team (gpu/team.h) of one process each, with an
+ * NCCL_HOSTID of its own, so that NCCL takes them for different hosts and goes
+ * through sockets on loopback. They share the GPUs and take turns on them, so
+ * results are right and times are those of sockets only for sizes that take
+ * far longer than a turn. Under MPI the team's processes have GPUs of their
+ * own.
+ *
  * This header is what its files share. A work (the main one of a case, and
  * the one beside it) has its buffers in the rank's arena, as several equal
  * sets: repetition i works on set i % n_sets, so that a small work does not
@@ -17,6 +24,7 @@
 
 #include "gpu/backend.h"
 #include "gpu/ranks.h"
+#include "gpu/team.h"
 
 #include <cublasLt.h>
 #include <cublas_v2.h>
@@ -97,18 +105,11 @@ struct cuda_rank {
 	int64_t wrong;
 };
 
-/* What one process has of all ranks: those of node `node` of `nodes`. */
-struct cuda_part {
-	int node, nodes;
-	int ranks;	/* of all nodes; 0: every device on each */
-};
-
-struct nodes;
 
 struct backend {
-	struct nodes *nodes;	/* emulated: their processes; then no more: */
-	struct cuda_part part;
-	uint64_t seed;
+	struct team *team;	/* that does all this; then only info: */
+	struct team_place at;	/* of this process */
+	int first_device;
 	struct backend_info info;	/* ranks: of all nodes */
 	struct ranks *ranks;
 	struct cuda_rank *rank;	/* one for each of this process */
@@ -183,31 +184,6 @@ enum status cuda_rank_prepare(struct cuda_rank *r, const struct bench_case *c,
 
 /* By op and variant; NULL: there is none. */
 const struct cuda_op *cuda_op_find(const struct bench_work *w);
-
-/* cuda_backend.c: a node's part of the backend's work, see backend.h. */
-enum status cuda_part_open(const struct cuda_part *part, uint64_t seed,
-			   struct backend **out_p);
-void cuda_part_close(struct backend *b);
-void cuda_part_info(struct backend *b, struct backend_info *out);
-enum status cuda_part_ids(struct backend *b, const struct bench_case *c,
-			  ncclUniqueId *id);	/* two */
-enum status cuda_part_prepare(struct backend *b, const struct bench_case *c,
-			      const ncclUniqueId *id);
-enum status cuda_part_run(struct backend *b, int n, double *seconds,
-			  double *beside_s);
-enum status cuda_part_check(struct backend *b, int64_t *wrong_p);
-void cuda_part_release(struct backend *b);
-
-/* cuda_nodes.c: the same, done by the processes of emulated nodes. */
-enum status cuda_nodes_open(const struct backend_options *opt,
-			    struct backend_info *info, struct nodes **out_p);
-void cuda_nodes_close(struct nodes *all);	/* NULL is fine */
-void cuda_nodes_kill(struct nodes *all);
-enum status cuda_nodes_prepare(struct nodes *all, const struct bench_case *c);
-enum status cuda_nodes_run(struct nodes *all, int n, double *seconds,
-			   double *beside_s);
-enum status cuda_nodes_check(struct nodes *all, int64_t *wrong_p);
-void cuda_nodes_release(struct nodes *all);
 
 /* cuda_run.c: n repetitions of the prepared works; see backend.h. */
 enum status cuda_rank_run(struct cuda_rank *r, struct ranks *all, int n);

@@ -66,8 +66,10 @@ static const char *tier_here(int ranks)
 	return all_nvlink(ranks) ? "nvlink" : NULL;
 }
 
-/* Ranks of this process. */
-static enum status count_ranks(const struct cuda_part *part, int *n_p)
+/* Ranks of this process: of MPI's one each, unless more are asked for; else
+ * every device. */
+static enum status count_ranks(int ranks, const struct team_place *at,
+			       int *n_p)
 {
 	int devices = 0, n;
 	cudaError_t rc = cudaGetDeviceCount(&devices);
@@ -78,16 +80,19 @@ static enum status count_ranks(const struct cuda_part *part, int *n_p)
 			       rc == cudaSuccess ? "none is visible"
 						 : cudaGetErrorString(rc));
 	}
-	if (part->ranks % part->nodes)
+	if (ranks % at->members)
 		return err_set(ST_INPUT, "backend 'cuda': %d ranks cannot be "
-			       "%d equal nodes", part->ranks, part->nodes);
-	n = part->ranks ? part->ranks / part->nodes : devices;
-	if (n > devices)
+			       "%d equal nodes", ranks, at->members);
+	n = ranks / at->members;
+	if (!ranks)
+		n = at->members > 1 && !at->is_emulated ? 1 : devices;
+	if (n * (at->local + 1) > devices)
 		return err_set(ST_UNAVAILABLE, "backend 'cuda': %d ranks on a "
-			       "node, but only %d devices", n, devices);
-	if (n * part->nodes > CUDA_RANKS_MAX)
+			       "node, but only %d devices",
+			       n * (at->local + 1), devices);
+	if (n * at->members > CUDA_RANKS_MAX)
 		return err_set(ST_INPUT, "backend 'cuda' has at most %d ranks, "
-			       "not %d", CUDA_RANKS_MAX, n * part->nodes);
+			       "not %d", CUDA_RANKS_MAX, n * at->members);
 	*n_p = n;
 	return ST_OK;
 }
@@ -96,8 +101,8 @@ static enum status open_rank(void *arg, int rank)
 {
 	struct backend *b = arg;
 
-	b->rank[rank].device = rank;
-	b->rank[rank].rank = b->part.node * ranks_count(b->ranks) + rank;
+	b->rank[rank].device = b->first_device + rank;
+	b->rank[rank].rank = b->at.member * ranks_count(b->ranks) + rank;
 	return cuda_rank_open(&b->rank[rank]);
 }
 
@@ -105,15 +110,22 @@ static enum status close_rank(void *arg, int rank)
 {
 	struct backend *b = arg;
 
-	cudaSetDevice(rank);
+	cudaSetDevice(b->rank[rank].device);
 	cuda_rank_close(&b->rank[rank], true);
 	return ST_OK;
 }
 
+/* Between emulated nodes there are sockets only, between others a network. */
+static const char *tier_of(const struct team_place *at, int ranks)
+{
+	if (at->hosts > 1)
+		return at->is_emulated ? "socket" : "network";
+	return tier_here(ranks);
+}
+
 static void fill_info(struct backend *b, int n)
 {
-	/* between nodes there are sockets only */
-	const char *tier = b->part.nodes > 1 ? "socket" : tier_here(n);
+	const char *tier = tier_of(&b->at, n * b->at.members);
 	uint64_t least = b->rank[0].free_bytes;
 	int i;
 
@@ -121,17 +133,19 @@ static void fill_info(struct backend *b, int n)
 		if (b->rank[i].free_bytes < least)
 			least = b->rank[i].free_bytes;
 	}
-	b->info.ranks = n * b->part.nodes;
-	b->info.nodes = b->part.nodes;
-	/* nodes share the devices */
-	b->info.max_bytes = (uint64_t)((double)least * MEMORY_SHARE) /
-			    (uint64_t)b->part.nodes;
+	b->info.ranks = n * b->at.members;
+	b->info.nodes = b->at.hosts;
+	b->info.max_bytes = (uint64_t)((double)least * MEMORY_SHARE);
+	if (b->at.is_emulated) {
+		b->info.max_bytes /= (uint64_t)b->at.members;
+		b->info.shares_devices = true;
+	}
 	if (tier)
 		b->info.tier[b->info.n_tiers++] = tier;
 	cuda_describe(b);
 }
 
-void cuda_part_close(struct backend *b)
+static void part_close(struct backend *b)
 {
 	int i;
 
@@ -140,7 +154,7 @@ void cuda_part_close(struct backend *b)
 	/* threads of a run that failed do nothing more: from here, then */
 	if (ranks_call(b->ranks, close_rank, b)) {
 		for (i = 0; i < ranks_count(b->ranks); i++) {
-			cudaSetDevice(i);
+			cudaSetDevice(b->rank[i].device);
 			cuda_rank_close(&b->rank[i], false);
 		}
 	}
@@ -149,8 +163,9 @@ void cuda_part_close(struct backend *b)
 	free(b);
 }
 
-enum status cuda_part_open(const struct cuda_part *part, uint64_t seed,
-			   struct backend **out_p)
+static enum status part_open(const struct backend_options *opt,
+			     const struct team_place *at,
+			     struct backend **out_p)
 {
 	struct backend *b;
 	enum status st;
@@ -159,12 +174,12 @@ enum status cuda_part_open(const struct cuda_part *part, uint64_t seed,
 	/* NVLink multicast stays off, before NCCL looks: what goes wrong
 	 * with it can take a host's GPUs from everyone on it */
 	setenv("NCCL_NVLS_ENABLE", "0", 1);
-	st = count_ranks(part, &n);
+	st = count_ranks(opt->ranks, at, &n);
 	if (st)
 		return st;
 	b = xcalloc(1, sizeof(*b));
-	b->part = *part;
-	b->seed = seed;
+	b->at = *at;
+	b->first_device = at->local * n;
 	b->rank = xcalloc((size_t)n, sizeof(*b->rank));
 	st = ranks_start(n, &b->ranks);
 	if (st) {
@@ -174,7 +189,7 @@ enum status cuda_part_open(const struct cuda_part *part, uint64_t seed,
 	}
 	st = ranks_call(b->ranks, open_rank, b);
 	if (st) {
-		cuda_part_close(b);
+		part_close(b);
 		return st;
 	}
 	fill_info(b, n);
@@ -182,7 +197,7 @@ enum status cuda_part_open(const struct cuda_part *part, uint64_t seed,
 	return ST_OK;
 }
 
-void cuda_part_info(struct backend *b, struct backend_info *out)
+static void cuda_info(struct backend *b, struct backend_info *out)
 {
 	*out = b->info;
 }
@@ -227,7 +242,7 @@ static bool can_work(const struct backend *b, const struct bench_case *c,
 	if (!op || !work_element_bytes(w->dtype))
 		return false;
 	/* emulated nodes take turns on the GPUs: no times of their work */
-	if (b->info.nodes > 1 && !sample_op_is_exchange(w->op))
+	if (b->info.shares_devices && !sample_op_is_exchange(w->op))
 		return false;
 	if (op->is_fp32_only && cuda_is_bf16(w))
 		return false;
@@ -267,7 +282,7 @@ static enum status prepare_rank(void *arg, int rank)
 				 p->b->info.max_bytes, p->id);
 }
 
-void cuda_part_release(struct backend *b)
+static void part_release(struct backend *b)
 {
 	int i;
 
@@ -278,14 +293,14 @@ void cuda_part_release(struct backend *b)
 	}
 }
 
-enum status cuda_part_prepare(struct backend *b, const struct bench_case *c,
-			      const ncclUniqueId *id)
+static enum status part_prepare(struct backend *b, const struct bench_case *c,
+				const void *id)
 {
 	struct prepare_call p = { .b = b, .c = c, .id = id };
 	enum status st = ranks_call(b->ranks, prepare_rank, &p);
 
 	if (st)
-		cuda_part_release(b);
+		part_release(b);
 	return st;
 }
 
@@ -306,10 +321,11 @@ static enum status check_case(struct backend *b, const struct bench_case *c)
 
 /* Only of what has to be made: each id is a listening thread of NCCL's,
  * which goes away when all ranks have called. */
-enum status cuda_part_ids(struct backend *b, const struct bench_case *c,
-			  ncclUniqueId *id)
+static enum status part_ids(struct backend *b, const struct bench_case *c,
+			    void *ids)
 {
 	const struct bench_work *w[2] = { &c->work, &c->beside };
+	ncclUniqueId *id = ids;	/* two */
 	enum status st = ST_OK;
 	int i;
 
@@ -328,11 +344,11 @@ static enum status cuda_prepare(struct backend *b, const struct bench_case *c)
 	enum status st = check_case(b, c);
 	ncclUniqueId id[2];
 
-	if (!st && b->nodes)
-		return cuda_nodes_prepare(b->nodes, c);
+	if (!st && b->team)
+		return team_prepare(b->team, c);
 	if (!st)
-		st = cuda_part_ids(b, c, id);
-	return st ? st : cuda_part_prepare(b, c, id);
+		st = part_ids(b, c, id);
+	return st ? st : part_prepare(b, c, id);
 }
 
 struct run_call {
@@ -348,8 +364,8 @@ static enum status run_rank(void *arg, int rank)
 }
 
 /* Of the slowest rank. */
-enum status cuda_part_run(struct backend *b, int n, double *seconds,
-			  double *beside_s)
+static enum status part_run(struct backend *b, int n, double *seconds,
+			    double *beside_s)
 {
 	struct run_call call = { b, n };
 	enum status st = ranks_call(b->ranks, run_rank, &call);
@@ -409,7 +425,7 @@ out:
 	return st;
 }
 
-enum status cuda_part_check(struct backend *b, int64_t *wrong_p)
+static enum status part_check(struct backend *b, int64_t *wrong_p)
 {
 	enum status st = ranks_call(b->ranks, check_rank, b);
 	int64_t wrong = 0;
@@ -422,23 +438,37 @@ enum status cuda_part_check(struct backend *b, int64_t *wrong_p)
 	return st;
 }
 
-/* From here: this process, or those of emulated nodes. */
+_Static_assert(2 * sizeof(ncclUniqueId) <= TEAM_ID_BYTES, "two ids fit");
 
-static enum status cuda_open(const struct backend_options *opt,
+static const struct team_part part = {
+	.open = part_open,
+	.close = part_close,
+	.info = cuda_info,
+	.ids = part_ids,
+	.prepare = part_prepare,
+	.run = part_run,
+	.check = part_check,
+	.release = part_release,
+};
+
+/* From here: this process, or those of a team. */
+
+static void become_node(int node)
+{
+	char id[32];
+
+	snprintf(id, sizeof(id), "moecast-node-%d", node);
+	setenv("NCCL_HOSTID", id, 1);
+	setenv("NCCL_NET", "Socket", 1);
+	setenv("NCCL_SOCKET_IFNAME", "lo", 1);
+}
+
+static enum status open_team(const struct team_link *link,
 			     struct backend **out_p)
 {
-	const struct cuda_part all = { .nodes = 1, .ranks = opt->ranks };
-	struct backend *b;
-	enum status st;
+	struct backend *b = xcalloc(1, sizeof(*b));
+	enum status st = team_open(link, &b->info, &b->team);
 
-	if (opt->emulate_nodes < 2)
-		return cuda_part_open(&all, opt->seed, out_p);
-	if (opt->emulate_nodes > CUDA_RANKS_MAX)
-		return err_set(ST_INPUT, "backend 'cuda' has at most %d ranks, "
-			       "not %d nodes", CUDA_RANKS_MAX,
-			       opt->emulate_nodes);
-	b = xcalloc(1, sizeof(*b));
-	st = cuda_nodes_open(opt, &b->info, &b->nodes);
 	if (st)
 		free(b);
 	else
@@ -446,48 +476,74 @@ static enum status cuda_open(const struct backend_options *opt,
 	return st;
 }
 
+/* Forks before this process touches CUDA. */
+static enum status open_nodes(const struct backend_options *opt,
+			      struct backend **out_p)
+{
+	struct team_link link;
+	enum status st;
+
+	if (opt->emulate_nodes > CUDA_RANKS_MAX)
+		return err_set(ST_INPUT, "backend 'cuda' has at most %d ranks, "
+			       "not %d nodes", CUDA_RANKS_MAX,
+			       opt->emulate_nodes);
+	st = team_fork(opt->emulate_nodes, &part, opt, become_node, &link);
+	return st ? st : open_team(&link, out_p);
+}
+
+static enum status cuda_open(const struct backend_options *opt,
+			     struct backend **out_p)
+{
+	static const struct team_place alone = { .members = 1, .hosts = 1 };
+
+	if (opt->team)
+		return open_team(opt->team, out_p);
+	return opt->emulate_nodes > 1 ? open_nodes(opt, out_p)
+				      : part_open(opt, &alone, out_p);
+}
+
 static void cuda_close(struct backend *b)
 {
-	if (!b || !b->nodes) {
-		cuda_part_close(b);
+	if (!b || !b->team) {
+		part_close(b);
 		return;
 	}
-	cuda_nodes_close(b->nodes);
+	team_close(b->team);
 	free(b);
 }
 
 static enum status cuda_run(struct backend *b, int n, double *seconds,
 			    double *beside_s)
 {
-	return b->nodes ? cuda_nodes_run(b->nodes, n, seconds, beside_s)
-			: cuda_part_run(b, n, seconds, beside_s);
+	return b->team ? team_run(b->team, n, seconds, beside_s)
+		       : part_run(b, n, seconds, beside_s);
 }
 
 static enum status cuda_check(struct backend *b, int64_t *wrong_p)
 {
-	return b->nodes ? cuda_nodes_check(b->nodes, wrong_p)
-			: cuda_part_check(b, wrong_p);
+	return b->team ? team_check(b->team, wrong_p)
+		       : part_check(b, wrong_p);
 }
 
 static void cuda_release(struct backend *b)
 {
-	if (b->nodes)
-		cuda_nodes_release(b->nodes);
+	if (b->team)
+		team_release(b->team);
 	else
-		cuda_part_release(b);
+		part_release(b);
 }
 
 static void cuda_abort(struct backend *b)
 {
-	if (b->nodes)
-		cuda_nodes_kill(b->nodes);
+	if (b->team)
+		team_kill(b->team);
 }
 
 const struct backend_ops backend_cuda = {
 	.name = "cuda",
 	.open = cuda_open,
 	.close = cuda_close,
-	.info = cuda_part_info,
+	.info = cuda_info,
 	.tier_env = cuda_tier_env,
 	.can = cuda_can,
 	.prepare = cuda_prepare,
@@ -495,4 +551,5 @@ const struct backend_ops backend_cuda = {
 	.check = cuda_check,
 	.release = cuda_release,
 	.abort = cuda_abort,
+	.part = &part,
 };

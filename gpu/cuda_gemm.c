@@ -77,6 +77,9 @@ static enum status plan_lt(struct cuda_rank *r, struct cuda_product *p,
 	BLAS_GOTO(out, st, cublasLtMatmulDescCreate(&p->desc,
 						    CUBLAS_COMPUTE_32F,
 						    CUDA_R_32F));
+	BLAS_GOTO(out, st, cublasLtMatmulDescSetAttribute(
+		p->desc, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &r->sm_target,
+		sizeof(r->sm_target)));
 	BLAS_GOTO(out, st, cublasLtMatrixLayoutCreate(&p->a, t, w->n, w->k,
 						      (int64_t)w->n));
 	BLAS_GOTO(out, st, cublasLtMatrixLayoutCreate(&p->b, t, w->k, w->m,
@@ -278,6 +281,7 @@ static enum status launch_grouped(struct cuda_rank *r, struct cuda_work *w,
 	enum status st;
 
 	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
+	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
 	BLAS_GOTO(out, st, cublasGemmGroupedBatchedEx(
 		r->blas, p->op, p->op, p->n, p->m, p->k, p->alpha,
 		(const void *const *)pointers, t, p->n,
@@ -331,20 +335,20 @@ static double element(const void *p, bool is_bf16)
 	return (double)f;
 }
 
-/* REF_SAMPLES elements, drawn anew for each seed. */
+/* Some elements, drawn anew for each seed. */
 static enum status product_check(struct cuda_rank *r, struct cuda_work *w,
 				 int set, int64_t *wrong_p)
 {
 	const struct bench_work *bw = &w->c.work;
 	bool is_bf16 = cuda_is_bf16(bw) && !strcmp(bw->op, "gemm");
 	double tolerance = ref_tolerance(bw), got, want;
+	int samples = ref_product_samples(bw), i;
 	size_t e = is_bf16 ? sizeof(uint16_t) : sizeof(float);
 	enum status st = ST_OK;
 	uint64_t at;
 	float raw;
-	int i;
 
-	for (i = 0; i < REF_SAMPLES; i++) {
+	for (i = 0; i < samples; i++) {
 		at = ref_product_index(&w->c, r->rank, i);
 		want = ref_product_value(&w->c, r->rank, at);
 		CUDA_GOTO(out, st, cudaMemcpy(&raw, (char *)cuda_buffer(

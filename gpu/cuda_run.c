@@ -5,18 +5,26 @@
  *
  *	e0 [work] e1 [work] e2 ...		seconds[i] = e(i+1) - e(i)
  *
- * With a work beside it, both start at e and the next pair waits for both:
+ * With a work beside it, that starts first and the next pair waits for both:
  *
- *	main	s0 [work        ] m0 wait b0 | s1 ...
- *	beside	wait s0 [beside     ] b0     |
+ *	main	s0 pause w0 [work        ] m0 wait b0 | s1 ...
+ *	beside	wait s0 [beside              ] b0     |
+ *
+ * A product takes every multiprocessor that it finds, and an exchange that
+ * comes a microsecond later then waits for all of it. The pause makes sure
+ * that the exchange has its own when the product comes, as it has in a
+ * pipeline that starts exchanges as early as it can.
  */
 #include "gpu/cuda.h"
 
 #include "base/mem.h"
+#include "gpu/k.h"
 
 #include <stddef.h>
 
 #define MS 1e-3
+#define LEAD_NS 20000	/* of the exchange: launch and start of its kernel */
+#define PAIR_EVENTS 4
 
 static enum status make_room(struct cuda_rank *r, int n, int n_events)
 {
@@ -56,22 +64,25 @@ out:
 	return st;
 }
 
-/* Events of pair i: start, end of the main work, end of the other. */
+/* Events of pair i: start, start of the main work, its end, the other's. */
 static enum status queue_pair(struct cuda_rank *r, int i)
 {
-	cudaEvent_t *e = r->event + (ptrdiff_t)3 * i;
+	cudaEvent_t *e = r->event + (ptrdiff_t)PAIR_EVENTS * i;
 	enum status st;
 
 	CUDA_GOTO(out, st, cudaEventRecord(e[0], r->main));
 	CUDA_GOTO(out, st, cudaStreamWaitEvent(r->beside, e[0], 0));
 	st = launch(r, &r->other, i, r->beside);
-	if (!st)
-		st = launch(r, &r->work, i, r->main);
 	if (st)
 		goto out;
+	CUDA_GOTO(out, st, cudaEventRecord(e[3], r->beside));
+	CUDA_GOTO(out, st, k_pause(LEAD_NS, r->main));
 	CUDA_GOTO(out, st, cudaEventRecord(e[1], r->main));
-	CUDA_GOTO(out, st, cudaEventRecord(e[2], r->beside));
-	CUDA_GOTO(out, st, cudaStreamWaitEvent(r->main, e[2], 0));
+	st = launch(r, &r->work, i, r->main);
+	if (st)
+		goto out;
+	CUDA_GOTO(out, st, cudaEventRecord(e[2], r->main));
+	CUDA_GOTO(out, st, cudaStreamWaitEvent(r->main, e[3], 0));
 out:
 	return st;
 }
@@ -89,7 +100,7 @@ out:
 
 static enum status collect(struct cuda_rank *r, int n)
 {
-	cudaEvent_t *e = r->event;
+	cudaEvent_t *e = r->event, *pair;
 	enum status st = ST_OK;
 	int i;
 
@@ -98,16 +109,17 @@ static enum status collect(struct cuda_rank *r, int n)
 			st = between(e[i], e[i + 1], &r->seconds[i]);
 			continue;
 		}
-		st = between(e[3 * i], e[3 * i + 1], &r->seconds[i]);
+		pair = e + (ptrdiff_t)PAIR_EVENTS * i;
+		st = between(pair[1], pair[2], &r->seconds[i]);
 		if (!st)
-			st = between(e[3 * i], e[3 * i + 2], &r->beside_s[i]);
+			st = between(pair[0], pair[3], &r->beside_s[i]);
 	}
 	return st;
 }
 
 enum status cuda_rank_run(struct cuda_rank *r, struct ranks *all, int n)
 {
-	int n_events = r->other.op ? 3 * n : n + 1, i;
+	int n_events = r->other.op ? PAIR_EVENTS * n : n + 1, i;
 	enum status st;
 
 	CUDA_GOTO(out, st, cudaSetDevice(r->device));

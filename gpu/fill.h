@@ -48,9 +48,15 @@ FILL_FN uint32_t fill_bits(uint32_t key, uint64_t i)
 	return h ^ (h >> 16);
 }
 
+/* 128 times fill_value(). */
+FILL_FN int fill_byte(uint32_t key, uint64_t i)
+{
+	return (int)(fill_bits(key, i) >> 24) - 128;
+}
+
 FILL_FN float fill_value(uint32_t key, uint64_t i)
 {
-	return (float)((int)(fill_bits(key, i) >> 24) - 128) * (1.0f / 128);
+	return (float)fill_byte(key, i) * (1.0f / 128);
 }
 
 /* Expert of pair i, all about equally often; n <= 65536. */

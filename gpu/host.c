@@ -23,7 +23,11 @@
 #define MEMORY_SHARE 0.25
 
 struct backend {
-	struct backend_options options;
+	struct team *team;	/* that does it all; then only info: */
+	struct backend_info team_info;
+	struct team_place at;	/* of this process */
+	int n;			/* ranks of this process */
+	struct backend_options options;	/* ranks: of all */
 	/* threads of the main work, and of the one beside it */
 	struct ranks *ranks, *beside_ranks;
 	struct host_work work, beside;
@@ -56,11 +60,14 @@ static double now_s(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static const struct host_op *find_op(const struct bench_work *w)
+static const struct host_op *find_op(const struct bench_work *w,
+				     bool is_wired)
 {
-	const struct host_op *op = sample_op_is_exchange(w->op) ?
-				   host_exchanges : host_kernels;
+	const struct host_op *op = host_kernels;
 	size_t i;
+
+	if (sample_op_is_exchange(w->op))
+		op = is_wired ? host_wire_exchanges : host_exchanges;
 
 	while (op->name && strcmp(op->name, w->op))
 		op++;
@@ -73,29 +80,46 @@ static const struct host_op *find_op(const struct bench_work *w)
 
 static enum status start_both(struct backend *b)
 {
-	enum status st = ranks_start(b->options.ranks, &b->ranks);
+	enum status st = ranks_start(b->n, &b->ranks);
 
 	if (!st)
-		st = ranks_start(b->options.ranks, &b->beside_ranks);
+		st = ranks_start(b->n, &b->beside_ranks);
 	return st;
 }
 
-static enum status host_open(const struct backend_options *opt,
-			     struct backend **out_p)
+static enum status check_options(const struct backend_options *opt,
+				 const struct team_place *at)
 {
-	struct backend *b;
-	enum status st;
-
 	if (opt->emulate_nodes)
 		return err_set(ST_INPUT, "backend 'host' cannot emulate nodes: "
 			       "its ranks are threads of one process");
 	if (opt->ranks > HOST_RANKS_MAX)
 		return err_set(ST_INPUT, "backend 'host' has at most %d ranks, "
 			       "not %d", HOST_RANKS_MAX, opt->ranks);
+	if (at->members > 1 && opt->ranks && opt->ranks != at->members)
+		return err_set(ST_INPUT, "backend 'host' has one rank in each "
+			       "of mpirun's %d processes, not %d in all",
+			       at->members, opt->ranks);
+	return ST_OK;
+}
+
+static enum status part_open(const struct backend_options *opt,
+			     const struct team_place *at,
+			     struct backend **out_p)
+{
+	enum status st = check_options(opt, at);
+	struct backend *b;
+
+	if (st)
+		return st;
 	b = xcalloc(1, sizeof(*b));
 	b->options = *opt;
-	if (!b->options.ranks)
+	b->at = *at;
+	if (at->members > 1)
+		b->options.ranks = at->members;
+	else if (!b->options.ranks)
 		b->options.ranks = HOST_RANKS_DEFAULT;
+	b->n = b->options.ranks / at->members;
 #ifdef HAVE_CBLAS
 	openblas_set_num_threads(1);	/* a rank is a thread */
 #endif
@@ -109,12 +133,34 @@ static enum status host_open(const struct backend_options *opt,
 	return ST_OK;
 }
 
+static enum status host_open(const struct backend_options *opt,
+			     struct backend **out_p)
+{
+	static const struct team_place alone = { .members = 1, .hosts = 1 };
+	struct backend *b;
+	enum status st;
+
+	if (!opt->team)
+		return part_open(opt, &alone, out_p);
+	b = xcalloc(1, sizeof(*b));
+	st = team_open(opt->team, &b->team_info, &b->team);
+	if (st)
+		free(b);
+	else
+		*out_p = b;
+	return st;
+}
+
 static void host_close(struct backend *b)
 {
 	if (!b)
 		return;
-	ranks_stop(b->beside_ranks);
-	ranks_stop(b->ranks);
+	if (b->team) {
+		team_close(b->team);
+	} else {
+		ranks_stop(b->beside_ranks);
+		ranks_stop(b->ranks);
+	}
 	free(b);
 }
 
@@ -142,10 +188,14 @@ static void host_info(struct backend *b, struct backend_info *out)
 	double memory = (double)sysconf(_SC_PHYS_PAGES) *
 			(double)sysconf(_SC_PAGESIZE);
 
+	if (b->team) {
+		*out = b->team_info;
+		return;
+	}
 	*out = (struct backend_info){
 		.ranks = b->options.ranks,
-		.nodes = 1,
-		.tier = { "shm" },
+		.nodes = b->at.hosts,
+		.tier = { b->at.hosts > 1 ? "network" : "shm" },
 		.n_tiers = 1,
 		.max_bytes = (uint64_t)(memory * MEMORY_SHARE) /
 			     (uint64_t)b->options.ranks,
@@ -158,33 +208,41 @@ static void host_info(struct backend *b, struct backend_info *out)
 		 sysconf(_SC_NPROCESSORS_ONLN), name, PRODUCTS);
 }
 
-static bool can_work(const struct bench_case *c, const struct bench_work *w)
+static bool can_work(const char *tier, const struct bench_case *c,
+		     const struct bench_work *w)
 {
-	if (sample_op_is_exchange(w->op) && strcmp(c->tier, "shm"))
+	if (sample_op_is_exchange(w->op) && strcmp(c->tier, tier))
 		return false;
-	return !w->ctas && !strcmp(w->dtype, "fp32") && find_op(w);
+	return !w->ctas && !strcmp(w->dtype, "fp32") && find_op(w, false);
 }
 
 static bool host_can(struct backend *b, const struct bench_case *c)
 {
-	return c->ranks == b->options.ranks && can_work(c, &c->work) &&
-	       (!*c->beside.op || can_work(c, &c->beside));
+	struct backend_info info;
+
+	host_info(b, &info);
+	return c->ranks == info.ranks && can_work(info.tier[0], c, &c->work) &&
+	       (!*c->beside.op || can_work(info.tier[0], c, &c->beside));
 }
 
 static enum status fill_rank(void *arg, int rank)
 {
 	struct host_work *hw = arg;
 
-	hw->op->fill(hw, rank);
+	hw->op->fill(hw, hw->first + rank);
 	return ST_OK;
 }
 
-static enum status prepare_work(struct host_work *hw, struct ranks *ranks,
-				const struct bench_case *c)
+static enum status prepare_work(const struct backend *b, struct host_work *hw,
+				struct ranks *ranks, const struct bench_case *c)
 {
 	hw->c = *c;
-	hw->op = find_op(&c->work);
+	hw->op = find_op(&c->work, b->at.wire != NULL);
 	hw->ranks = ranks;
+	hw->first = b->at.member * b->n;
+	hw->n = b->n;
+	hw->wire = b->at.wire;
+	hw->lane = hw == &b->beside;
 	hw->rank = xcalloc((size_t)c->ranks, sizeof(*hw->rank));
 	hw->wrong = xcalloc((size_t)c->ranks, sizeof(*hw->wrong));
 	return ranks_call(ranks, fill_rank, hw);
@@ -210,38 +268,46 @@ static void release_work(struct host_work *hw)
 	*hw = (struct host_work){ 0 };
 }
 
-static void host_release(struct backend *b)
+static void part_release(struct backend *b)
 {
 	release_work(&b->beside);
 	release_work(&b->work);
 }
 
-static enum status host_prepare(struct backend *b, const struct bench_case *c)
+static enum status part_prepare(struct backend *b, const struct bench_case *c,
+				const void *id)
 {
 	struct bench_case other = ref_beside(c);
 	enum status st;
 
+	(void)id;
 	if (!host_can(b, c))
 		return err_set(ST_INPUT, "backend 'host' cannot run '%s' "
 			       "variant '%s' of '%s' on tier '%s'",
 			       c->work.op, c->work.variant, c->work.dtype,
 			       c->tier);
-	st = prepare_work(&b->work, b->ranks, c);
+	st = prepare_work(b, &b->work, b->ranks, c);
 	if (!st && *other.work.op)
-		st = prepare_work(&b->beside, b->beside_ranks, &other);
+		st = prepare_work(b, &b->beside, b->beside_ranks, &other);
 	if (st)
-		host_release(b);
+		part_release(b);
 	return st;
 }
 
-static enum status repeat_rank(void *arg, int rank)
+static bool meet(struct host_work *hw)
+{
+	return ranks_barrier(hw->ranks) &&
+	       (!hw->wire || hw->wire->meet(hw->lane));
+}
+
+static enum status repeat_rank(void *arg, int thread)
 {
 	struct host_work *hw = arg;
+	int rank = hw->first + thread, i;
 	double *seconds = hw->rank[rank].seconds, start;
-	int i;
 
 	for (i = 0; i < hw->repetitions; i++) {
-		if (!ranks_barrier(hw->ranks))
+		if (!meet(hw))
 			return err_set(ST_FAIL, "rank %d was alone", rank);
 		start = now_s();
 		if (!hw->op->step(hw, rank))
@@ -256,7 +322,7 @@ static void make_room(struct host_work *hw, int n)
 	int r;
 
 	hw->repetitions = n;
-	for (r = 0; r < hw->c.ranks; r++) {
+	for (r = hw->first; r < hw->first + hw->n; r++) {
 		hw->rank[r].seconds = xrealloc_array(hw->rank[r].seconds,
 						     (size_t)n,
 						     sizeof(double));
@@ -270,7 +336,7 @@ static void collect(const struct host_work *hw, int n, double *seconds)
 
 	for (i = 0; i < n; i++) {
 		seconds[i] = 0;
-		for (r = 0; r < hw->c.ranks; r++) {
+		for (r = hw->first; r < hw->first + hw->n; r++) {
 			if (hw->rank[r].seconds[i] > seconds[i])
 				seconds[i] = hw->rank[r].seconds[i];
 		}
@@ -297,7 +363,7 @@ static enum status run_pairs(struct backend *b, int n, double *seconds,
 	return st;
 }
 
-static enum status host_run(struct backend *b, int n, double *seconds,
+static enum status part_run(struct backend *b, int n, double *seconds,
 			    double *beside_s)
 {
 	enum status st;
@@ -316,6 +382,9 @@ static void plant_fault(struct host_work *hw)
 	struct host_buffers *b = &hw->rank[0];
 	uint64_t at = 0;
 
+	if (hw->first)
+		return;	/* another process has rank 0 */
+
 	if (work_flops(&hw->c.work) > 0)
 		at = ref_product_index(&hw->c, 0, 0);
 	if (b->y)
@@ -328,6 +397,7 @@ static enum status check_rank(void *arg, int rank)
 {
 	struct host_work *hw = arg;
 
+	rank += hw->first;
 	hw->wrong[rank] = hw->op->wrong(hw, rank);
 	return ST_OK;
 }
@@ -345,7 +415,7 @@ static enum status check_work(struct host_work *hw, int64_t *wrong_p)
 	return st;
 }
 
-static enum status host_check(struct backend *b, int64_t *wrong_p)
+static enum status part_check(struct backend *b, int64_t *wrong_p)
 {
 	int64_t wrong = 0;
 	enum status st;
@@ -360,6 +430,50 @@ static enum status host_check(struct backend *b, int64_t *wrong_p)
 	return st;
 }
 
+static const struct team_part part = {
+	.open = part_open,
+	.close = host_close,
+	.info = host_info,
+	.prepare = part_prepare,
+	.run = part_run,
+	.check = part_check,
+	.release = part_release,
+};
+
+/* From here: this process, or those of a team. */
+
+static enum status host_prepare(struct backend *b, const struct bench_case *c)
+{
+	return b->team ? team_prepare(b->team, c) : part_prepare(b, c, NULL);
+}
+
+static enum status host_run(struct backend *b, int n, double *seconds,
+			    double *beside_s)
+{
+	return b->team ? team_run(b->team, n, seconds, beside_s)
+		       : part_run(b, n, seconds, beside_s);
+}
+
+static enum status host_check(struct backend *b, int64_t *wrong_p)
+{
+	return b->team ? team_check(b->team, wrong_p)
+		       : part_check(b, wrong_p);
+}
+
+static void host_release(struct backend *b)
+{
+	if (b->team)
+		team_release(b->team);
+	else
+		part_release(b);
+}
+
+static void host_abort(struct backend *b)
+{
+	if (b->team)
+		team_kill(b->team);
+}
+
 const struct backend_ops backend_host = {
 	.name = "host",
 	.open = host_open,
@@ -370,4 +484,6 @@ const struct backend_ops backend_host = {
 	.run = host_run,
 	.check = host_check,
 	.release = host_release,
+	.abort = host_abort,
+	.part = &part,
 };

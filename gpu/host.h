@@ -2,7 +2,8 @@
 /*
  * The host backend: ranks are threads, exchanges are copies between their
  * buffers, the rest are the CPU twins (gpu/ref.h). It makes the whole path
- * run without a GPU; its times are this processor's. fp32 only; tier shm.
+ * run without a GPU; its times are this processor's. fp32 only; tier shm. In a
+ * team (gpu/team.h) each process is one rank and exchanges go over its wire.
  *
  * This header is what its files share. One struct host_work for each work of
  * a case: the main one and, for contention, the one beside it, each with
@@ -13,6 +14,7 @@
 
 #include "gpu/backend.h"
 #include "gpu/ranks.h"
+#include "gpu/team.h"
 
 #include <stddef.h>
 
@@ -30,7 +32,10 @@ struct host_work {
 	struct bench_case c;	/* this work as its main one */
 	const struct host_op *op;
 	struct ranks *ranks;
-	struct host_buffers *rank;	/* one for each */
+	int first, n;		/* ranks of this process */
+	const struct team_wire *wire;	/* to the others; NULL: none */
+	int lane;		/* on it */
+	struct host_buffers *rank;	/* one for each; only ours are set */
 	int repetitions;
 	int64_t *wrong;		/* of each rank */
 };
@@ -48,6 +53,7 @@ struct host_op {
 };
 
 extern const struct host_op host_exchanges[];	/* end with a NULL name */
+extern const struct host_op host_wire_exchanges[];
 extern const struct host_op host_kernels[];
 
 /* Zeroed pages touched by the caller; never NULL. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Exchanges between threads: every rank fetches from the others' buffers. */
+/* Exchanges between threads, every rank fetches from the others' buffers; and
+ * between processes. */
 #include "gpu/host.h"
 
 #include "base/mem.h"
@@ -127,5 +128,62 @@ const struct host_op host_exchanges[] = {
 	{ "allgather", { "" }, fill, allgather, wrong },
 	{ "reducescatter", { "" }, fill, reducescatter, wrong },
 	{ "allreduce", { "" }, fill, allreduce, wrong },
+	{ 0 },
+};
+
+/* ---- one rank a process ---- */
+
+static bool wire_alltoall(struct host_work *hw, int rank)
+{
+	uint64_t send[WORK_RANKS_MAX], receive[WORK_RANKS_MAX];
+	struct host_buffers *b = &hw->rank[rank];
+	int i;
+
+	work_counts(&hw->c, rank, send);
+	for (i = 0; i < hw->c.ranks; i++)	/* the same for every source */
+		receive[i] = send[rank];
+	return hw->wire->alltoallv(hw->lane, b->x, send, b->y, receive);
+}
+
+static bool wire_sendrecv(struct host_work *hw, int rank)
+{
+	struct host_buffers *b = &hw->rank[rank];
+	int n = hw->c.ranks;
+
+	return hw->wire->sendrecv(hw->lane, b->x, b->y,
+				  hw->c.work.bytes / sizeof(float),
+				  (rank + 1) % n, (rank + n - 1) % n);
+}
+
+static bool wire_allgather(struct host_work *hw, int rank)
+{
+	struct host_buffers *b = &hw->rank[rank];
+
+	return hw->wire->allgather(hw->lane, b->x, b->y,
+				   ref_send_elements(&hw->c, rank));
+}
+
+static bool wire_reducescatter(struct host_work *hw, int rank)
+{
+	struct host_buffers *b = &hw->rank[rank];
+
+	return hw->wire->reducescatter(hw->lane, b->x, b->y,
+				       ref_result_elements(&hw->c, rank));
+}
+
+static bool wire_allreduce(struct host_work *hw, int rank)
+{
+	struct host_buffers *b = &hw->rank[rank];
+
+	return hw->wire->allreduce(hw->lane, b->x, b->y,
+				   ref_result_elements(&hw->c, rank));
+}
+
+const struct host_op host_wire_exchanges[] = {
+	{ "alltoall", { "even", "uneven" }, fill, wire_alltoall, wrong },
+	{ "sendrecv", { "" }, fill, wire_sendrecv, wrong },
+	{ "allgather", { "" }, fill, wire_allgather, wrong },
+	{ "reducescatter", { "" }, fill, wire_reducescatter, wrong },
+	{ "allreduce", { "" }, fill, wire_allreduce, wrong },
 	{ 0 },
 };

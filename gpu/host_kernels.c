@@ -87,7 +87,7 @@ static int64_t wrong_product(struct host_work *hw, int rank)
 	uint64_t i;
 	int s;
 
-	for (s = 0; s < REF_SAMPLES; s++) {
+	for (s = 0; s < ref_product_samples(&hw->c.work); s++) {
 		i = ref_product_index(&hw->c, rank, s);
 		want = ref_product_value(&hw->c, rank, i);
 		/* so that NaN is wrong, too */

@@ -53,6 +53,8 @@ static const struct field task_fields[] = {
 	{ "max_bytes", FIELD_REAL, AT(job_task, max_bytes), 1,
 	  JOB_BYTES_MAX },
 	{ "ctas", FIELD_LIST, AT(job_task, ctas), 0, CTAS_MAX },
+	{ "beside_bytes", FIELD_LIST, AT(job_task, beside_bytes), 1,
+	  JOB_BYTES_MAX },
 	{ "m", FIELD_LIST, AT(job_task, m), 1, SHAPE_MAX },
 	{ "n", FIELD_LIST, AT(job_task, n), 1, SHAPE_MAX },
 	{ "k", FIELD_LIST, AT(job_task, k), 1, SHAPE_MAX },
@@ -244,9 +246,12 @@ static enum status check_task(const struct job_task *t, const char *at)
 	if (*t->beside && !sample_op_is_exchange(t->beside))
 		return err_set(ST_INPUT, "job: field '%sbeside': '%s' is no "
 			       "exchange", at, t->beside);
-	if (*t->beside && strcmp(t->op, "gemm"))
-		return err_set(ST_INPUT, "job: field '%sbeside': only a gemm "
-			       "has one, not '%s'", at, t->op);
+	if (*t->beside && sample_op_is_exchange(t->op))
+		return err_set(ST_INPUT, "job: field '%sbeside': '%s' is an "
+			       "exchange itself", at, t->op);
+	if (t->beside_bytes.n && !*t->beside)
+		return err_set(ST_INPUT, "job: field '%sbeside_bytes': needs "
+			       "the field beside", at);
 	if (!strcmp(t->op, "gemm") && (!t->m.n || !t->n.n || !t->k.n))
 		return err_set(ST_INPUT, "job: field '%sop': a gemm needs the "
 			       "lists m, n and k", at);

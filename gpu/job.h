@@ -18,8 +18,8 @@
  * that of the profile. deadline_s: without progress for so long the run ends
  * with an error. Tasks: exchanges and memory ops have a range of sizes
  * (with n, k, batch, if given, as the shape; gpu/work.h); gemm a grid, all
- * combinations of its lists. beside: this product and that exchange, alone
- * and together, the exchange as long as the product.
+ * combinations of its lists. beside: this op and that exchange, alone and
+ * together, the exchange of beside_bytes (a list), or else as long as the op.
  *
  * Answer: JSON lines on stdout: {"type": "run", ...} (scenarios/sample.h),
  * {"type": "sample", ...}, {"type": "progress", "done": .., "total": ..,
@@ -54,6 +54,7 @@ struct job_task {
 	const char *beside;		/* "": alone */
 	double min_bytes, max_bytes;
 	struct job_list ctas;
+	struct job_list beside_bytes;	/* none: what takes as long */
 	struct job_list m, n, k, batch;	/* products: the grid */
 };
 

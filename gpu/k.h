@@ -80,6 +80,9 @@ cudaError_t k_wrong_combine(const void *out, const int32_t *pos, uint64_t m,
 			    uint32_t key_w, unsigned long long *wrong,
 			    cudaStream_t s);
 
+/* Nothing, for so long, on one multiprocessor. */
+cudaError_t k_pause(unsigned int ns, cudaStream_t s);
+
 /* Cycles and nanoseconds of a busy multiprocessor: its clock as it runs. */
 cudaError_t k_clock(unsigned long long *cycles_and_ns, cudaStream_t s);
 

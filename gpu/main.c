@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/outfile.h"
+#include "gpu/mpi_link.h"
 #include "gpu/pass.h"
 #include "gpu/run.h"
 #include "gpu/watchdog.h"
@@ -32,6 +33,7 @@ enum { KEY_TIER = 0x1000, KEY_SHARE };
 struct opts {
 	const char *job_path;	/* NULL: stdin */
 	struct run_options run;
+	int members;	/* processes that mpirun started; 1: none did */
 };
 
 /* Lines must not mix: the watchdog writes one, too. */
@@ -165,14 +167,15 @@ static void too_late(void)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += STDOUT_WAIT_S;
 	pthread_mutex_timedlock(&output.lock, &until);
-	pass_kill();
-	if (output.ops && output.ops->abort)
-		output.ops->abort(output.b);
 	message = xasprintf("no progress for %g s%s%s", output.deadline_s,
 			    *output.what ? " at " : "", output.what);
 	line = json_line(error_json(message));
 	if (write(STDOUT_FILENO, line, strlen(line)) < 0)
-		_exit(ST_FAIL);
+		output.deadline_s = 0;	/* nobody listens */
+	pass_kill();
+	if (output.ops && output.ops->abort)
+		output.ops->abort(output.b);
+	/* mpirun takes it as the end of all */
 	_exit(ST_FAIL);
 }
 
@@ -212,12 +215,30 @@ static enum status run_others(const struct job *j, const char *const *tier,
 	return st;
 }
 
-static enum status run(const struct opts *o, const struct buf *text)
+/* Of the processes that mpirun started, if it did. */
+static enum status run_measuring(const struct opts *o, const struct job *j,
+				 const char **other, int *n_other_p)
 {
 	static const struct run_sink sink = {
 		NULL, sink_run, sink_samples, sink_progress, sink_beat,
 		sink_backend
 	};
+	const struct backend_options options = {
+		j->ranks, j->emulate_nodes, j->seed, NULL
+	};
+	struct run_options run = o->run;
+	struct team_link team;
+	enum status st = ST_OK;
+
+	if (o->members > 1) {
+		st = mpi_team(j->backend, &options, &team);
+		run.team = &team;
+	}
+	return st ? st : run_job(j, &run, &sink, other, n_other_p);
+}
+
+static enum status run(const struct opts *o, const struct buf *text)
+{
 	const char *other[BACKEND_TIERS_MAX];
 	struct job j;
 	int n_other = 0;
@@ -228,7 +249,7 @@ static enum status run(const struct opts *o, const struct buf *text)
 	output.deadline_s = j.deadline_s;
 	st = watchdog_start(j.deadline_s, too_late);
 	if (!st) {
-		st = run_job(&j, &o->run, &sink, other, &n_other);
+		st = run_measuring(o, &j, other, &n_other);
 		if (!st)
 			st = run_others(&j, other, n_other, text);
 		watchdog_stop();
@@ -299,6 +320,14 @@ static const struct argp argp = {
 	       "'moecast profile' starts it.",
 };
 
+static void end_members(enum status st)
+{
+	if (st)
+		mpi_abort(st);
+	else
+		mpi_end();
+}
+
 const char *argp_program_version = "moecast-run " PACKAGE_VERSION;
 
 int main(int argc, char **argv)
@@ -311,7 +340,11 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	/* a reader that has gone is an error of ours, not a silent end */
 	signal(SIGPIPE, SIG_IGN);
-	st = read_job(&o, &text);
+	st = mpi_start(&o.members);
+	if (!st && mpi_member() > 0)
+		return (int)mpi_serve();
+	if (!st)
+		st = read_job(&o, &text);
 	if (!st)
 		st = run(&o, &text);
 	if (st)
@@ -320,5 +353,7 @@ int main(int argc, char **argv)
 		st = put_json(json_pack("{s:s, s:I}", "type", "end", "samples",
 					(json_int_t)output.samples));
 	buf_release(&text);
+	if (o.members > 1)
+		end_members(st);
 	return (int)st;
 }

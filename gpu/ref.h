@@ -28,7 +28,11 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Elements of a product that are checked: so many, fewer when each is a sum
+ * of many terms; the CPU makes about REF_TERMS of them in a millisecond. */
 #define REF_SAMPLES 256
+#define REF_SAMPLES_MIN 32
+#define REF_TERMS (1u << 18)
 #define REF_WEIGHT_TOLERANCE 1e-5	/* relative; fp32 exp and sum */
 
 /* Of a beside work the case is the same with beside in work's place. */
@@ -42,7 +46,9 @@ uint64_t ref_result_elements(const struct bench_case *c, int rank);
 void ref_exchange(const struct bench_case *c, int rank, uint64_t first,
 		  uint64_t n, float *out);
 
-/* The s-th element that is checked of gemm's or gate's result, and it. */
+/* How many elements of gemm's or gate's result are checked, the s-th of
+ * them, and its value. */
+int ref_product_samples(const struct bench_work *w);
 uint64_t ref_product_index(const struct bench_case *c, int rank, int s);
 double ref_product_value(const struct bench_case *c, int rank,
 			 uint64_t index);

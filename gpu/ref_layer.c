@@ -22,6 +22,15 @@ uint64_t ref_product_index(const struct bench_case *c, int rank, int s)
 	return h % total;
 }
 
+int ref_product_samples(const struct bench_work *w)
+{
+	uint64_t n = REF_TERMS / (w->k ? w->k : 1);
+
+	if (n > REF_SAMPLES)
+		return REF_SAMPLES;
+	return n < REF_SAMPLES_MIN ? REF_SAMPLES_MIN : (int)n;
+}
+
 double ref_product_value(const struct bench_case *c, int rank, uint64_t index)
 {
 	const struct bench_work *w = &c->work;

@@ -11,19 +11,23 @@
 #include <string.h>
 #include <time.h>
 
-/* Where interpolation may be off by less, nothing more is measured. */
-#define TOLERANCE 0.02
+/* Where a size that is left out is off by less, nothing more is measured. */
+#define TOLERANCE 0.03
 /* Of the budget, for repeating the first sizes of all series. */
 #define FIRST_SHARE 0.4
 #define CAP_MIN_S 0.002
 #define CAP_MAX_S 1.0
 /* A size that will take longer than so many caps is left out. */
 #define SLOW_CAPS 5
+/* So is one of a lesser series that takes longer than this. */
+#define LESSER_SLOW_S 0.02
 /* Contention: the exchange starts at that many bytes, and is fitted to the
  * product's time so often. */
 #define BESIDE_BYTES 1048576
 #define BESIDE_ROUNDS 3
 #define BESIDE_TRIES 5
+/* With an exchange that alone takes longer nothing is measured beside it. */
+#define BESIDE_SLOW_S 0.02
 
 static const char *const all_tiers[] = { "nvlink", "shm", "socket",
 					 "network" };
@@ -36,6 +40,7 @@ struct run {
 	struct bench bench;
 	struct suite suite;
 	double start_s, budget_s;
+	bool has_team;
 };
 
 static double now_s(void)
@@ -76,6 +81,7 @@ static bool too_slow(const struct run *r, const struct series *s, double size)
 	if (s->a.n && size < exp2(s->a.x[s->a.n - 1]))
 		return false;
 	return guess > SLOW_CAPS * CAP_MAX_S ||
+	       (s->weight < 1 && guess > LESSER_SLOW_S) ||
 	       guess * BENCH_REPEATS_MIN > r->budget_s - spent_s(r);
 }
 
@@ -124,7 +130,20 @@ static enum status match(struct run *r, struct bench_case *c, double target)
 	return st;
 }
 
-/* Product alone, exchange alone, both together. */
+/* Bytes of the exchange: the task's, or what takes as long as the product. */
+static enum status size_beside(struct run *r, struct bench_case *exchange,
+			       double product_s)
+{
+	if (exchange->work.bytes) {
+		exchange->work.bytes = work_round_bytes(exchange->work.bytes,
+							exchange->ranks);
+		return ST_OK;
+	}
+	exchange->work.bytes = work_round_bytes(BESIDE_BYTES, exchange->ranks);
+	return match(r, exchange, product_s);
+}
+
+/* Product (or memory op) alone, exchange alone, both together. */
 static enum status step_beside(struct run *r, struct series *s, double size)
 {
 	struct sample out[BENCH_SAMPLES_MAX];
@@ -138,16 +157,16 @@ static enum status step_beside(struct run *r, struct series *s, double size)
 	}
 	both = exchange = product;
 	exchange.work = product.beside;
-	exchange.work.bytes = work_round_bytes(BESIDE_BYTES, product.ranks);
 	memset(&product.beside, 0, sizeof(product.beside));
 	memset(&exchange.beside, 0, sizeof(exchange.beside));
 	st = measure(r, &product, out, &n);
 	if (!st)
-		st = match(r, &exchange, out[0].median_s);
+		st = size_beside(r, &exchange, out[0].median_s);
 	if (!st)
 		st = measure(r, &exchange, out, &n);
 	both.beside = exchange.work;
-	if (!st)
+	s->done = st || out[0].median_s > BESIDE_SLOW_S;
+	if (!st && !s->done)
 		st = measure(r, &both, out, &n);
 	if (!st)
 		adapt_add(&s->a, size, out[0].median_s);
@@ -171,6 +190,8 @@ static struct series *next_series(struct run *r, double *size_p)
 			error -= s->penalty;
 		else if (*s->c.beside.op)
 			continue;	/* contention is not refined */
+		else
+			error *= s->weight;
 		if (error > most) {
 			most = error;
 			best = s;
@@ -241,8 +262,10 @@ static int other_tiers(const struct run *r, const char **out)
 	const struct backend_ops *ops = r->bench.ops;
 	int i, n = 0;
 
-	if (r->job->emulate_nodes > 1)
-		return 0;	/* they have sockets */
+	/* emulated nodes have sockets; processes of MPI what they were
+	 * started with */
+	if (r->job->emulate_nodes > 1 || r->has_team)
+		return 0;
 	for (i = 0; ops->tier_env && i < N_TIERS; i++) {
 		const char *const *env = ops->tier_env(all_tiers[i]);
 
@@ -346,7 +369,7 @@ static enum status run_backend(struct run *r, const struct run_options *o,
 {
 	const struct job *j = r->job;
 	struct backend_options options = { j->ranks, j->emulate_nodes,
-					   j->seed };
+					   j->seed, o->team };
 	const struct backend_ops *ops = r->bench.ops;
 	enum status st = ops->open(&options, &r->bench.b);
 
@@ -367,6 +390,7 @@ enum status run_job(const struct job *j, const struct run_options *o,
 	struct run r = { .job = &full, .sink = sink, .start_s = now_s() };
 	enum status st = backend_find(j->backend, &r.bench.ops);
 
+	r.has_team = o->team != NULL;
 	if (!st)
 		st = fill_in(&full, &standard);
 	if (!st) {

@@ -25,6 +25,7 @@ struct run_sink {
 struct run_options {
 	const char *tier;	/* this one and its exchanges only, or NULL */
 	double budget_share;	/* of the job's, for this part; 0: all */
+	const struct team_link *team;	/* processes of MPI, or NULL */
 };
 
 /* Of the budget, for each tier that another process measures. */

@@ -15,7 +15,11 @@
 #define SHAPE_DEFAULT 64
 #define TOPK_DEFAULT 2
 /* Series with a limit on CTAs come after those without, in penalties. */
-#define CTAS_PENALTY 10
+#define CTAS_PENALTY 100
+/* They need fewer sizes: their curves are those without a limit, capped. So
+ * do kernels that other shapes tell about. */
+#define CTAS_WEIGHT 0.2
+#define SHAPE_WEIGHT 0.4
 /* Contention comes after all first sizes and before any refinement. */
 #define BESIDE_PENALTY 500
 
@@ -86,12 +90,17 @@ static void add_series(struct builder *bu, const struct bench_case *c,
 	out->s = array_grow(out->s, &bu->cap, (size_t)out->n + 1,
 			    sizeof(*out->s));
 	s = &out->s[out->n++];
-	*s = (struct series){ .c = *c };
-	if (*c->beside.op)
-		s->penalty = BESIDE_PENALTY;
-	else if (c->work.ctas)
-		s->penalty = CTAS_PENALTY;
+	*s = (struct series){ .c = *c, .weight = 1 };
 	set_sizes(s, t);
+	if (*c->beside.op) {
+		s->penalty = BESIDE_PENALTY;
+	} else if (c->work.ctas) {
+		s->penalty = CTAS_PENALTY;
+		s->weight = CTAS_WEIGHT;
+		s->a.gap_max = 0;
+	} else if (c->work.n) {
+		s->weight = SHAPE_WEIGHT;
+	}
 	bu->added++;
 }
 
@@ -105,14 +114,14 @@ static int count(const struct job_list *l)
 	return l->n ? l->n : 1;
 }
 
-/* All combinations of ctas, n, k and batch. */
+/* All combinations of ctas, n, k, batch and the bytes beside. */
 static void add_shapes(struct builder *bu, struct bench_case *c,
 		       const struct job_task *t)
 {
 	bool product = !strcmp(t->op, "gemm");
 	bool exchange = sample_op_is_exchange(t->op);
 	int total = count(&t->ctas) * count(&t->n) * count(&t->k) *
-		    count(&t->batch), i, rest;
+		    count(&t->batch) * count(&t->beside_bytes), i, rest;
 	struct bench_work *w = &c->work;
 
 	for (i = 0; i < total; i++) {
@@ -125,8 +134,10 @@ static void add_shapes(struct builder *bu, struct bench_case *c,
 		w->k = (uint64_t)at(&t->k, rest % count(&t->k),
 				    product ? SHAPE_DEFAULT : TOPK_DEFAULT);
 		rest /= count(&t->k);
-		w->batch = (uint64_t)at(&t->batch, rest,
+		w->batch = (uint64_t)at(&t->batch, rest % count(&t->batch),
 					product ? 1 : SHAPE_DEFAULT);
+		rest /= count(&t->batch);
+		c->beside.bytes = (uint64_t)at(&t->beside_bytes, rest, 0);
 		if (exchange)
 			w->n = w->k = w->batch = 0;
 		if (*c->beside.op) {
@@ -228,7 +239,7 @@ enum status suite_build(const struct job *j, const struct backend_ops *ops,
 		if (!needs_tier(task) && only_exchanges)
 			continue;
 		/* emulated nodes take turns on their devices */
-		if (info->nodes > 1 && !sample_op_is_exchange(task->op))
+		if (info->shares_devices && !sample_op_is_exchange(task->op))
 			continue;
 		if (!needs_tier(task))
 			add_task(&bu, task, "");

@@ -15,6 +15,7 @@ struct series {
 	struct bench_case c;	/* all but the size */
 	struct adapt a;		/* of bytes; gemm: of m */
 	double penalty;		/* among first sizes: later ones come later */
+	double weight;		/* of its errors; below 1: a lesser one */
 	bool done;
 };
 

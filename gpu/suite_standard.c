@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The standard profiles, as jobs. Sizes are those of layers in use: hidden
- * and ffn of Mixtral (4096, 14336), DeepSeek-V2-Lite (2048, 1408) and
- * Qwen3-30B (2048, 768); the host measures what a processor can.
+ * The standard profiles, as jobs. Sizes are those of layers in use, chosen so
+ * that what the shipped models need lies within them; the host measures what
+ * a processor can.
  */
 #include "gpu/suite.h"
 
@@ -46,31 +46,118 @@ static const char host_tasks[] =
 	" \"beside\": \"alltoall\"}";
 
 #define CUDA_RANGE "\"min_bytes\": 1024, \"max_bytes\": 1073741824"
-#define CUDA_LAYER "\"min_bytes\": 1048576, \"max_bytes\": 1073741824"
+#define CUDA_MEMORY "\"min_bytes\": 1048576, \"max_bytes\": 1073741824"
 #define CUDA_CTAS ", \"ctas\": [0, 4, 8, 24]"
-#define CUDA_M "16, 64, 128, 256, 512, 1024, 2048, 4096"
-#define CUDA_M_SMALL "16, 32, 64, 128, 256, 512, 1024"
+
+/* What a layer does besides its products and exchanges, at several shapes. */
+#define CUDA_LAYER \
+	"{\"op\": \"gate\", \"n\": [8, 64, 256], \"k\": [2048, 7168]," \
+	CUDA_MEMORY "}," \
+	"{\"op\": \"topk\", \"n\": [8, 128], \"k\": [2, 8]," CUDA_MEMORY "}," \
+	"{\"op\": \"sort\", \"n\": [8, 128], \"k\": [2, 8]," CUDA_MEMORY "}," \
+	"{\"op\": \"permute\", \"n\": [2048, 7168], \"k\": [2, 8]," \
+	" \"batch\": [128]," CUDA_MEMORY "}," \
+	"{\"op\": \"combine\", \"n\": [2048, 7168], \"k\": [2, 8]," \
+	" \"batch\": [128]," CUDA_MEMORY "}," \
+	"{\"op\": \"stream\"," CUDA_MEMORY "}," \
+	"{\"op\": \"copy\"," CUDA_MEMORY "},"
+
+/* Rows of an expert; of one that has many beside it; of a rank's only one. */
+#define CUDA_M "1, 8, 32, 128, 256, 512, 1024, 2048, 4096"
+#define CUDA_M_SMALL "1, 8, 32, 64, 128, 256, 512, 1024, 2048"
+#define CUDA_M_ONE "1, 32, 128, 256, 512, 1024, 2048, 4096, 8192, 32768"
+
+/*
+ * Products of layers in use, forward and of data gradients: hidden -> ffn
+ * (twice as wide when gated) and ffn -> hidden, and the way back.
+ */
+#define CUDA_EXPERTS \
+	/* Mixtral 8x7B: 4096, 14336 */ \
+	PRODUCT(CUDA_M_ONE, "28672", "4096", "1") "," \
+	PRODUCT(CUDA_M_ONE, "4096", "14336", "1") "," \
+	PRODUCT(CUDA_M, "28672", "4096", "8") "," \
+	PRODUCT(CUDA_M, "4096", "14336", "8") "," \
+	PRODUCT(CUDA_M, "14336", "4096", "8") "," \
+	PRODUCT(CUDA_M, "4096", "28672", "8") "," \
+	/* DeepSeek-V3: 7168, 2048, and its shared expert */ \
+	PRODUCT(CUDA_M, "4096", "7168", "1, 32") "," \
+	PRODUCT(CUDA_M, "7168", "2048", "32") "," \
+	PRODUCT(CUDA_M, "2048", "7168", "32") "," \
+	PRODUCT(CUDA_M, "7168", "4096", "32") "," \
+	/* Qwen3-30B: 2048, 768 */ \
+	PRODUCT(CUDA_M_SMALL, "1536", "2048", "16, 128") "," \
+	PRODUCT(CUDA_M_SMALL, "2048", "768", "16, 128") "," \
+	PRODUCT(CUDA_M_SMALL, "768", "2048", "64") "," \
+	PRODUCT(CUDA_M_SMALL, "2048", "1536", "64") "," \
+	/* DeepSeek-V2-Lite: 2048, 1408 */ \
+	PRODUCT(CUDA_M_SMALL, "2816", "2048", "8, 64") "," \
+	PRODUCT(CUDA_M_SMALL, "2048", "1408", "8, 64") "," \
+	/* gpt-oss: 2880, 2880 */ \
+	PRODUCT(CUDA_M_SMALL, "5760", "2880", "16") "," \
+	PRODUCT(CUDA_M_SMALL, "2880", "2880", "16") "," \
+	PRODUCT(CUDA_M_SMALL, "2880", "5760", "16") "," \
+	/* Llama 4 Scout: 5120, 8192; Mixtral 8x22B: 6144, 16384 */ \
+	PRODUCT(CUDA_M, "16384", "5120", "2") "," \
+	PRODUCT(CUDA_M, "5120", "8192", "2") "," \
+	PRODUCT(CUDA_M, "6144", "16384", "1") ","
+
+/* Gradients of weights: the rows are summed over, so they are the depth. */
+#define CUDA_DEPTHS "16, 128, 512, 2048, 8192"
+#define CUDA_WEIGHTS \
+	PRODUCT("14336", "4096", CUDA_DEPTHS, "8") "," \
+	PRODUCT("4096", "28672", CUDA_DEPTHS, "8") "," \
+	PRODUCT("2048", "7168", CUDA_DEPTHS, "32") "," \
+	PRODUCT("7168", "4096", CUDA_DEPTHS, "32") "," \
+	PRODUCT("768", "2048", CUDA_DEPTHS, "16, 128") "," \
+	PRODUCT("2048", "1536", CUDA_DEPTHS, "16, 128") "," \
+	PRODUCT("2880", "5760", CUDA_DEPTHS, "16") ","
+
+/* The gate's: logits, gradients of tokens and of weights, by experts. */
+#define CUDA_TOKENS "16, 128, 1024, 8192, 131072"
+#define CUDA_GATES \
+	PRODUCT(CUDA_TOKENS, "8, 64, 256", "2048, 7168", "1") "," \
+	PRODUCT(CUDA_TOKENS, "2048, 7168", "8, 64, 256", "1") "," \
+	PRODUCT("2048", "8, 64, 256", CUDA_TOKENS, "1") "," \
+	PRODUCT("7168", "8, 64, 256", CUDA_TOKENS, "1") ","
+
+/* Bound by the SMs, by memory, by memory alone; beside exchanges. */
+#define BESIDE \
+	"\"beside\": \"alltoall\", \"ctas\": [0, 4, 8, 16]," \
+	" \"beside_bytes\": [4194304, 33554432, 268435456]"
+#define CUDA_CONTENTION \
+	"{\"op\": \"gemm\", \"m\": [512, 2048], \"n\": [14336]," \
+	" \"k\": [4096], \"batch\": [8]," BESIDE "}," \
+	"{\"op\": \"gemm\", \"m\": [16], \"n\": [14336], \"k\": [4096]," \
+	" \"batch\": [8]," BESIDE "}," \
+	"{\"op\": \"stream\", \"min_bytes\": 2147483648," \
+	" \"max_bytes\": 2147483648," BESIDE "}"
 
 static const char cuda_tasks[] =
 	EXCHANGES(CUDA_RANGE, CUDA_CTAS)
-	LAYER(CUDA_LAYER, "4096", "8, 128")
-	PRODUCT(CUDA_M, "14336", "4096", "1, 8") ","
-	PRODUCT(CUDA_M, "4096", "14336", "1, 8") ","
-	PRODUCT(CUDA_M_SMALL, "1408", "2048", "32, 64") ","
-	PRODUCT(CUDA_M_SMALL, "2048", "1408", "32, 64") ","
-	PRODUCT(CUDA_M_SMALL, "768", "2048", "64, 128") ","
-	PRODUCT(CUDA_M_SMALL, "2048", "768", "64, 128") ","
-	"{\"op\": \"gemm\", \"m\": [512, 2048], \"n\": [14336],"
-	" \"k\": [4096], \"batch\": [8], \"ctas\": [0, 8],"
-	" \"beside\": \"alltoall\"}";
+	CUDA_LAYER CUDA_EXPERTS CUDA_WEIGHTS CUDA_GATES CUDA_CONTENTION;
+
+#define QUICK_M "16, 128, 512, 2048"
+
+/* What fits into a few seconds: one product each way, no limits on CTAs. */
+static const char cuda_quick_tasks[] =
+	EXCHANGES(CUDA_RANGE, "")
+	LAYER(CUDA_MEMORY, "4096", "128")
+	PRODUCT(QUICK_M, "28672", "4096", "1, 8") ","
+	PRODUCT(QUICK_M, "4096", "14336", "1, 8") ","
+	PRODUCT(QUICK_M, "1536", "2048", "128") ","
+	PRODUCT(QUICK_M, "2048", "768", "128") ","
+	PRODUCT("768", "2048", "128, 2048", "128") ","
+	PRODUCT("128, 8192", "128", "2048", "1") ","
+	"{\"op\": \"gemm\", \"m\": [512], \"n\": [14336], \"k\": [4096],"
+	" \"batch\": [8], \"ctas\": [0, 8], \"beside\": \"alltoall\"}";
 
 /* Budgets leave time to start, check and fit: under 100 s, 15 s in all. */
 static const struct {
-	const char *backend, *tasks;
+	const char *backend, *tasks, *quick_tasks;
 	const char *budget_s, *quick_budget_s;
 } profiles[] = {
-	{ "host", host_tasks, "30", "10" },
-	{ "cuda", cuda_tasks, "85", "9" },
+	{ "host", host_tasks, host_tasks, "30", "10" },
+	{ "cuda", cuda_tasks, cuda_quick_tasks, "85", "9" },
 };
 
 const char *suite_standard(const char *backend, bool quick)
@@ -85,7 +172,9 @@ const char *suite_standard(const char *backend, bool quick)
 			 "{\"backend\": \"%s\", \"budget_s\": %s, "
 			 "\"tasks\": [%s]}", backend,
 			 quick ? profiles[i].quick_budget_s
-			       : profiles[i].budget_s, profiles[i].tasks);
+			       : profiles[i].budget_s,
+			 quick ? profiles[i].quick_tasks
+			       : profiles[i].tasks);
 		return text;
 	}
 	return NULL;

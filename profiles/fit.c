@@ -1,24 +1,41 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "profiles/fit.h"
 
+#include "base/mem.h"
 #include "profiles/fit_model.h"
 
 #include <math.h>
+#include <stdlib.h>
 
-/* A shape with more unknowns must beat simpler ones by this much. */
-#define GAIN_MIN 0.9
+/* A law with more unknowns must beat simpler ones by this share of their
+ * error. */
+#define GAIN_MIN 0.15
 
-/* Simplest first. */
+/* Errors closer to one another than that are the same. */
+#define ERROR_STEP 1e-3
+
+/*
+ * The share of the polyline's error that a law may have at most. Where a law
+ * is true and the times have an error of s, a left-out size is s off it, and
+ * sqrt(1 + 1/2) s off the chord between its neighbours: the law then has 0.82
+ * of the error. It is wrong from 1 up.
+ */
+#define LAW_SHARE 0.87
+
+/* Laws, simplest first; then the polyline through as many sizes as can be,
+ * which assumes none. */
 static const struct fit_shape shapes[] = {
-	{ FIT_LINEAR, 1, false, 2 },
-	{ FIT_SQRT, 1, false, 3 },
-	{ FIT_PIECEWISE, 2, true, 3 },
-	{ FIT_PIECEWISE, 2, false, 4 },
-	{ FIT_PIECEWISE, 3, true, 4 },
-	{ FIT_PIECEWISE, 3, false, 6 },
+	{ FIT_LINEAR, 1, false, false, 2 },
+	{ FIT_SQRT, 1, false, true, 3 },
+	{ FIT_PIECEWISE, 2, true, false, 3 },
+	{ FIT_PIECEWISE, 2, false, false, 4 },
+	{ FIT_PIECEWISE, 3, true, false, 4 },
+	{ FIT_PIECEWISE, 3, false, false, 6 },
+	{ FIT_PIECEWISE, FIT_PIECES_MAX, true, false, 5 },
 };
 
-#define N_SHAPES (sizeof(shapes) / sizeof(*shapes))
+#define N_SHAPES (int)(sizeof(shapes) / sizeof(*shapes))
+#define POLYLINE (N_SHAPES - 1)
 
 const char *fit_form_name(enum fit_form f)
 {
@@ -31,43 +48,53 @@ const char *fit_form_name(enum fit_form f)
 	return names[f];
 }
 
-/* Mean relative error on the sizes of one block; weighs by sizes. */
-static double block_error(const struct fit_data *d, int block,
-			  const struct curve *f, int *n_p)
+/* Relative errors on the sizes of one block go to e[size]. */
+static void block_errors(const struct fit_data *d, int block,
+			 const struct curve *f, double *e)
 {
-	double sum = 0;
-	int i;
+	int i, size = -1;
 
 	for (i = 0; i < d->n; i++) {
 		const struct fit_sample *s = &d->sample[i];
 
-		if (s->block != block || (i && s->n == s[-1].n))
+		if (i && s->n == s[-1].n)
 			continue;
-		sum += fabs(curve_eval(f, s->n) - s->scale) / s->scale;
-		++*n_p;
+		size++;
+		if (s->block == block)
+			e[size] = fabs(curve_eval(f, s->n) - s->scale) /
+				s->scale;
 	}
-	return sum;
 }
 
-/* Leave-one-size-out; INFINITY when a fold cannot be fitted. */
-static double cross_validate(const struct fit_data *d,
-			     const struct fit_shape *shape)
+/*
+ * Leave-one-size-out: each size's relative error when it was not known, with
+ * break points found without it. False when a fold cannot be fitted.
+ */
+static bool cross_validate(const struct fit_data *d,
+			   const struct fit_shape *shape, double *e)
 {
-	double sum = 0;
-	int b, n = 0;
+	struct fit_data rest;
+	struct curve f;
+	bool ok = true;
+	int b;
 
-	for (b = 0; b < d->n_blocks; b++) {
-		struct fit_data rest;
-		struct curve f;
-		bool ok;
-
+	for (b = 0; b < d->n_blocks && ok; b++) {
 		fit_data_without(d, b, &rest);
 		ok = fit_model(&rest, shape, &f);
 		fit_data_release(&rest);
-		if (!ok)
-			return INFINITY;
-		sum += block_error(d, b, &f, &n);
+		if (ok)
+			block_errors(d, b, &f, e);
 	}
+	return ok;
+}
+
+static double mean_of(const double *e, int n)
+{
+	double sum = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+		sum += e[i];
 	return sum / n;
 }
 
@@ -104,29 +131,58 @@ static enum status check(const double *n, const double *t, int count)
 	return ST_OK;
 }
 
-/* The best of the shapes of one form, or of all (form < 0). */
-static bool choose(const struct fit_data *d, int form, struct fit *out)
+/* Cross-validated error of every shape of the form (of all: form < 0). */
+static void try_shapes(const struct fit_data *d, int form, double *error)
 {
-	double best = INFINITY, now;
-	struct curve f;
-	bool found = false;
-	size_t i;
+	double *e = xcalloc((size_t)d->n_sizes, sizeof(*e));
+	int i;
 
 	for (i = 0; i < N_SHAPES; i++) {
-		if (form >= 0 && (int)shapes[i].form != form)
-			continue;
-		now = cross_validate(d, &shapes[i]);
-		if (found && !(now < GAIN_MIN * best))
-			continue;
-		if (!fit_model(d, &shapes[i], &f))
-			continue;
-		found = true;
-		best = now;
-		out->form = shapes[i].form;
-		out->curve = f;
-		out->mape = now;
+		error[i] = INFINITY;
+		if ((form < 0 || (int)shapes[i].form == form) &&
+		    cross_validate(d, &shapes[i], e))
+			error[i] = mean_of(e, d->n_sizes);
 	}
-	return found;
+	free(e);
+}
+
+/* The best of the shapes; -1: none could be tried. */
+static int best_shape(const double *error)
+{
+	double law = INFINITY;
+	int best = -1, i;
+
+	for (i = 0; i < POLYLINE; i++) {
+		if (best < 0 ? isfinite(error[i]) :
+		    error[i] < (1 - GAIN_MIN) * law - ERROR_STEP) {
+			law = error[i];
+			best = i;
+		}
+	}
+	if (isfinite(error[POLYLINE]) &&
+	    law > LAW_SHARE * error[POLYLINE] + ERROR_STEP)
+		return POLYLINE;
+	return best;
+}
+
+static bool choose(const struct fit_data *d, int form, struct fit *out)
+{
+	double error[N_SHAPES];
+	int best, i;
+
+	try_shapes(d, form, error);
+	best = best_shape(error);
+	/* too few sizes to leave one out: the simplest that can be had */
+	for (i = 0; i < N_SHAPES && best < 0; i++) {
+		if ((form < 0 || (int)shapes[i].form == form) &&
+		    fit_model(d, &shapes[i], &out->curve))
+			best = i;
+	}
+	if (best < 0 || !fit_model(d, &shapes[best], &out->curve))
+		return false;
+	out->form = shapes[best].form;
+	out->mape = error[best];
+	return true;
 }
 
 static enum status fit_any(int form, const double *n, const double *t,

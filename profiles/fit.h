@@ -39,7 +39,7 @@ const char *fit_form_name(enum fit_form f);
 
 /*
  * Fits every group of samples of one GPU that share op, variant, tier, dtype,
- * ranks and CTA limit, ran alone (beside = "") and were not wrong, and stores
+ * ranks, CTA limit and shape, ran alone (beside = "") and were not wrong, and stores
  * the fits. Groups with fewer than 3 sizes are left out; products have no
  * fit, they are interpolated.
  */
@@ -48,9 +48,12 @@ enum status fit_database(struct store *db, int *n_fits_p);
 /*
  * The fits of all such groups without storing any: the stored ones, unless
  * samples came after them. Ordered by gpu, op, tier, variant, dtype, ranks,
- * ctas; *out_p is the caller's to free().
+ * ctas, shape; *out_p is the caller's to free().
  */
 enum status fit_rows(struct store *db, struct fit_row **out_p, size_t *n_p);
+
+/* "8 experts, top-2"; "" when the op has no shape. Returns out. */
+const char *fit_shape_text(const struct fit_row *f, char *out, size_t size);
 
 /* Is the sample one of the group that this fit is of? */
 bool fit_takes(const struct fit_row *f, const struct run_info *info,
@@ -59,7 +62,7 @@ bool fit_takes(const struct fit_row *f, const struct run_info *info,
 /*
  * What the forecast takes: curves and product tables of one GPU of the
  * database: the wanted one ("h200-sxm"; NULL: any), else the one with most
- * samples. One curve per op, tier and ranks: even, without CTA limit, bf16
+ * samples. One curve per op, tier, ranks, CTA limit and shape: even, bf16
  * where there is a choice; one table of products per dtype and variant, of
  * which the forecast takes the fastest. Stored fits are
  * used unless samples came after them. ST_INPUT when there are no samples.

@@ -11,6 +11,11 @@
 
 #define TEXT_COPY(to, from) snprintf(to, sizeof(to), "%s", from)
 
+static int by_number(double a, double b)
+{
+	return (a > b) - (a < b);
+}
+
 int fit_key_compare(const struct fit_row *a, const struct fit_row *b)
 {
 	int d = strcmp(a->gpu, b->gpu);
@@ -19,8 +24,11 @@ int fit_key_compare(const struct fit_row *a, const struct fit_row *b)
 	d = d ? d : strcmp(a->tier, b->tier);
 	d = d ? d : strcmp(a->variant, b->variant);
 	d = d ? d : strcmp(a->dtype, b->dtype);
-	d = d ? d : (a->ranks > b->ranks) - (a->ranks < b->ranks);
-	return d ? d : (a->ctas > b->ctas) - (a->ctas < b->ctas);
+	d = d ? d : by_number(a->ranks, b->ranks);
+	d = d ? d : by_number(a->ctas, b->ctas);
+	d = d ? d : by_number(a->n, b->n);
+	d = d ? d : by_number(a->k, b->k);
+	return d ? d : by_number(a->batch, b->batch);
 }
 
 /* What the samples are of when the run names no GPU. */
@@ -49,10 +57,54 @@ static struct fit_group *group_of(struct fit_groups *g,
 	return &g->group[i];
 }
 
+/*
+ * What of a shape sets curves apart: experts, choices and row lengths of the
+ * layer's kernels (gpu/work.h). m goes with the size; exchanges and plain
+ * copies have no shape, whatever the sample says.
+ */
+static const struct fit_shape_use {
+	const char *op;
+	bool n, k, batch;
+	const char *text;	/* of n, k, batch */
+} shape_use[] = {
+	{ "gate", true, true, false, "%g experts, hidden %g" },
+	{ "topk", true, true, false, "%g experts, top-%g" },
+	{ "sort", true, true, false, "%g experts, top-%g" },
+	{ "permute", true, true, true, "hidden %g, top-%g, %g experts" },
+	{ "combine", true, true, true, "hidden %g, top-%g, %g experts" },
+};
+
+static const struct fit_shape_use *shape_use_of(const char *op)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(shape_use) / sizeof(*shape_use); i++) {
+		if (!strcmp(shape_use[i].op, op))
+			return &shape_use[i];
+	}
+	return NULL;
+}
+
+const char *fit_shape_text(const struct fit_row *f, char *out, size_t size)
+{
+	const struct fit_shape_use *use = shape_use_of(f->op);
+
+	*out = 0;
+	if (use && (f->n > 0 || f->k > 0))
+		snprintf(out, size, use->text, f->n, f->k, f->batch);
+	return out;
+}
+
 static struct fit_row key_of(const char *gpu, const struct sample *s)
 {
+	const struct fit_shape_use *use = shape_use_of(s->op);
 	struct fit_row key = { .ranks = s->ranks, .ctas = s->ctas };
 
+	if (use) {
+		key.n = use->n ? s->n : 0;
+		key.k = use->k ? s->k : 0;
+		key.batch = use->batch ? s->batch : 0;
+	}
 	TEXT_COPY(key.gpu, gpu);
 	TEXT_COPY(key.op, s->op);
 	TEXT_COPY(key.variant, s->variant);
@@ -89,10 +141,13 @@ static void add_product(struct fit_groups *g, const char *gpu,
 	TEXT_COPY(p->variant, s->variant);
 }
 
-/* Ran alone, gave right results, took some time. */
+/*
+ * Ran alone, gave right results, took some time; and is no whole layer:
+ * forecasts of layers are judged by those, so they must not rest on them.
+ */
 static bool is_usable(const struct sample *s)
 {
-	return !*s->beside && s->wrong <= 0 && s->median_s > 0 &&
+	return strcmp(s->op, "layer") != 0 && !*s->beside && s->wrong <= 0 && s->median_s > 0 &&
 	       isfinite(s->median_s);
 }
 
@@ -144,11 +199,6 @@ static int by_key(const void *a, const void *b)
 	const struct fit_group *x = a, *y = b;
 
 	return fit_key_compare(&x->key, &y->key);
-}
-
-static int by_number(double a, double b)
-{
-	return (a > b) - (a < b);
 }
 
 static int by_product(const void *a, const void *b)

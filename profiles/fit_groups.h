@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The samples of a database, sorted into what is fitted together: one group
- * per GPU, op, variant, tier, dtype, ranks and CTA limit. Only what ran
+ * per GPU, op, variant, tier, dtype, ranks, CTA limit and shape. Only what ran
  * alone and gave right results. Private to profiles/fit*.c.
  */
 #ifndef PROFILES_FIT_GROUPS_H
@@ -11,7 +11,8 @@
 #include "scenarios/gpu.h"
 
 struct fit_group {
-	/* of `key` only gpu, op, variant, tier, dtype, ranks and ctas count */
+	/* of `key` only what fit_key_compare() looks at counts: texts but for
+	 * the form, ranks, ctas, n, k, batch */
 	struct fit_row key;
 	double *n, *t;	/* owned: bytes, seconds */
 	size_t count, cap_n, cap_t;

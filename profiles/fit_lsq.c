@@ -9,109 +9,13 @@
 /* A pivot below this share of its column is a dependent column. */
 #define PIVOT_MIN 1e-13
 
-static int members(unsigned set, int p, int *index)
-{
-	int j, n = 0;
+/* A slope below this share of the largest that there can be is none. */
+#define SLOPE_MIN 1e-12
 
-	for (j = 0; j < p; j++) {
-		if (set & 1u << j)
-			index[n++] = j;
-	}
-	return n;
-}
+/* Columns come in and go out; more rounds than that is a circle. */
+#define ROUNDS_PER_COLUMN 4
 
-/* Is it not negative? Then it is spread over c[p]. */
-static bool accept(const double *part, const int *index, int n, int p,
-		   double *c)
-{
-	int j;
-
-	for (j = 0; j < n; j++) {
-		if (!(part[j] >= 0) || !isfinite(part[j]))
-			return false;
-	}
-	for (j = 0; j < p; j++)
-		c[j] = 0;
-	for (j = 0; j < n; j++)
-		c[index[j]] = part[j];
-	return true;
-}
-
-/* ---- by GSL ---- */
-
-struct rows {
-	const double *x, *y, *w;
-	int n, p;
-};
-
-/* The ordinary minimum on the columns of `index`; INFINITY: GSL gave up. */
-static double solve_set(const struct rows *r, const int *index, int n_index,
-			double *part)
-{
-	size_t n = (size_t)r->n, p = (size_t)n_index, i, j;
-	gsl_multifit_linear_workspace *ws = gsl_multifit_linear_alloc(n, p);
-	gsl_matrix *x = gsl_matrix_alloc(n, p);
-	gsl_matrix *cov = gsl_matrix_alloc(p, p);
-	gsl_vector *c = gsl_vector_alloc(p);
-	gsl_vector_const_view y = gsl_vector_const_view_array(r->y, n);
-	gsl_vector_const_view w = gsl_vector_const_view_array(r->w, n);
-	double chisq = INFINITY;
-
-	for (i = 0; i < n; i++) {
-		for (j = 0; j < p; j++)
-			gsl_matrix_set(x, i, j, r->x[i * (size_t)r->p +
-						     (size_t)index[j]]);
-	}
-	if (gsl_multifit_wlinear(x, &w.vector, &y.vector, c, cov, &chisq, ws))
-		chisq = INFINITY;
-	for (j = 0; j < p; j++)
-		part[j] = gsl_vector_get(c, j);
-	gsl_vector_free(c);
-	gsl_matrix_free(cov);
-	gsl_matrix_free(x);
-	gsl_multifit_linear_free(ws);
-	return chisq;
-}
-
-static double rows_square(const struct rows *r)
-{
-	double sum = 0;
-	int i;
-
-	for (i = 0; i < r->n; i++)
-		sum += r->w[i] * r->y[i] * r->y[i];
-	return sum;
-}
-
-double lsq_solve(const double *x, const double *y, const double *w, int n,
-		 int p, double *c)
-{
-	const struct rows r = { x, y, w, n, p };
-	gsl_error_handler_t *old = gsl_set_error_handler_off();
-	double best = rows_square(&r), now, part[LSQ_COLS], got[LSQ_COLS];
-	unsigned full = (1u << p) - 1, set;
-	int index[LSQ_COLS], j, k;
-
-	for (j = 0; j < p; j++)
-		c[j] = 0;
-	for (set = full; set; set--) {
-		k = members(set, p, index);
-		if (k > n)
-			continue;
-		now = solve_set(&r, index, k, part);
-		if (!(now < best) || !accept(part, index, k, p, got))
-			continue;
-		best = now;
-		for (j = 0; j < p; j++)
-			c[j] = got[j];
-		if (set == full)	/* no constraint binds */
-			break;
-	}
-	gsl_set_error_handler(old);
-	return best;
-}
-
-/* ---- by the normal equations ---- */
+/* ---- one set of columns, by the normal equations ---- */
 
 /* Cholesky on the set's columns, scaled to a unit diagonal. */
 static bool gram_set(const struct lsq_gram *q, const int *index, int n,
@@ -161,30 +65,220 @@ static double gram_value(const struct lsq_gram *q, const double *c)
 	return fmax(sum, 0);
 }
 
-double lsq_gram_solve(const struct lsq_gram *q, double limit, double *c)
-{
-	double best = q->yy, now, part[LSQ_COLS], got[LSQ_COLS];
-	unsigned full = (1u << q->p) - 1, set;
-	int index[LSQ_COLS], j, k;
+/* ---- the active set ---- */
 
-	for (j = 0; j < q->p; j++)
-		c[j] = 0;
-	for (set = full; set; set--) {
-		k = members(set, q->p, index);
-		if (!gram_set(q, index, k, part))
+struct active {
+	int n, index[LSQ_COLS];
+	bool in[LSQ_COLS], banned[LSQ_COLS];
+};
+
+static void active_list(struct active *a, int p)
+{
+	int j;
+
+	for (j = 0, a->n = 0; j < p; j++) {
+		if (a->in[j])
+			a->index[a->n++] = j;
+	}
+}
+
+/* The column outside the set along which the sum falls fastest, as a share
+ * of the fastest fall there can be; -1: none, so c is the minimum. */
+static int steepest(const struct lsq_gram *q, const struct active *a,
+		    const double *c)
+{
+	double most = SLOPE_MIN, w;
+	int best = -1, i, j;
+
+	for (j = 0; j < q->p; j++) {
+		if (a->in[j] || a->banned[j] || !(q->g[j][j] > 0))
 			continue;
-		if (set == full && !(gram_value(q, part) < limit))
-			return INFINITY;
-		if (!accept(part, index, k, q->p, got))
-			continue;
-		now = gram_value(q, got);
-		if (!(now < best))
-			continue;
-		best = now;
-		for (j = 0; j < q->p; j++)
-			c[j] = got[j];
-		if (set == full)
-			break;
+		w = q->h[j];
+		for (i = 0; i < q->p; i++)
+			w -= q->g[j][i] * c[i];
+		w /= sqrt(q->g[j][j] * q->yy);
+		if (w > most) {
+			most = w;
+			best = j;
+		}
 	}
 	return best;
+}
+
+/*
+ * From c towards the set's ordinary minimum as far as nothing falls below
+ * zero; columns that get there leave. True when the minimum was reached.
+ */
+static bool step_towards(const struct active *a, const double *part,
+			 double *c, bool *in)
+{
+	double step = 1, at;
+	int i, j, first = -1;
+
+	for (i = 0; i < a->n; i++) {
+		j = a->index[i];
+		if (part[i] > 0)
+			continue;
+		at = c[j] > 0 ? c[j] / (c[j] - part[i]) : 0;
+		if (at < step || first < 0) {
+			step = at;
+			first = j;
+		}
+	}
+	for (i = 0; i < a->n; i++) {
+		j = a->index[i];
+		c[j] = fmax(c[j] + step * (part[i] - c[j]), 0);
+		if (j == first || (first >= 0 && !(c[j] > 0))) {
+			c[j] = 0;
+			in[j] = false;
+		}
+	}
+	return first < 0;
+}
+
+/* Solves on the set; false: its columns depend on one another. */
+static bool settle(const struct lsq_gram *q, struct active *a, double *c)
+{
+	double part[LSQ_COLS];
+
+	do {
+		active_list(a, q->p);
+		if (!gram_set(q, a->index, a->n, part))
+			return false;
+	} while (!step_towards(a, part, c, a->in));
+	active_list(a, q->p);
+	return true;
+}
+
+static double active_set(const struct lsq_gram *q, double *c,
+			 struct active *a)
+{
+	int j, round;
+
+	*a = (struct active){ 0 };
+	for (j = 0; j < q->p; j++)
+		c[j] = 0;
+	for (round = 0; round < ROUNDS_PER_COLUMN * q->p; round++) {
+		j = steepest(q, a, c);
+		if (j < 0)
+			break;
+		a->in[j] = true;
+		if (settle(q, a, c))
+			continue;
+		a->in[j] = false;
+		a->banned[j] = true;
+		c[j] = 0;
+	}
+	active_list(a, q->p);
+	return gram_value(q, c);
+}
+
+double lsq_gram_solve(const struct lsq_gram *q, double *c)
+{
+	struct active a;
+
+	return active_set(q, c, &a);
+}
+
+/* ---- by GSL ---- */
+
+struct rows {
+	const double *x, *y, *w;
+	int n, p;
+};
+
+/* The ordinary minimum on the columns of `index`; INFINITY: GSL gave up. */
+static double solve_set(const struct rows *r, const int *index, int n_index,
+			double *part)
+{
+	size_t n = (size_t)r->n, p = (size_t)n_index, i, j;
+	gsl_multifit_linear_workspace *ws = gsl_multifit_linear_alloc(n, p);
+	gsl_matrix *x = gsl_matrix_alloc(n, p);
+	gsl_matrix *cov = gsl_matrix_alloc(p, p);
+	gsl_vector *c = gsl_vector_alloc(p);
+	gsl_vector_const_view y = gsl_vector_const_view_array(r->y, n);
+	gsl_vector_const_view w = gsl_vector_const_view_array(r->w, n);
+	double chisq = INFINITY;
+
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < p; j++)
+			gsl_matrix_set(x, i, j, r->x[i * (size_t)r->p +
+						     (size_t)index[j]]);
+	}
+	if (gsl_multifit_wlinear(x, &w.vector, &y.vector, c, cov, &chisq, ws))
+		chisq = INFINITY;
+	for (j = 0; j < p; j++)
+		part[j] = gsl_vector_get(c, j);
+	gsl_vector_free(c);
+	gsl_matrix_free(cov);
+	gsl_matrix_free(x);
+	gsl_multifit_linear_free(ws);
+	return chisq;
+}
+
+static double rows_value(const struct rows *r, const double *c)
+{
+	double sum = 0, e;
+	int i, j;
+
+	for (i = 0; i < r->n; i++) {
+		e = r->y[i];
+		for (j = 0; j < r->p; j++)
+			e -= r->x[i * r->p + j] * c[j];
+		sum += r->w[i] * e * e;
+	}
+	return sum;
+}
+
+static struct lsq_gram gram_of(const struct rows *r)
+{
+	struct lsq_gram q = { .p = r->p };
+	int i, j, k;
+
+	for (i = 0; i < r->n; i++) {
+		const double *x = &r->x[i * r->p];
+		double w = r->w[i], y = r->y[i];
+
+		q.yy += w * y * y;
+		for (j = 0; j < r->p; j++) {
+			q.h[j] += w * x[j] * y;
+			for (k = 0; k < r->p; k++)
+				q.g[j][k] += w * x[j] * x[k];
+		}
+	}
+	return q;
+}
+
+/* Digits that the normal equations lost; kept unless it breaks c >= 0. */
+static void polish(const struct rows *r, const struct active *a, double *c)
+{
+	double part[LSQ_COLS];
+	int i;
+
+	if (!a->n || a->n > r->n ||
+	    !isfinite(solve_set(r, a->index, a->n, part)))
+		return;
+	for (i = 0; i < a->n; i++) {
+		if (!(part[i] >= 0) || !isfinite(part[i]))
+			return;
+	}
+	for (i = 0; i < a->n; i++)
+		c[a->index[i]] = part[i];
+}
+
+double lsq_solve(const double *x, const double *y, const double *w, int n,
+		 int p, bool exact, double *c)
+{
+	const struct rows r = { x, y, w, n, p };
+	const struct lsq_gram q = gram_of(&r);
+	gsl_error_handler_t *old;
+	struct active a;
+	double best = active_set(&q, c, &a);
+
+	if (!exact)
+		return best;
+	old = gsl_set_error_handler_off();
+	polish(&r, &a, c);
+	gsl_set_error_handler(old);
+	return rows_value(&r, c);
 }

@@ -2,6 +2,7 @@
 #include "profiles/fit_model.h"
 
 #include "base/mem.h"
+#include "profiles/fit_breaks.h"
 #include "profiles/fit_lsq.h"
 
 #include <math.h>
@@ -24,10 +25,8 @@
 #define HUBER_C 1.345
 #define WEIGHT_TOLERANCE 1e-6
 
-/* Weighted sums over a range of sizes, all divided by the squared scale. */
-struct sums {
-	double one, n, nn, t, tn, tt;
-};
+/* Lines that cross meet, but for rounding. */
+#define FALL_MAX 1e-9
 
 struct work {
 	const struct fit_data *d;
@@ -35,224 +34,11 @@ struct work {
 	double *u;		/* robust weight of each sample */
 	double *r;		/* relative residuals, and room to sort them */
 	double *last, *first;	/* largest, smallest size of a block */
-	struct sums *seg;	/* [block from][block to] */
-	double *rss;		/* the same: of the best line */
 	double *x, *y, *w;	/* rows */
 	bool last_round;	/* GSL solves it, else the normal equations */
 };
 
-static void sums_add(struct sums *a, const struct fit_sample *s, double u)
-{
-	double v = u / (s->scale * s->scale);
-
-	a->one += v;
-	a->n += v * s->n;
-	a->nn += v * s->n * s->n;
-	a->t += v * s->t;
-	a->tn += v * s->t * s->n;
-	a->tt += v * s->t * s->t;
-}
-
-static struct sums *seg_at(const struct work *k, int from, int to)
-{
-	return &k->seg[from * k->d->n_blocks + to];
-}
-
-/* Ranges are summed, not taken from differences, which would lose digits. */
-static void seg_fill(struct work *k)
-{
-	int from, to, i, begin = 0, blocks = k->d->n_blocks;
-	struct sums sum;
-
-	for (from = 0; from < blocks; from++) {
-		while (k->d->sample[begin].block < from)
-			begin++;
-		sum = (struct sums){ 0 };
-		for (to = from, i = begin; to < blocks; to++) {
-			for (; i < k->d->n && k->d->sample[i].block == to; i++)
-				sums_add(&sum, &k->d->sample[i], k->u[i]);
-			*seg_at(k, from, to) = sum;
-		}
-	}
-}
-
-/* The least sum of squares of a + b*n, a, b >= 0. */
-static double line_rss(const struct sums *s)
-{
-	const struct lsq_gram q = {
-		.p = 2, .g = { { s->one, s->n }, { s->n, s->nn } },
-		.h = { s->t, s->tn }, .yy = s->tt,
-	};
-	double c[LSQ_COLS];
-
-	return lsq_gram_solve(&q, INFINITY, c);
-}
-
-/* Blocks at which pieces end; the last piece has no end. */
-struct breaks {
-	int n;
-	int at[FIT_PIECES_MAX];
-};
-
-static int block_from(const struct breaks *b, int piece)
-{
-	return piece ? b->at[piece - 1] + 1 : 0;
-}
-
-static int block_to(const struct breaks *b, int piece, int blocks)
-{
-	return piece < b->n ? b->at[piece] : blocks - 1;
-}
-
-/*
- * Joined pieces: t = c0 + c1 min(n, x1) + c2 clip(n - x1, 0, x2 - x1) + c3
- * max(n - x2, 0): on piece k an affine function of n for every coefficient,
- * p + q*n.
- */
-struct affine {
-	double p, q;
-};
-
-static int joined_basis(const struct work *k, const struct breaks *b,
-			int piece, struct affine *e)
-{
-	double x0 = 0, x1;
-	int i;
-
-	e[0] = (struct affine){ 1, 0 };
-	for (i = 0; i <= b->n; i++, x0 = x1) {
-		x1 = i < b->n ? k->last[b->at[i]] : INFINITY;
-		if (i < piece)
-			e[i + 1] = (struct affine){ x1 - x0, 0 };
-		else if (i == piece)
-			e[i + 1] = (struct affine){ -x0, 1 };
-		else
-			e[i + 1] = (struct affine){ 0, 0 };
-	}
-	return b->n + 2;
-}
-
-static void gram_add(struct lsq_gram *q, const struct sums *s,
-		     const struct affine *e)
-{
-	int i, j;
-
-	for (i = 0; i < q->p; i++) {
-		q->h[i] += e[i].p * s->t + e[i].q * s->tn;
-		for (j = 0; j < q->p; j++)
-			q->g[i][j] += e[i].p * e[j].p * s->one +
-				(e[i].p * e[j].q + e[i].q * e[j].p) * s->n +
-				e[i].q * e[j].q * s->nn;
-	}
-	q->yy += s->tt;
-}
-
-/* Lines of the pieces from c; false when one would start below zero. */
-static bool joined_pieces(const struct work *k, const struct breaks *b,
-			  const double *c, struct curve *out)
-{
-	struct affine e[LSQ_COLS];
-	struct curve_piece *p;
-	int i, j, cols;
-
-	*out = (struct curve){ .n = b->n + 1, .source = CURVE_MEASURED };
-	for (i = 0; i <= b->n; i++) {
-		p = &out->piece[i];
-		cols = joined_basis(k, b, i, e);
-		for (j = 0; j < cols; j++) {
-			p->a += c[j] * e[j].p;
-			p->b += c[j] * e[j].q;
-		}
-		p->upto = i < b->n ? k->last[b->at[i]] : INFINITY;
-		if (p->a < 0)
-			return false;
-	}
-	return true;
-}
-
-static double joined_rss(const struct work *k, const struct breaks *b,
-			 double limit)
-{
-	struct lsq_gram q = { .p = b->n + 2 };
-	struct affine e[LSQ_COLS];
-	double c[LSQ_COLS], rss;
-	struct curve f;
-	int i;
-
-	for (i = 0; i <= b->n; i++) {
-		joined_basis(k, b, i, e);
-		gram_add(&q, seg_at(k, block_from(b, i),
-				    block_to(b, i, k->d->n_blocks)), e);
-	}
-	rss = lsq_gram_solve(&q, limit, c);
-	if (!(rss < limit))
-		return INFINITY;
-	return joined_pieces(k, b, c, &f) ? rss : INFINITY;
-}
-
-static double jump_rss(const struct work *k, const struct breaks *b)
-{
-	int i, blocks = k->d->n_blocks;
-	double sum = 0;
-
-	for (i = 0; i <= b->n; i++)
-		sum += k->rss[block_from(b, i) * blocks +
-			      block_to(b, i, blocks)];
-	return sum;
-}
-
-/* Pieces that may jump have two sizes each, joined ones one and a knot. */
-static bool search_breaks(struct work *k, struct breaks *out)
-{
-	int least = k->shape->joined ? 1 : 2, blocks = k->d->n_blocks;
-	struct breaks b = { .n = k->shape->pieces - 1 };
-	double best = INFINITY, now;
-	int *i = &b.at[0], *j = &b.at[1], from, to;
-
-	for (from = 0; !k->shape->joined && from < blocks; from++) {
-		for (to = from; to < blocks; to++)
-			k->rss[from * blocks + to] =
-				line_rss(seg_at(k, from, to));
-	}
-	for (*i = 1; *i + least < blocks; ++*i) {
-		for (*j = *i + (b.n > 1 ? least : 0);
-		     *j + (b.n > 1 ? least : 0) < blocks; ++*j) {
-			now = k->shape->joined ? joined_rss(k, &b, best) :
-				jump_rss(k, &b);
-			if (now < best) {
-				best = now;
-				*out = b;
-			}
-			if (b.n == 1)
-				break;
-		}
-	}
-	return best < INFINITY;
-}
-
 /* ---- coefficients ---- */
-
-static void solve_rows(const struct work *k, int rows, int p, double *c)
-{
-	struct lsq_gram q = { .p = p };
-	int i, j, l;
-
-	if (k->last_round) {
-		lsq_solve(k->x, k->y, k->w, rows, p, c);
-		return;
-	}
-	for (i = 0; i < rows; i++) {
-		const double *x = &k->x[i * p];
-
-		q.yy += k->w[i] * k->y[i] * k->y[i];
-		for (j = 0; j < p; j++) {
-			q.h[j] += k->w[i] * x[j] * k->y[i];
-			for (l = 0; l < p; l++)
-				q.g[j][l] += k->w[i] * x[j] * x[l];
-		}
-	}
-	lsq_gram_solve(&q, INFINITY, c);
-}
 
 /* Samples of blocks from..to as rows of relative error; returns how many. */
 static int fill_rows(struct work *k, int from, int to)
@@ -270,10 +56,15 @@ static int fill_rows(struct work *k, int from, int to)
 	return n;
 }
 
-/* One piece: a + b*n, with c*sqrt(n) for the form that has it. */
+static void solve_rows(const struct work *k, int rows, int p, double *c)
+{
+	lsq_solve(k->x, k->y, k->w, rows, p, k->last_round, c);
+}
+
+/* One piece by itself: a + b*n, with c*sqrt(n) for the shape that has it. */
 static struct curve_piece solve_piece(struct work *k, int from, int to)
 {
-	int p = k->shape->form == FIT_SQRT ? 3 : 2, i, n = 0;
+	int p = k->shape->root ? 3 : 2, i, n = 0;
 	int rows = fill_rows(k, from, to);
 	double c[LSQ_COLS] = { 0 };
 
@@ -300,18 +91,20 @@ static double switch_at(const struct curve_piece *p,
 {
 	double x = (p->a - q->a) / (q->b - p->b);
 
-	return x >= low && x <= high ? x : sqrt(low) * sqrt(high);
+	if (p->c == 0 && q->c == 0 && x >= low && x <= high)
+		return x;
+	return sqrt(low) * sqrt(high);
 }
 
-static void solve_jump(struct work *k, const struct breaks *b,
-		       struct curve *out)
+static void solve_apart(struct work *k, const struct breaks *b,
+			struct curve *out)
 {
 	int i, blocks = k->d->n_blocks;
 
 	*out = (struct curve){ .n = b->n + 1, .source = CURVE_MEASURED };
 	for (i = 0; i <= b->n; i++) {
-		out->piece[i] = solve_piece(k, block_from(b, i),
-					    block_to(b, i, blocks));
+		out->piece[i] = solve_piece(k, breaks_from(b, i),
+					    breaks_to(b, i, blocks));
 	}
 	for (i = 0; i < b->n; i++) {
 		out->piece[i].upto = switch_at(&out->piece[i],
@@ -321,25 +114,125 @@ static void solve_jump(struct work *k, const struct breaks *b,
 	}
 }
 
-static bool solve_joined(struct work *k, const struct breaks *b,
-			 struct curve *out)
+static double piece_eval(const struct curve_piece *p, double n)
 {
-	int p = b->n + 2, i, j, piece = 0;
-	struct affine e[LSQ_COLS];
-	double c[LSQ_COLS];
+	return p->a + p->b * n + p->c * sqrt(n);
+}
 
+static bool rises(const struct curve *f)
+{
+	double x, low;
+	int i;
+
+	for (i = 0; i + 1 < f->n; i++) {
+		x = f->piece[i].upto;
+		low = piece_eval(&f->piece[i], x);
+		if (piece_eval(&f->piece[i + 1], x) < low * (1 - FALL_MAX))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * All pieces at once, so that time never falls: with x_0 = 0 and piece k on
+ * (x_k, x_k+1], v_k(n) = min(max(n, x_k), x_k+1),
+ *
+ *	t = c_0 + sum_k b_k (v_k - x_k) + c_k (sqrt(v_k) - sqrt(x_k))
+ *	        + sum_k>0 jump_k [n > x_k]
+ *
+ * with no coefficient negative. Joined pieces meet at sizes, and there are no
+ * jumps; others end half way (on a log scale) to the next size.
+ */
+struct basis {
+	const struct fit_shape *shape;
+	int pieces;
+	double x[FIT_PIECES_MAX + 1];
+};
+
+static void basis_init(struct basis *e, const struct work *k,
+		       const struct breaks *b)
+{
+	int i;
+
+	*e = (struct basis){ .shape = k->shape, .pieces = b->n + 1 };
+	for (i = 0; i < b->n; i++) {
+		e->x[i + 1] = k->last[b->at[i]];
+		if (!k->shape->joined)
+			e->x[i + 1] = sqrt(e->x[i + 1]) *
+				sqrt(k->first[b->at[i] + 1]);
+	}
+	e->x[e->pieces] = INFINITY;
+}
+
+/* Columns: c_0, all b_k, all c_k (root), all jump_k (not joined). */
+static int basis_columns(const struct basis *e)
+{
+	return 1 + e->pieces * (1 + e->shape->root) +
+		(e->shape->joined ? 0 : e->pieces - 1);
+}
+
+static void basis_row(const struct basis *e, double n, double *row)
+{
+	double *root = row + 1 + e->pieces, *jump = root;
+	double v;
+	int i;
+
+	if (e->shape->root)
+		jump += e->pieces;
+	row[0] = 1;
+	for (i = 0; i < e->pieces; i++) {
+		v = fmin(fmax(n, e->x[i]), e->x[i + 1]);
+		row[1 + i] = v - e->x[i];
+		if (e->shape->root)
+			root[i] = sqrt(v) - sqrt(e->x[i]);
+		if (i && !e->shape->joined)
+			jump[i - 1] = n > e->x[i];
+	}
+}
+
+/* Each piece's own a + b*n + c*sqrt(n): it goes on where the one before
+ * ended, plus the jump. */
+static void basis_curve(const struct basis *e, const double *c,
+			struct curve *out)
+{
+	const double *root = c + 1 + e->pieces, *jump = root;
+	double at = c[0];	/* time where the piece begins */
+	struct curve_piece *p;
+	int i;
+
+	if (e->shape->root)
+		jump += e->pieces;
+	*out = (struct curve){ .n = e->pieces, .source = CURVE_MEASURED };
+	for (i = 0; i < e->pieces; i++) {
+		p = &out->piece[i];
+		if (i && !e->shape->joined)
+			at += jump[i - 1];
+		*p = (struct curve_piece){ .upto = e->x[i + 1], .b = c[1 + i],
+					   .c = e->shape->root ? root[i] : 0 };
+		p->a = at - p->b * e->x[i] - p->c * sqrt(e->x[i]);
+		at = i + 1 < e->pieces ? piece_eval(p, p->upto) : at;
+	}
+}
+
+static void solve_together(struct work *k, const struct breaks *b,
+			   struct curve *out)
+{
+	double c[LSQ_COLS];
+	struct basis e;
+	int i, j, p;
+
+	basis_init(&e, k, b);
+	p = basis_columns(&e);
 	fill_rows(k, 0, k->d->n_blocks - 1);
 	for (i = 0; i < k->d->n; i++) {
 		const struct fit_sample *s = &k->d->sample[i];
 
-		while (piece < b->n && s->block > b->at[piece])
-			piece++;
-		joined_basis(k, b, piece, e);
+		basis_row(&e, s->n, &k->x[i * p]);
 		for (j = 0; j < p; j++)
-			k->x[i * p + j] = (e[j].p + e[j].q * s->n) / s->scale;
+			k->x[i * p + j] /= s->scale;
 	}
 	solve_rows(k, k->d->n, p, c);
-	return joined_pieces(k, b, c, out);
+	basis_curve(&e, c, out);
 }
 
 static bool solve(struct work *k, struct curve *out)
@@ -351,12 +244,14 @@ static bool solve(struct work *k, struct curve *out)
 		out->piece[0] = solve_piece(k, 0, k->d->n_blocks - 1);
 		return true;
 	}
-	seg_fill(k);
-	if (!search_breaks(k, &b))
+	if (!breaks_search(k->d, k->u, k->shape, &b))
 		return false;
-	if (k->shape->joined)
-		return solve_joined(k, &b, out);
-	solve_jump(k, &b, out);
+	if (!k->shape->joined) {
+		solve_apart(k, &b, out);
+		if (rises(out))
+			return true;
+	}
+	solve_together(k, &b, out);
 	return true;
 }
 
@@ -437,14 +332,16 @@ bool fit_model(const struct fit_data *d, const struct fit_shape *shape,
 	       struct curve *out)
 {
 	size_t n = (size_t)d->n, blocks = (size_t)d->n_blocks;
-	size_t rows = n * (LSQ_COLS + 4) + 2 * blocks + blocks * blocks;
-	struct work k = { .d = d, .shape = shape };
+	size_t rows = n * (LSQ_COLS + 4) + 2 * blocks;
+	struct fit_shape most = *shape;
+	struct work k = { .d = d, .shape = &most };
 	struct curve got;
 	bool ok;
 
 	if (d->n_sizes < shape->min_sizes || d->n_blocks < shape->min_sizes)
 		return false;
-	k.seg = xcalloc(blocks * blocks, sizeof(*k.seg));
+	if (most.pieces > d->n_blocks - 1 && most.joined)
+		most.pieces = d->n_blocks - 1;
 	k.u = xcalloc(rows, sizeof(*k.u));
 	k.r = k.u + n;
 	k.y = k.r + n;
@@ -452,12 +349,10 @@ bool fit_model(const struct fit_data *d, const struct fit_shape *shape,
 	k.x = k.w + n;
 	k.last = k.x + LSQ_COLS * n;
 	k.first = k.last + blocks;
-	k.rss = k.first + blocks;
 	set_ends(&k);
 	ok = iterate(&k, &got);
 	if (ok)
 		*out = got;
-	free(k.seg);
 	free(k.u);
 	return ok;
 }

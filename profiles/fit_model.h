@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One shape of curve through given samples: robust, weighted for relative
- * error, its break points found by trying all. Private to profiles/fit*.c;
+ * error, its break points found by dynamic programming. Private to profiles/fit*.c;
  * doc/model.md, section "Profiles", has the equations.
  */
 #ifndef PROFILES_FIT_MODEL_H
@@ -15,7 +15,7 @@
  * more different sizes, neighbours form one block. */
 #define FIT_BLOCKS_MAX 64
 
-#define FIT_PIECES_MAX 3
+#define FIT_PIECES_MAX CURVE_PIECES
 
 #define FIT_REPEATS_MIN 3
 
@@ -50,6 +50,7 @@ struct fit_shape {
 	enum fit_form form;
 	int pieces;
 	bool joined;	/* pieces meet; else they may jump */
+	bool root;	/* c*sqrt(n) in every piece; not with joined */
 	int min_sizes;
 };
 

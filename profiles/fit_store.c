@@ -140,8 +140,6 @@ static int rank_of(const struct fit_row *r)
 	int rank = 0;
 
 	if (*r->variant && strcmp(r->variant, "even"))
-		rank += 4;
-	if (r->ctas)
 		rank += 2;
 	if (strcmp(r->dtype, "bf16"))
 		rank += 1;
@@ -151,7 +149,8 @@ static int rank_of(const struct fit_row *r)
 static bool same_curve(const struct fit_row *a, const struct fit_row *b)
 {
 	return !strcmp(a->op, b->op) && !strcmp(a->tier, b->tier) &&
-		a->ranks == b->ranks;
+		a->ranks == b->ranks && a->ctas == b->ctas && a->n == b->n &&
+		a->k == b->k && a->batch == b->batch;
 }
 
 /* Of groups that a forecast does not tell apart the best; ties: the first. */
@@ -229,6 +228,10 @@ static enum status curve_of(const struct fit_row *r,
 {
 	*out = (struct measured_curve){
 		.ranks = r->ranks,
+		.ctas = r->ctas,
+		.n = r->n,
+		.k = r->k,
+		.batch = r->batch,
 		.smooth = curve_make(r->alpha_s, r->beta_s_per_byte,
 				     r->gamma_s_per_sqrt_byte, CURVE_MEASURED),
 		.min_bytes = r->min_bytes,

@@ -19,7 +19,7 @@ static enum status prepare_insert(struct store *db, const char *table,
 
 	buf_addf(&b, "INSERT INTO %s (%s%s", table, before,
 		 *before ? ", " : "");
-	columns_names(c, &b);
+	columns_names(c, db->version, &b);
 	buf_addf(&b, ") VALUES (%s", *before ? "?, " : "");
 	columns_marks(c, &b);
 	buf_addf(&b, ")%s", after);
@@ -201,7 +201,7 @@ static enum status prepare_select(struct store *db, const char *more,
 	enum status st;
 
 	buf_puts(&b, "SELECT ");
-	columns_names(c, &b);
+	columns_names(c, db->version, &b);
 	buf_addf(&b, "%s FROM %s", more, rest);
 	st = sql_prepare(db, buf_str(&b), out_p);
 	buf_release(&b);
@@ -311,20 +311,21 @@ enum status store_each_run(struct store *db, store_run_fn *fn, void *arg)
 }
 
 static const struct column group_column[] = {
-	{ "op", COLUMN_TEXT, offsetof(struct store_group, op), SAMPLE_TEXT },
+	{ "op", COLUMN_TEXT, offsetof(struct store_group, op), SAMPLE_TEXT, 1 },
 	{ "tier", COLUMN_TEXT, offsetof(struct store_group, tier),
-	  SAMPLE_TEXT },
-	{ "count(*)", COLUMN_INT64, offsetof(struct store_group, samples), 0 },
+	  SAMPLE_TEXT, 1 },
+	{ "count(*)", COLUMN_INT64, offsetof(struct store_group, samples),
+	  0, 1 },
 	{ "total(wrong > 0)", COLUMN_INT64,
-	  offsetof(struct store_group, wrong), 0 },
+	  offsetof(struct store_group, wrong), 0, 1 },
 	{ "min(ranks)", COLUMN_INT, offsetof(struct store_group, min_ranks),
-	  0 },
+	  0, 1 },
 	{ "max(ranks)", COLUMN_INT, offsetof(struct store_group, max_ranks),
-	  0 },
+	  0, 1 },
 	{ "min(bytes)", COLUMN_REAL, offsetof(struct store_group, min_bytes),
-	  0 },
+	  0, 1 },
 	{ "max(bytes)", COLUMN_REAL, offsetof(struct store_group, max_bytes),
-	  0 },
+	  0, 1 },
 };
 static const struct columns group_columns = {
 	group_column, sizeof(group_column) / sizeof(group_column[0])

@@ -31,7 +31,8 @@
 
 struct store;
 
-#define STORE_VERSION 1		/* newest schema this program knows */
+#define STORE_VERSION_SWEEP 4	/* the first that has sweeps */
+#define STORE_VERSION 4		/* newest schema this program knows */
 #define STORE_MEMORY ":memory:"	/* path of a database that is no file */
 
 enum store_mode {
@@ -96,15 +97,17 @@ enum status store_each_group(struct store *db, store_group_fn *fn, void *arg);
 /*
  * Fits: replaced as a whole, in one transaction. One per group of samples
  * that share gpu (of the run; its backend when empty), op, variant, tier,
- * dtype, ranks and ctas. alpha, beta and gamma are the one-piece fit a + b*n
+ * dtype, ranks, ctas and, where the op has them, n, k and batch (gpu/work.h;
+ * else 0). alpha, beta and gamma are the one-piece fit a + b*n
  * + c*sqrt(n); `pieces` is the chosen form (scenarios/curve_json.h).
  */
 struct fit_row {
 	char gpu[64];
 	char op[32], variant[32], tier[32], dtype[32], form[32];
 	int ranks, ctas;
+	double n, k, batch;	/* shape; 0: the op has none */
 	double alpha_s, beta_s_per_byte, gamma_s_per_sqrt_byte;
-	char pieces[512];	/* JSON of the whole curve */
+	char pieces[2048];	/* JSON of the whole curve */
 	double r2, mape, min_bytes, max_bytes;
 	int samples;
 };

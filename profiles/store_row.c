@@ -7,8 +7,9 @@
 #include <limits.h>
 #include <string.h>
 
-#define COLUMN(s, f, type) \
-	{ #f, type, offsetof(struct s, f), sizeof(((struct s *)0)->f) }
+#define COLUMN(s, f, type) COLUMN_SINCE(1, s, f, type)
+#define COLUMN_SINCE(v, s, f, type) \
+	{ #f, type, offsetof(struct s, f), sizeof(((struct s *)0)->f), v }
 #define COLUMNS(a) { a, sizeof(a) / sizeof((a)[0]) }
 
 static const struct column run_column[] = {
@@ -48,6 +49,9 @@ static const struct column sample_column[] = {
 	COLUMN(sample, mean_s, COLUMN_REAL),
 	COLUMN(sample, count, COLUMN_INT),
 	COLUMN(sample, wrong, COLUMN_INT64),
+	COLUMN_SINCE(2, sample, pair, COLUMN_INT64),
+	COLUMN_SINCE(2, sample, plan, COLUMN_TEXT),
+	COLUMN_SINCE(2, sample, layer, COLUMN_TEXT),
 };
 
 static const struct column fit_column[] = {
@@ -68,18 +72,31 @@ static const struct column fit_column[] = {
 	COLUMN(fit_row, min_bytes, COLUMN_REAL),
 	COLUMN(fit_row, max_bytes, COLUMN_REAL),
 	COLUMN(fit_row, samples, COLUMN_INT),
+	COLUMN_SINCE(3, fit_row, n, COLUMN_REAL),
+	COLUMN_SINCE(3, fit_row, k, COLUMN_REAL),
+	COLUMN_SINCE(3, fit_row, batch, COLUMN_REAL),
 };
 
 const struct columns run_columns = COLUMNS(run_column);
 const struct columns sample_columns = COLUMNS(sample_column);
 const struct columns fit_columns = COLUMNS(fit_column);
 
-void columns_names(const struct columns *c, struct buf *out)
+/* What a row has that was stored before there was the column. */
+static const char *column_default(const struct column *c)
 {
+	return c->type == COLUMN_TEXT ? "''" : "0";
+}
+
+void columns_names(const struct columns *c, int version, struct buf *out)
+{
+	const struct column *column;
 	int i;
 
-	for (i = 0; i < c->n; i++)
-		buf_addf(out, "%s%s", i ? ", " : "", c->column[i].name);
+	for (i = 0; i < c->n; i++) {
+		column = &c->column[i];
+		buf_addf(out, "%s%s", i ? ", " : "", column->since > version ?
+			 column_default(column) : column->name);
+	}
 }
 
 void columns_marks(const struct columns *c, struct buf *out)

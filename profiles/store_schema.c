@@ -89,8 +89,64 @@ static const char version_1[] =
 "CREATE TRIGGER sample_kept BEFORE DELETE ON sample\n"
 "BEGIN SELECT RAISE(ABORT, 'samples are never deleted'); END;\n";
 
+/* layers, and which two rows of contention belong together */
+static const char version_2[] =
+"ALTER TABLE sample ADD COLUMN pair INTEGER NOT NULL DEFAULT 0\n"
+"	CHECK (pair >= 0);\n"
+"ALTER TABLE sample ADD COLUMN plan TEXT NOT NULL DEFAULT '';\n"
+"ALTER TABLE sample ADD COLUMN layer TEXT NOT NULL DEFAULT '';\n";
+
+/* fits by shape; they are derived, so they are made again when asked for */
+static const char version_3[] =
+"DROP TABLE fit;\n"
+"CREATE TABLE fit (\n"
+"	id INTEGER PRIMARY KEY,\n"
+"	gpu TEXT NOT NULL,\n"
+"	op TEXT NOT NULL CHECK (op <> ''),\n"
+"	variant TEXT NOT NULL,\n"
+"	tier TEXT NOT NULL,\n"
+"	dtype TEXT NOT NULL,\n"
+"	form TEXT NOT NULL,\n"
+"	ranks INTEGER NOT NULL CHECK (ranks >= 0),\n"
+"	ctas INTEGER NOT NULL CHECK (ctas >= 0),\n"
+"	alpha_s REAL NOT NULL\n"
+"		CHECK (alpha_s >= 0 AND alpha_s < 9e999),\n"
+"	beta_s_per_byte REAL NOT NULL\n"
+"		CHECK (beta_s_per_byte >= 0 AND beta_s_per_byte < 9e999),\n"
+"	gamma_s_per_sqrt_byte REAL NOT NULL\n"
+"		CHECK (gamma_s_per_sqrt_byte >= 0\n"
+"		       AND gamma_s_per_sqrt_byte < 9e999),\n"
+"	pieces TEXT NOT NULL,\n"
+"	r2 REAL NOT NULL CHECK (r2 > -9e999 AND r2 <= 1),\n"
+"	mape REAL NOT NULL CHECK (mape >= 0 AND mape < 9e999),\n"
+"	min_bytes REAL NOT NULL CHECK (min_bytes >= 0),\n"
+"	max_bytes REAL NOT NULL\n"
+"		CHECK (max_bytes >= min_bytes AND max_bytes < 9e999),\n"
+"	samples INTEGER NOT NULL CHECK (samples >= 0),\n"
+"	n REAL NOT NULL CHECK (n >= 0),\n"
+"	k REAL NOT NULL CHECK (k >= 0),\n"
+"	batch REAL NOT NULL CHECK (batch >= 0),\n"
+"	UNIQUE (gpu, op, variant, tier, dtype, ranks, ctas, n, k, batch)\n"
+") STRICT;\n";
+/* Sweeps: what was computed, by number (store_sweep.h). */
+static const char version_4[] =
+"CREATE TABLE sweep (\n"
+"	id INTEGER PRIMARY KEY,\n"
+"	key TEXT NOT NULL UNIQUE,\n"
+"	about TEXT NOT NULL\n"
+") STRICT;\n"
+"CREATE TABLE sweep_point (\n"
+"	sweep INTEGER NOT NULL REFERENCES sweep (id),\n"
+"	point INTEGER NOT NULL CHECK (point >= 0),\n"
+"	row TEXT NOT NULL,\n"
+"	PRIMARY KEY (sweep, point)\n"
+") STRICT, WITHOUT ROWID;\n";
+
 const struct migration store_migrations[] = {
 	{ 1, version_1 },
+	{ 2, version_2 },
+	{ 3, version_3 },
+	{ 4, version_4 },
 	{ 0 },
 };
 

@@ -59,6 +59,7 @@ struct column {
 	const char *name;
 	enum column_type type;
 	size_t offset, size;	/* in the struct */
+	int since;	/* the schema version that brought it */
 };
 
 struct columns {
@@ -68,9 +69,10 @@ struct columns {
 
 extern const struct columns run_columns, sample_columns, fit_columns;
 
-/* "a, b, c" and "?, ?, ?" */
+/* "a, b, c" and "?, ?, ?"; columns that `version` of the schema lacks are
+ * the values 0 and '', so that older files are read as they are. */
 struct buf;
-void columns_names(const struct columns *c, struct buf *out);
+void columns_names(const struct columns *c, int version, struct buf *out);
 void columns_marks(const struct columns *c, struct buf *out);
 /* Parameters from `first` (1...) on; they borrow the struct's texts. */
 enum status columns_bind(struct store *db, sqlite3_stmt *s, int first,

@@ -26,6 +26,7 @@ static const struct {
 	[DATA_SCENARIO] = { "", "scenario", YAML },
 	[DATA_DEVICE] = { "/devices", "device table", YAML },
 	[DATA_PROFILE] = { "/profiles", "profile", ".fit.json" },
+	[DATA_PAPER] = { "/papers", "paper", YAML },
 };
 
 /* "DIR/../share/moecast" of the running program, or NULL. */
@@ -71,7 +72,7 @@ static bool ends_with(const char *s, const char *tail)
 	return n > m && !strcmp(s + n - m, tail);
 }
 
-static bool is_path(const char *name)
+bool data_is_path(const char *name)
 {
 	return strchr(name, '/') || ends_with(name, YAML) ||
 	       ends_with(name, ".yml") || ends_with(name, ".json");
@@ -167,10 +168,10 @@ enum status data_find(struct arena *a, enum data_kind kind, const char *name,
 {
 	const char *path;
 
-	if (!is_path(name) && !find_shipped(a, kind, name, path_p))
+	if (!data_is_path(name) && !find_shipped(a, kind, name, path_p))
 		return ST_OK;
 	path = data_beside(a, name, beside);
-	if (!*name || (!is_path(name) && !is_file(path)))
+	if (!*name || (!data_is_path(name) && !is_file(path)))
 		return refuse(a, kind, name);
 	*path_p = path;
 	return ST_OK;

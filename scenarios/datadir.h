@@ -31,6 +31,7 @@ enum data_kind {
 	DATA_SCENARIO,
 	DATA_DEVICE,	/* devices.h */
 	DATA_PROFILE,	/* measured_json.h */
+	DATA_PAPER,	/* paper.h */
 };
 
 /*
@@ -42,6 +43,9 @@ enum data_kind {
  */
 enum status data_find(struct arena *a, enum data_kind kind, const char *name,
 		      const char *beside, const char **path_p);
+
+/* Has it a '/' or a suffix of YAML or JSON, so that it is no shipped name? */
+bool data_is_path(const char *name);
 
 /* A file (of any kind) relative to `beside` or to the working directory;
  * the path as given when it is nowhere. */

@@ -34,7 +34,7 @@ struct gpu {
 	double kernel_s;	/* launch of one kernel, seen by the stream */
 	int comm_sms;		/* SMs that a collective holds */
 	struct comm_tier intra, inter;
-	char measured[NAME_MAX_LEN];	/* measurements of this type: a shipped
+	char measured[512];	/* measurements of this type: a shipped
 					   name or a path; "": none */
 	char provenance[512];	/* of the data sheet numbers */
 };

@@ -106,7 +106,7 @@ static const char *use_at(int i)
 
 static const char *inter_at(int i)
 {
-	static const char *const names[] = { "network", "socket" };
+	static const char *const names[] = { "network", "socket", "shm" };
 
 	return i < (int)(sizeof(names) / sizeof(*names)) ? names[i] : NULL;
 }
@@ -289,8 +289,8 @@ const struct key_row scenario_keys[] = {
 	     "measurements that the GPU's file names; off: data sheet"),
 	ENUM("profile.inter", profile.inter, inter_at, "network",
 	     "tier of the measurements that stands for the network between "
-	     "nodes; socket: for clusters of sockets, or one host's "
-	     "emulated nodes"),
+	     "nodes; socket: for clusters of sockets; socket and shm: one "
+	     "host's GPUs as several nodes"),
 
 	BOOL("training.recompute", training.recompute, "true",
 	     "keep only the inputs of layers for the backward pass"),

@@ -41,6 +41,24 @@ enum status loader_mapping(struct loader *ld, enum data_kind kind,
 	return st;
 }
 
+/* A path among `measured` is relative to the file that names it; what it names
+ * is looked up when a forecast asks for it. */
+static enum status place_measured(struct loader *ld, const struct doc_node *n)
+{
+	struct gpu *gpu = &ld->s->cluster.gpu;
+	const char *path;
+
+	if (!data_is_path(gpu->measured))
+		return ST_OK;
+	path = data_beside(ld->arena, gpu->measured, loader_file_of(n));
+	if (strlen(path) >= sizeof(gpu->measured))
+		return err_set(ST_INPUT, "%s: 'measured': the path is longer "
+			       "than %zu bytes", doc_where(ld->arena, n),
+			       sizeof(gpu->measured) - 1);
+	snprintf(gpu->measured, sizeof(gpu->measured), "%s", path);
+	return ST_OK;
+}
+
 /* Rows of a GPU file or mapping into struct gpu; `set` marks them. */
 static enum status read_gpu(struct loader *ld, const char *prefix,
 			    const struct doc_node *node, const char *strip,
@@ -64,6 +82,8 @@ static enum status read_gpu(struct loader *ld, const char *prefix,
 			set[row - gpu_keys] = true;
 			st = key_set(row, &ld->s->cluster.gpu, ld->arena,
 				     name, c);
+			if (!st && !strcmp(name, "measured"))
+				st = place_measured(ld, c);
 		} else if (!row && key_is_section(full) &&
 			   c->kind == DOC_MAPPING) {
 			st = read_gpu(ld, name, c, strip, set);

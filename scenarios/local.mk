@@ -31,3 +31,5 @@ libscenarios_a_SOURCES += %D%/measured.c %D%/measured_product.c %D%/measured.h
 libscenarios_a_SOURCES += %D%/measured_json.c %D%/measured_json.h
 libscenarios_a_SOURCES += %D%/curve_json.c %D%/curve_json.h
 libscenarios_a_SOURCES += %D%/sample_line.c %D%/sample_line.h
+libscenarios_a_SOURCES += %D%/layer_text.c %D%/layer_text.h
+libscenarios_a_SOURCES += %D%/paper.c %D%/paper.h

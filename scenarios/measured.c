@@ -31,9 +31,26 @@ static bool nearer(int ranks, int a, int b)
 	return da != db ? da < db : a > b;
 }
 
-const struct measured_curve *measured_find(const struct measured *m,
-					   const char *op, const char *tier,
-					   int ranks)
+/* No limit is more than any. */
+static double ctas_of(int ctas)
+{
+	return ctas ? ctas : INFINITY;
+}
+
+static bool nearer_ctas(int ctas, int a, int b)
+{
+	double da = fabs(log(ctas_of(a) / ctas)), db;
+
+	if (!ctas)
+		return ctas_of(a) > ctas_of(b);
+	db = fabs(log(ctas_of(b) / ctas));
+	return da != db ? da < db : ctas_of(a) > ctas_of(b);
+}
+
+const struct measured_curve *measured_find_limited(const struct measured *m,
+						   const char *op,
+						   const char *tier, int ranks,
+						   int ctas)
 {
 	const struct measured_curve *best = NULL, *c;
 	int i;
@@ -42,10 +59,19 @@ const struct measured_curve *measured_find(const struct measured *m,
 		c = &m->curve[i];
 		if (strcmp(c->op, op) || strcmp(c->tier, tier))
 			continue;
-		if (!best || nearer(ranks, c->ranks, best->ranks))
+		if (!best || nearer(ranks, c->ranks, best->ranks) ||
+		    (c->ranks == best->ranks &&
+		     nearer_ctas(ctas, c->ctas, best->ctas)))
 			best = c;
 	}
 	return best;
+}
+
+const struct measured_curve *measured_find(const struct measured *m,
+					   const char *op, const char *tier,
+					   int ranks)
+{
+	return measured_find_limited(m, op, tier, ranks, 0);
 }
 
 bool measured_has_products(const struct measured *m, enum dtype t)

@@ -52,6 +52,9 @@ void product_table_release(struct product_table *t);
 struct measured_curve {
 	char op[32], tier[32];
 	int ranks;
+	int ctas;		/* limit of the communicator; 0: none */
+	double n, k, batch;	/* shape of a layer's kernel (gpu/work.h);
+				   0: has none */
 	struct curve curve;	/* seconds of bytes */
 	struct curve smooth;	/* of the same samples, one piece a + b*n +
 				   c*sqrt(n): the form of the GPU's constants */
@@ -65,7 +68,8 @@ struct measured_curve {
  */
 struct measured_use {
 	long inside, outside;	/* products from the table; past its range */
-	struct product_point first;	/* the first that was outside */
+	struct product_point worst;	/* past it, that takes most time: */
+	double worst_s;			/* seconds by the roofline */
 };
 
 struct measured {
@@ -80,10 +84,19 @@ struct measured {
 
 void measured_release(struct measured *m);
 
-/* Curve of an op on a tier with the nearest number of ranks, or NULL. */
+/*
+ * Curve of an op on a tier with the nearest number of ranks, or NULL; of those
+ * the one of a communicator without a limit of CTAs, else the largest limit.
+ */
 const struct measured_curve *measured_find(const struct measured *m,
 					   const char *op, const char *tier,
 					   int ranks);
+
+/* The same with the limit nearest to `ctas` (0: as above). */
+const struct measured_curve *measured_find_limited(const struct measured *m,
+						   const char *op,
+						   const char *tier, int ranks,
+						   int ctas);
 
 /* Are there products of this dtype? False for m = NULL. */
 bool measured_has_products(const struct measured *m, enum dtype t);

@@ -20,6 +20,7 @@
 #define TABLES_MAX 64
 #define POINTS_MAX 100000	/* of one table */
 #define RANKS_MAX 65536
+#define CTAS_MAX 4096
 #define NUMBER_MAX 1e18	/* of bytes, rows, seconds */
 #define POINT_NUMBERS 5	/* m, n, k, batch, seconds */
 
@@ -58,10 +59,15 @@ static void add_curve(struct buf *out, const struct measured_curve *c)
 	add_string(out, c->op);
 	buf_puts(out, ", \"tier\": ");
 	add_string(out, c->tier);
-	buf_addf(out, ", \"ranks\": %d, \"min_bytes\": %.17g, "
-		 "\"max_bytes\": %.17g, \"r2\": %.17g, \"mape\": %.17g, "
-		 "\"smooth\": ", c->ranks, c->min_bytes, c->max_bytes, c->r2,
-		 c->mape);
+	buf_addf(out, ", \"ranks\": %d", c->ranks);
+	if (c->ctas)
+		buf_addf(out, ", \"ctas\": %d", c->ctas);
+	if (c->n > 0 || c->k > 0 || c->batch > 0)
+		buf_addf(out, ", \"n\": %.17g, \"k\": %.17g, "
+			 "\"batch\": %.17g", c->n, c->k, c->batch);
+	buf_addf(out, ", \"min_bytes\": %.17g, \"max_bytes\": %.17g, "
+		 "\"r2\": %.17g, \"mape\": %.17g, \"smooth\": ",
+		 c->min_bytes, c->max_bytes, c->r2, c->mape);
 	curve_json_print(&c->smooth, out);
 	buf_puts(out, ", \"curve\": ");
 	curve_json_print(&c->curve, out);
@@ -137,6 +143,30 @@ static enum status get_number(const json_t *j, const char *key, double min,
 	return ST_OK;
 }
 
+/* 0 where it is absent. */
+static enum status get_optional(const json_t *j, const char *key, double max,
+				double *out)
+{
+	*out = 0;
+	return json_object_get(j, key) ? get_number(j, key, 0, max, out) :
+		ST_OK;
+}
+
+static enum status get_shape(const json_t *j, struct measured_curve *c)
+{
+	double ctas = 0;
+	enum status st = get_optional(j, "ctas", CTAS_MAX, &ctas);
+
+	if (!st)
+		st = get_optional(j, "n", NUMBER_MAX, &c->n);
+	if (!st)
+		st = get_optional(j, "k", NUMBER_MAX, &c->k);
+	if (!st)
+		st = get_optional(j, "batch", NUMBER_MAX, &c->batch);
+	c->ctas = (int)ctas;
+	return st;
+}
+
 /* More bytes never take less; later pieces' a may be below 0. */
 static bool rises(const struct curve *f)
 {
@@ -174,6 +204,8 @@ static enum status get_curve(const json_t *j, struct measured_curve *c)
 		st = get_text(j, "tier", c->tier, sizeof(c->tier));
 	if (!st)
 		st = get_number(j, "ranks", 0, RANKS_MAX, &ranks);
+	if (!st)
+		st = get_shape(j, c);
 	if (!st)
 		st = get_number(j, "min_bytes", 0, NUMBER_MAX, &c->min_bytes);
 	if (!st)

@@ -22,7 +22,7 @@
 #include <string.h>
 
 /* Nodes of an axis; more different values share nodes. */
-#define AXIS_MAX 32
+#define AXIS_MAX 64
 
 /* The variant that starts a kernel for each product: their number is an axis
  * of its own; elsewhere it multiplies the columns. */
@@ -34,8 +34,10 @@
 /* Rounds of the fit of the axes' effects. */
 #define EFFECT_ROUNDS 50
 
-/* Rounds of the spreading of what the effects leave. */
+/* Rounds of the spreading of what the effects leave; fewer on large grids: so
+ * many nodes are computed at most. */
 #define SPREAD_ROUNDS 100
+#define SPREAD_NODES 4000000
 
 /* Beyond the ends by so much (of the logarithm) is still inside. */
 #define RANGE_SLACK 1e-9
@@ -206,28 +208,64 @@ static double neighbours(const struct product_grid *g, const double *v,
 }
 
 /*
+ * What is left at nodes between two with points on one axis (the same shape
+ * with other rows): in a straight line over the logarithm of its size.
+ */
+static void fill_between(const struct product_grid *g, const struct node *node,
+			 int axis, double *rest, bool *known)
+{
+	const struct axis *x = &g->axis[axis];
+	int i, k, from, to, at;
+
+	for (i = 0; i < g->n; i++) {
+		if (node_index(g, i, axis))
+			continue;
+		for (from = -1, to = 0; to < x->n; to++) {
+			if (!node[i + to * x->step].n)
+				continue;
+			for (k = from + 1; from >= 0 && k < to; k++) {
+				at = i + k * x->step;
+				rest[at] = rest[i + from * x->step] +
+					(rest[i + to * x->step] -
+					 rest[i + from * x->step]) *
+					(x->v[k] - x->v[from]) /
+					(x->v[to] - x->v[from]);
+				known[at] = true;
+			}
+			from = to;
+		}
+	}
+}
+
+/*
  * Nodes without points: the sum of one effect per axis, fitted to the others by
  * alternating means (analysis of variance without interactions), and what
- * that leaves at nodes with points, spread over those without as heat
- * spreads (Gauss-Seidel on Laplace's equation).
+ * that leaves at nodes with points: between two of one shape on the line
+ * through them, elsewhere spread as heat spreads (Gauss-Seidel on Laplace's
+ * equation).
  */
 static void fill_nodes(const struct product_grid *g, struct node *node)
 {
 	double *rest = xcalloc((size_t)g->n, sizeof(*rest));
+	bool *known = xcalloc((size_t)g->n, sizeof(*known));
 	struct effects e = { 0 };
-	int i, round, a;
+	int i, round, rounds, a;
 
 	for (round = 0; round < EFFECT_ROUNDS; round++) {
 		for (a = 0; a < AXES; a++)
 			effects_sweep(g, node, a, &e);
 	}
 	for (i = 0; i < g->n; i++) {
+		known[i] = node[i].n;
 		if (node[i].n)
 			rest[i] = node[i].rate - effects_sum(g, &e, i);
 	}
-	for (round = 0; round < SPREAD_ROUNDS; round++) {
+	fill_between(g, node, ROWS, rest, known);
+	rounds = SPREAD_NODES / g->n < SPREAD_ROUNDS ? SPREAD_NODES / g->n + 1 :
+		SPREAD_ROUNDS;
+	for (round = 0; round < rounds; round++) {
 		for (i = 0; i < g->n; i++) {
-			if (!node[i].n)
+			if (!known[i])
 				rest[i] = neighbours(g, rest, i);
 		}
 	}
@@ -235,6 +273,7 @@ static void fill_nodes(const struct product_grid *g, struct node *node)
 		if (!node[i].n)
 			node[i].rate = effects_sum(g, &e, i) + rest[i];
 	}
+	free(known);
 	free(rest);
 }
 

@@ -8,7 +8,8 @@ struct profile_spec {
 	char *db;	/* path; NULL: none */
 	enum profile_mode { PROFILE_AUTO, PROFILE_OFF } use;
 	/* the tier that stands for what is between nodes */
-	enum profile_inter { PROFILE_NETWORK, PROFILE_SOCKET } inter;
+	enum profile_inter { PROFILE_NETWORK, PROFILE_SOCKET,
+			     PROFILE_SHM } inter;
 };
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ static const struct op_row ops[] = {
 	{ "allreduce", 1 }, { "sendrecv", 1 },
 	{ "gemm", 0 }, { "gate", 0 }, { "topk", 0 }, { "sort", 0 },
 	{ "permute", 0 }, { "combine", 0 }, { "stream", 0 }, { "copy", 0 },
+	{ "layer", 0 },
 };
 
 enum field_type {
@@ -28,6 +30,7 @@ enum field_type {
 	FIELD_TEXT,	/* UTF-8 without control characters */
 	FIELD_COUNT,	/* int >= 0 */
 	FIELD_WRONG,	/* int64_t >= -1 */
+	FIELD_ID,	/* int64_t >= 0 */
 	FIELD_REAL,	/* finite and >= 0 */
 };
 
@@ -69,6 +72,9 @@ static const struct field sample_fields[] = {
 	NUMBER_OF(sample, mean_s, FIELD_REAL, 0),
 	NUMBER_OF(sample, count, FIELD_COUNT, FIELD_SHOWN),
 	NUMBER_OF(sample, wrong, FIELD_WRONG, FIELD_SHOWN),
+	NUMBER_OF(sample, pair, FIELD_ID, 0),
+	TEXT_OF(sample, plan, FIELD_NAME, 0),
+	TEXT_OF(sample, layer, FIELD_NAME, 0),
 };
 
 static const struct field run_fields[] = {
@@ -148,6 +154,14 @@ static enum status check_text(const struct field *f, const char *s)
 	return ST_OK;
 }
 
+static enum status check_from(const struct field *f, int64_t v, int least)
+{
+	if (v < least)
+		return err_set(ST_INPUT, "field '%s': %lld is below %d",
+			       f->name, (long long)v, least);
+	return ST_OK;
+}
+
 static enum status check_field(const struct field *f, const void *object)
 {
 	const char *p = (const char *)object + f->offset;
@@ -161,10 +175,9 @@ static enum status check_field(const struct field *f, const void *object)
 		real = *(const int *)p;
 		break;
 	case FIELD_WRONG:
-		if (*(const int64_t *)p < -1)
-			return err_set(ST_INPUT, "field '%s': %lld is below -1",
-				       f->name, (long long)*(const int64_t *)p);
-		return ST_OK;
+		return check_from(f, *(const int64_t *)p, -1);
+	case FIELD_ID:
+		return check_from(f, *(const int64_t *)p, 0);
 	default:
 		real = *(const double *)p;
 	}
@@ -198,17 +211,31 @@ static enum status check_order(const struct sample *s)
 	return ST_OK;
 }
 
+static enum status check_shape(const struct sample *s)
+{
+	bool layer = !strcmp(s->op, "layer");
+
+	if (!layer && strcmp(s->op, "gemm") != 0)
+		return ST_OK;
+	if (!(s->m > 0 && s->n > 0 && s->k > 0 && s->batch > 0))
+		return err_set(ST_INPUT, "op '%s': needs m, n, k and batch "
+			       "above 0, has %g, %g, %g and %g", s->op, s->m,
+			       s->n, s->k, s->batch);
+	if (layer && strcmp(s->variant, "forward") != 0 &&
+	    strcmp(s->variant, "step") != 0)
+		return err_set(ST_INPUT, "op 'layer': field 'variant': '%s' "
+			       "is neither 'forward' nor 'step'", s->variant);
+	return ST_OK;
+}
+
 enum status sample_check(const struct sample *s)
 {
 	enum status st = check_fields(sample_fields, N_OF(sample_fields), s);
 
 	if (!st && !sample_op_known(s->op))
 		st = bad_op(s->op);
-	if (!st && !strcmp(s->op, "gemm") &&
-	    !(s->m > 0 && s->n > 0 && s->k > 0 && s->batch > 0))
-		st = err_set(ST_INPUT, "op 'gemm': needs m, n, k and batch "
-			     "above 0, has %g, %g, %g and %g", s->m, s->n,
-			     s->k, s->batch);
+	if (!st)
+		st = check_shape(s);
 	if (!st)
 		st = check_order(s);
 	return st;
@@ -236,6 +263,7 @@ static json_t *field_json(const struct field *f, const void *object)
 	case FIELD_COUNT:
 		return json_integer(*(const int *)p);
 	case FIELD_WRONG:
+	case FIELD_ID:
 		return json_integer(*(const int64_t *)p);
 	default:
 		return json_real(*(const double *)p);
@@ -253,6 +281,7 @@ static int field_is_empty(const struct field *f, const void *object)
 	case FIELD_COUNT:
 		return !*(const int *)p;
 	case FIELD_WRONG:
+	case FIELD_ID:
 		return !*(const int64_t *)p;
 	default:
 		return *(const double *)p == 0;
@@ -313,7 +342,7 @@ static enum status read_integer(const struct field *f, const json_t *v,
 
 	if (!json_is_integer(v))
 		return wrong_type(f, "an integer");
-	if (f->type == FIELD_WRONG) {
+	if (f->type != FIELD_COUNT) {
 		*(int64_t *)out = i;
 		return ST_OK;
 	}
@@ -335,6 +364,7 @@ static enum status read_field(const struct field *f, const json_t *v,
 		return read_text(f, v, out);
 	case FIELD_COUNT:
 	case FIELD_WRONG:
+	case FIELD_ID:
 		return read_integer(f, v, out);
 	default:
 		if (!json_is_number(v))

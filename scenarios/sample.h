@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #define SAMPLE_TEXT 32
+#define SAMPLE_LONG 256	/* of a plan or a layer */
 
 struct sample {
 	/*
@@ -22,10 +23,12 @@ struct sample {
 	 * `bytes`, nccl-tests' meaning: what one rank sends in all, resp. the
 	 * whole result, input, buffer, message); gemm (m, n, k, batch: one
 	 * product per expert of m rows); gate topk sort permute combine
-	 * stream copy (`bytes` moved through memory).
+	 * stream copy (`bytes` moved through memory); layer (a whole MoE
+	 * layer by a plan: m tokens per rank, n hidden, k ffn, batch experts).
 	 */
 	char op[SAMPLE_TEXT];
-	/* even, uneven; strided-batched, per-expert, grouped; ... */
+	/* even, uneven; strided-batched, per-expert, grouped; a layer's:
+	 * forward, step (forward and backward); ... */
 	char variant[SAMPLE_TEXT];
 	/* nvlink shm socket network (exchanges); memory compute */
 	char tier[SAMPLE_TEXT];
@@ -40,6 +43,10 @@ struct sample {
 	double median_s, p95_s, min_s, max_s, mean_s;
 	int count;		/* repetitions behind them */
 	int64_t wrong;		/* elements that were wrong; -1: not checked */
+	/* contention: rows of one pair share it, within a run; 0: none */
+	int64_t pair;
+	char plan[SAMPLE_LONG];	/* a layer's: plan text (scenarios/plan.h) */
+	char layer[SAMPLE_LONG];	/* shape, routing and label */
 };
 
 struct run_info {
@@ -71,7 +78,8 @@ enum status run_info_from_json(const json_t *j, struct run_info *out);
 /*
  * The same rules on the structs, wherever they came from: texts end and have
  * no control characters, numbers are finite and not negative (wrong: from -1
- * up), the op is known, a gemm has its shape, min_s <= median_s <= max_s
+ * up), the op is known, a gemm and a layer have their shape, a layer is
+ * "forward" or "step", min_s <= median_s <= max_s
  * where given.
  */
 enum status sample_check(const struct sample *s);

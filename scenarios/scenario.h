@@ -183,6 +183,10 @@ struct scenario_set {	/* one --set KEY=VALUE */
  */
 enum status scenario_load(struct scenario *s, const char *path,
 			  const struct scenario_set *sets, int n_sets);
+/* The same for a text in YAML, which messages call `source`. */
+enum status scenario_parse(struct scenario *s, const char *source,
+			   const char *text, size_t len,
+			   const struct scenario_set *sets, int n_sets);
 /*
  * The same for what looks at the cluster alone: keys of the other sections
  * may be absent, and rules that join them are not checked. `path` may then

@@ -305,6 +305,23 @@ enum status scenario_load(struct scenario *s, const char *path,
 	return load_or_release(s, path, sets, n_sets);
 }
 
+enum status scenario_parse(struct scenario *s, const char *source,
+			   const char *text, size_t len,
+			   const struct scenario_set *sets, int n_sets)
+{
+	struct doc_node *root;
+	enum status st;
+
+	*s = (struct scenario){ 0 };
+	s->path = arena_strdup(&s->arena, source);
+	st = doc_parse(&s->arena, s->path, text, len, &root);
+	if (!st)
+		st = load(s, root, sets, n_sets);
+	if (st)
+		scenario_release(s);
+	return st;
+}
+
 enum status scenario_load_cluster(struct scenario *s, const char *path,
 				  const struct scenario_set *sets, int n_sets)
 {

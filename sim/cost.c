@@ -333,6 +333,11 @@ double cost_op(const struct cost *c, const struct op *op)
 	return step ? coll_step_time(step, 1.0 / op->n_chunks) : 0;
 }
 
+double cost_op_outside(const struct cost *c, const struct op *op)
+{
+	return op_kind_is_comm(op->kind) ? 0 : op_work(c, op).outside_s;
+}
+
 double cost_op_hbm_bytes(const struct cost *c, const struct op *op)
 {
 	if (op_kind_is_comm(op->kind))

@@ -42,6 +42,9 @@ void cost_free(struct cost *c);
 /* Seconds of one op (its chunk's share) on the slowest rank. */
 double cost_op(const struct cost *c, const struct op *op);
 
+/* Of those the seconds of products past the measured range. */
+double cost_op_outside(const struct cost *c, const struct op *op);
+
 /* Bytes of HBM traffic of a compute op on one rank (flow model). */
 double cost_op_hbm_bytes(const struct cost *c, const struct op *op);
 

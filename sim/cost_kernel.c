@@ -142,21 +142,14 @@ static double group_bytes(const struct gemm_group *group, enum dtype t)
 	return elements * group->repeat * dtype_bytes(t);
 }
 
-static void note_outside(const struct measured *m, struct shape s,
-			 double batch)
-{
-	if (m->use && !m->use->outside++)
-		m->use->first = (struct product_point){ s.m, s.n, s.k, batch,
-							0 };
-}
-
 /*
  * Measured: of N products that run together, uneven ones too, each takes the
  * N-th part of a batch of N like it. False when the table does not reach one
- * of them.
+ * of them, which is then *past_p.
  */
 static bool measured_time(const struct measured *m, enum dtype t,
-			  const struct gemm_group *group, double *seconds_p)
+			  const struct gemm_group *group, double *seconds_p,
+			  struct product_point *past_p)
 {
 	double sum = 0, batch = 0;
 	bool outside;
@@ -177,7 +170,8 @@ static bool measured_time(const struct measured *m, enum dtype t,
 			measured_product_seconds(m, t, s.m, s.n, s.k, batch,
 						 &outside);
 		if (outside) {
-			note_outside(m, s, batch);
+			*past_p = (struct product_point){ s.m, s.n, s.k,
+							  batch, 0 };
 			return false;
 		}
 	}
@@ -189,23 +183,43 @@ static bool measured_time(const struct measured *m, enum dtype t,
 	return true;
 }
 
+static void note_outside(const struct measured *m,
+			 const struct product_point *p, double seconds)
+{
+	struct measured_use *use = m->use;
+
+	if (!use)
+		return;
+	use->outside++;
+	if (seconds > use->worst_s) {
+		use->worst_s = seconds;
+		use->worst = *p;
+	}
+}
+
 void work_add_gemms(struct work *w, const struct gpu *g,
 		    const struct measured *m, enum dtype t,
 		    const struct gemm_group *group)
 {
 	double bytes = group_bytes(group, t), seconds;
+	struct product_point past = { 0 };
 
 	assert(g->flops[t] > 0);
 	if (!(bytes > 0))
 		return;
 	w->bytes += bytes;
-	if (measured_time(m, t, group, &seconds)) {
+	if (measured_time(m, t, group, &seconds, &past)) {
 		w->seconds += seconds;
 		return;
 	}
 	/* roofline: whichever of SMs and HBM takes longer */
-	w->seconds += fmax(g->kernel_s + group_math_time(group, g, t),
-			   cost_stream(g, bytes));
+	seconds = fmax(g->kernel_s + group_math_time(group, g, t),
+		       cost_stream(g, bytes));
+	w->seconds += seconds;
+	if (past.m > 0) {
+		w->outside_s += seconds;
+		note_outside(m, &past, seconds);
+	}
 }
 
 void work_add_gemm(struct work *w, const struct gpu *g,

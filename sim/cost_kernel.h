@@ -13,6 +13,7 @@
 
 struct work {
 	double seconds, bytes;
+	double outside_s;	/* of `seconds`: products past the measured range */
 };
 
 /*

@@ -4,6 +4,7 @@
  * rows of counts that follow from a popularity.
  */
 #include "sim/route_int.h"
+#include "sim/rng.h"
 
 #include <gsl/gsl_randist.h>
 #include <math.h>
@@ -11,14 +12,7 @@
 
 gsl_rng *route_rng(uint64_t seed, enum route_purpose purpose)
 {
-	gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
-	uint64_t z = seed + ((uint64_t)purpose + 1) * 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	z ^= z >> 31;
-	gsl_rng_set(rng, (unsigned long)(z & 0xffffffffu));
-	return rng;
+	return rng_new(seed, (int)purpose);
 }
 
 struct gen {

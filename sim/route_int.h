@@ -13,11 +13,7 @@
 /* Every use of random numbers has its own generator. */
 enum route_purpose { PURPOSE_POPULARITY, PURPOSE_ORDER, PURPOSE_DRAW };
 
-/*
- * A Mersenne twister for one purpose. GSL's twister takes 32 bits of seed;
- * all 64 of ours and the purpose are mixed into them (splitmix64's
- * finalizer, Steele et al. 2014). gsl_rng_free() it.
- */
+/* The generator of one purpose; see sim/rng.h. gsl_rng_free() it. */
 gsl_rng *route_rng(uint64_t seed, enum route_purpose purpose);
 
 /*

@@ -37,7 +37,7 @@ test_expect_success 'JSON lines make a database' '
 	moecast db p.db --load=two.jsonl --json >out 2>err &&
 	test_cmp /dev/null err &&
 	test "$(field schema)" = "\"moecast.db/1\"" &&
-	test "$(field schema_version)" = 1 &&
+	test "$(field schema_version)" = 4 &&
 	test "$(field runs)" = 2 &&
 	test "$(field samples)" = 4 &&
 	test "$(field fits)" = 0 &&
@@ -47,7 +47,7 @@ test_expect_success 'JSON lines make a database' '
 
 test_expect_success 'text within 80 columns' '
 	moecast db p.db >out &&
-	test_grep "schema version 1, 2 runs, 4 samples, 0 fits" out &&
+	test_grep "schema version 4, 2 runs, 4 samples, 0 fits" out &&
 	test_grep "2026-11-22T15:04:05Z.*cuda.*node7.*2.*NVIDIA H200.*3" out &&
 	test_grep "alltoall *nvlink *2 *0 *2 *1.05 MB to 4.19 MB" out &&
 	test_grep "gemm" out &&
@@ -131,8 +131,8 @@ test_expect_success 'an empty file is an old version: --migrate' '
 	test "$(field schema_version)" = 0 &&
 	test ! -s old.db &&
 	moecast db old.db --migrate --json >out &&
-	test "$(field schema_version)" = 1 &&
-	moecast db old.db --check >out && test_grep "version 1, 0 runs" out
+	test "$(field schema_version)" = 4 &&
+	moecast db old.db --check >out && test_grep "version 4, 0 runs" out
 '
 
 test_expect_success 'what is refused' '

@@ -7,14 +7,16 @@ modelsdir = $(pkgdatadir)/models
 readydir = $(pkgdatadir)
 devicesdir = $(pkgdatadir)/devices
 fitsdir = $(pkgdatadir)/profiles
+papersdir = $(pkgdatadir)/papers
 dist_gpus_DATA =
 dist_clusters_DATA =
 dist_models_DATA =
 dist_ready_DATA =
 dist_devices_DATA =
 dist_fits_DATA =
+dist_papers_DATA =
 data_files = $(dist_gpus_DATA) $(dist_clusters_DATA) $(dist_models_DATA) \
-	$(dist_ready_DATA) $(dist_devices_DATA) $(dist_fits_DATA)
+	$(dist_ready_DATA) $(dist_devices_DATA) $(dist_fits_DATA) $(dist_papers_DATA)
 
 dist_gpus_DATA += %D%/gpus/a100-40gb.yaml
 dist_gpus_DATA += %D%/gpus/a100-80gb.yaml
@@ -50,3 +52,10 @@ dist_devices_DATA += %D%/devices/nvidia.yaml
 
 # made by moecast db --load profiles/data/NAME.jsonl --fits; tests/t177
 dist_fits_DATA += %D%/profiles/h200-x2.fit.json
+
+# what papers report, for moecast reproduce
+dist_papers_DATA += %D%/papers/fsmoe.yaml
+dist_papers_DATA += %D%/papers/hetumoe.yaml
+dist_papers_DATA += %D%/papers/locmoe.yaml
+dist_papers_DATA += %D%/papers/lsh-moe.yaml
+dist_papers_DATA += %D%/papers/luffy.yaml

@@ -30,6 +30,8 @@ const struct sample full_sample = {
 	.busiest_bytes = 524289.5, .median_s = 1.0 / 3e5, .p95_s = 4.17e-6,
 	.min_s = 3.3e-6, .max_s = 5.01e-6, .mean_s = 3.5e-6, .count = 37,
 	.wrong = INT64_MAX,
+	.pair = (INT64_C(1) << 40) + 3, .plan = "ep=2 esp=1 degree=4/2",
+	.layer = "tokens=1024 hidden=2048",
 };
 
 const struct run_info full_run = {

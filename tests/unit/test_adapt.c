@@ -10,7 +10,8 @@
 
 #include <cmocka.h>
 
-#define TOLERANCE 0.02
+#define TOLERANCE 0.03
+#define WIDE_N 17	/* 20 octaves by 5, by 2.5, by 1.25 */
 
 typedef double cost_fn(double n);
 
@@ -54,9 +55,9 @@ static void test_first_sizes(void **state)
 	adapt_range(&a, 1024, 1 << 30);
 	assert_true(fabs(adapt_next(&a, &error) - 1024) < 1e-6);
 	assert_true(error == ADAPT_MISSING);
-	/* a straight line in log-log needs no more than the first sizes:
-	 * 20 octaves in four steps of five */
-	assert_int_equal(measure_all(&a, power, sizes), ADAPT_FIRST);
+	/* a straight line in log-log needs no more than the first sizes, 20
+	 * octaves in four steps of five, and halves until none is above 2 */
+	assert_int_equal(measure_all(&a, power, sizes), WIDE_N);
 	assert_true(fabs(sizes[1] / 32768 - 1) < 1e-9);
 	assert_true(fabs(sizes[4] / (1 << 30) - 1) < 1e-9);
 }
@@ -70,14 +71,14 @@ static void test_near_the_switch(void **state)
 	(void)state;
 	adapt_range(&a, 1024, 1 << 30);
 	n = measure_all(&a, switched, sizes);
-	assert_true(n > ADAPT_FIRST && n < ADAPT_MAX);
-	for (i = ADAPT_FIRST; i < n; i++) {
+	assert_true(n > WIDE_N && n < ADAPT_MAX);
+	for (i = WIDE_N; i < n; i++) {
 		near += fabs(log2(sizes[i] / SWITCH)) < 3;
 		closest += fabs(log2(sizes[i] / SWITCH)) < 2 * ADAPT_GAP_MIN;
 	}
 	/* most of what was added lies within three of the 20 octaves, and
 	 * the switch itself is bracketed */
-	assert_true(near * 10 >= (n - ADAPT_FIRST) * 6);
+	assert_true(near * 10 >= (n - WIDE_N) * 6);
 	assert_true(closest >= 2);
 }
 
@@ -93,6 +94,27 @@ static void test_error_afterwards(void **state)
 	for (n = 1024; n < (1 << 30); n *= 1.07)
 		worst = fmax(worst, fabs(adapt_guess(&a, n) / line(n) - 1));
 	assert_true(worst < 2 * TOLERANCE);
+}
+
+/*
+ * Three points, 0, 2 and 6 octaves, of 0, 1 and 7 log2 seconds: slopes 1/2
+ * and 3/2, so the middle one is 1 * 2 * 4 / 6 = 4/3 octaves off the line past
+ * it (that is at 7/3). The wider gap, 2 .. 6, is halved.
+ */
+static void test_left_out(void **state)
+{
+	struct adapt a = { 0 };
+	double error;
+
+	(void)state;
+	adapt_add(&a, 1, 1);
+	adapt_add(&a, 4, 2);
+	adapt_add(&a, 64, 128);
+	assert_true(fabs(adapt_next(&a, &error) - 16) < 1e-9);
+	assert_true(fabs(error - (exp2(4.0 / 3) - 1)) < 1e-9);
+	a.gap_max = 3;
+	assert_true(fabs(adapt_next(&a, &error) - 16) < 1e-9);
+	assert_true(error == ADAPT_WIDE + 4);
 }
 
 static void test_least_gap(void **state)
@@ -157,6 +179,7 @@ int main(void)
 		cmocka_unit_test(test_first_sizes),
 		cmocka_unit_test(test_near_the_switch),
 		cmocka_unit_test(test_error_afterwards),
+		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_least_gap),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_zero_time),

@@ -231,6 +231,8 @@ static void test_both(void **state)
 	c.beside = exchange().work;
 	assert_int_equal(bench_measure(&be, &c, s, &n), ST_OK);
 	assert_int_equal(n, 2);
+	/* one pair, and the next one is another */
+	assert_true(s[0].pair > 0 && s[0].pair == s[1].pair);
 	assert_string_equal(s[0].op, "gemm");
 	assert_string_equal(s[0].beside, "alltoall");
 	assert_string_equal(s[1].op, "alltoall");

@@ -89,8 +89,11 @@ static void test_outside(void **state)
 	work_add_gemms(&roofline, &gpu, NULL, DT_BF16, &g);
 	near(w.seconds, roofline.seconds);
 	assert_int_equal(use.outside, 1);
-	near(use.first.m, 2000);
-	near(use.first.batch, 2);
+	near(use.worst.m, 2000);
+	near(use.worst.batch, 2);
+	near(use.worst_s, roofline.seconds);
+	near(w.outside_s, w.seconds);
+	near(roofline.outside_s, 0);
 	/* another type was not measured: the roofline, but no warning */
 	w = (struct work){ 0 };
 	work_add_gemms(&w, &gpu, &m, DT_FP16, &g);

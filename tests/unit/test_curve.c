@@ -67,15 +67,16 @@ static void test_add_too_many(void **state)
 	int i;
 
 	(void)state;
-	/* f ends at 1, 3, 5, 7; g at 2, 4, 6, 8: nine pieces in the sum */
-	for (i = 7; i >= 1; i -= 2) {
+	/* f ends at odd numbers below CURVE_PIECES, g at even ones up to it:
+	 * one piece too many in the sum */
+	for (i = CURVE_PIECES - 1; i >= 1; i -= 2) {
 		struct curve piece = line(i, 0);
 
 		assert_true(curve_switch(&piece, i, &f, &f));
 		piece = line(10 * i, 0);
 		assert_true(curve_switch(&piece, i + 1, &g, &g));
 	}
-	assert_int_equal(f.n, 5);
+	assert_int_equal(f.n, CURVE_PIECES / 2 + 1);
 	assert_false(curve_add(&f, &g, &out));
 	near(curve_eval(&out, 1), 14);
 	assert_false(curve_min(&f, &g, &out) && out.n > CURVE_PIECES);

@@ -117,6 +117,30 @@ static void test_fits(void **state)
 	free(row);
 }
 
+/* Whole layers are what forecasts are judged by: not one is fitted. */
+static void test_layers_stay_out(void **state)
+{
+	struct sample s = exchange("layer", "step", 2, 0);
+	struct measured m;
+	int n = -1;
+
+	(void)state;
+	new_run("NVIDIA H200");
+	add_line(exchange("alltoall", "even", 2, 0), 10e-6, 1 / 300e9);
+	assert_int_equal(fit_measured_gpu(db, "NVIDIA H200", &m), ST_OK);
+	assert_int_equal(m.n_curves, 1);
+	measured_release(&m);
+	new_run("NVIDIA H200");
+	s.m = s.n = s.k = s.batch = 64;
+	add_line(s, 1e-3, 1e-6);
+	assert_int_equal(fit_database(db, &n), ST_OK);
+	assert_int_equal(n, 1);
+	assert_int_equal(fit_measured_gpu(db, "NVIDIA H200", &m), ST_OK);
+	assert_int_equal(m.n_curves, 1);
+	assert_int_equal(m.n_tables, 0);
+	measured_release(&m);
+}
+
 static struct measured take(const char *gpu)
 {
 	struct measured m;
@@ -142,7 +166,7 @@ static void test_choice(void **state)
 
 	m = take("h200-sxm");
 	assert_string_equal(m.gpu, "NVIDIA H200");
-	assert_int_equal(m.n_curves, 1);
+	assert_int_equal(m.n_curves, 2);	/* one with a limit */
 	c = measured_find(&m, "alltoall", "nvlink", 8);
 	near(c->curve.piece[0].a, 3e-6, 1e-6);
 	near(c->smooth.piece[0].a, 3e-6, 1e-6);
@@ -276,6 +300,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(test_fits),
+		WITH_STORE(test_layers_stay_out),
 		WITH_STORE(test_choice),
 		WITH_STORE(test_ties),
 		WITH_STORE(test_stale),

@@ -122,8 +122,10 @@ static const struct refusal refusals[] = {
 	  "field 'tasks[0].m': has more than 32" },
 	{ "{\"tasks\": [{\"op\": \"copy\", \"min_bytes\": 9,"
 	  " \"max_bytes\": 8}]}", "field 'tasks[0].min_bytes': 9 is above" },
-	{ "{\"tasks\": [{\"op\": \"copy\", \"beside\": \"alltoall\"}]}",
-	  "field 'tasks[0].beside': only a gemm" },
+	{ "{\"tasks\": [{\"op\": \"sendrecv\", \"beside\": \"alltoall\"}]}",
+	  "field 'tasks[0].beside': 'sendrecv' is an exchange itself" },
+	{ "{\"tasks\": [{\"op\": \"copy\", \"beside_bytes\": [4]}]}",
+	  "field 'tasks[0].beside_bytes': needs the field beside" },
 	{ "{\"tasks\": [{\"op\": \"gemm\", \"m\": [1], \"n\": [1], \"k\": [1],"
 	  " \"beside\": \"copy\"}]}",
 	  "field 'tasks[0].beside': 'copy' is no exchange" },

@@ -22,6 +22,8 @@ static const struct sample full = {
 	.busiest_bytes = 524289.5, .median_s = 1.0 / 3e5, .p95_s = 4.17e-6,
 	.min_s = 3.3e-6, .max_s = 5.01e-6, .mean_s = 3.5e-6, .count = 37,
 	.wrong = -1,
+	.pair = (INT64_C(1) << 40) + 3, .plan = "ep=2 esp=1 degree=4/2",
+	.layer = "tokens=1024 hidden=2048",
 };
 
 static const struct run_info run = {
@@ -130,10 +132,33 @@ static void test_refusals(void **state)
 	refuses("ranks", "2147483648", "outside 0..");
 	refuses("count", "true", "an integer");
 	refuses("wrong", "-2", "below -1");
+	refuses("pair", "-1", "below 0");
+	refuses("plan", "\"a\\u0009b\"", "control");
+	refuses("layer", "{}", "a string");
 	refuses("tier", "\"a name that is as long as thirty-two\"", "31");
 	refuses("tier", "\"a\\u0000b\"", "NUL");
 	refuses("tier", "\"a\\nb\"", "control");
 	refuses("tier", "\"\\u00e9\"", "ASCII");
+}
+
+/* A layer needs its shape and which of its passes was timed. */
+static void test_layer(void **state)
+{
+	struct sample s = full;
+
+	(void)state;
+	memcpy(s.op, "layer", 6);
+	memcpy(s.variant, "step", 5);
+	assert_int_equal(sample_check(&s), ST_OK);
+	memcpy(s.variant, "forward", 8);
+	assert_int_equal(sample_check(&s), ST_OK);
+	memcpy(s.variant, "backward", 9);
+	assert_int_equal(sample_check(&s), ST_INPUT);
+	assert_non_null(strstr(err_msg(), "'backward' is neither"));
+	memcpy(s.variant, "step", 5);
+	s.k = 0;
+	assert_int_equal(sample_check(&s), ST_INPUT);
+	assert_non_null(strstr(err_msg(), "op 'layer': needs m"));
 }
 
 /* 31 bytes fit, 32 do not: the NUL has to. */
@@ -208,6 +233,7 @@ int main(void)
 		cmocka_unit_test(test_run_round_trip),
 		cmocka_unit_test(test_optional_fields),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_layer),
 		cmocka_unit_test(test_text_limit),
 		cmocka_unit_test(test_check_structs),
 		cmocka_unit_test(test_not_an_object),

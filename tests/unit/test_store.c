@@ -371,31 +371,33 @@ static void test_older_version(void **state)
 static void test_migrations(void **state)
 {
 	static const struct migration good[] = {
-		{ 1, "CREATE TABLE never (x)" },
-		{ 2, "ALTER TABLE fit ADD COLUMN note TEXT" },
-		{ 3, "UPDATE fit SET note = 'three'" }, { 0 },
+		{ 2, "CREATE TABLE never (x)" },
+		{ STORE_VERSION + 1, "ALTER TABLE fit ADD COLUMN note TEXT" },
+		{ STORE_VERSION + 2, "UPDATE fit SET note = 'four'" }, { 0 },
 	};
 	static const struct migration bad[] = {
-		{ 1, "" }, { 2, "CREATE TABLE extra (x)" },
-		{ 3, "CREATE TABLE extra (x)" }, { 0 },
+		{ 1, "" }, { STORE_VERSION + 1, "CREATE TABLE extra (x)" },
+		{ STORE_VERSION + 2, "CREATE TABLE extra (x)" }, { 0 },
 	};
 	const char *path = scratch_path("steps.db");
 	struct store *db = opened(path, STORE_WRITE);
+	char later[32];
 	int64_t n;
 
 	(void)state;
+	snprintf(later, sizeof(later), "schema version %d", STORE_VERSION + 2);
 	assert_int_equal(store_set_fits(db, &full_fit, 1), ST_OK);
 	assert_int_equal(store_migrate(db, bad), ST_INPUT);
-	assert_non_null(strstr(err_msg(), "schema version 3"));
-	assert_int_equal(db->version, 1);
+	assert_non_null(strstr(err_msg(), later));
+	assert_int_equal(db->version, STORE_VERSION);
 	assert_int_equal(sql_integer(db, "PRAGMA user_version", &n), ST_OK);
-	assert_int_equal(n, 1);
+	assert_int_equal(n, STORE_VERSION);
 	assert_int_equal(sql_integer(db, "SELECT count(*) FROM sqlite_master "
 				     "WHERE name = 'extra'", &n), ST_OK);
 	assert_int_equal(n, 0);
 	assert_int_equal(store_migrate(db, good), ST_OK);
-	assert_int_equal(db->version, 3);
-	assert_int_equal(sql_integer(db, "SELECT note = 'three' FROM fit", &n),
+	assert_int_equal(db->version, STORE_VERSION + 2);
+	assert_int_equal(sql_integer(db, "SELECT note = 'four' FROM fit", &n),
 			 ST_OK);
 	assert_int_equal(n, 1);
 	assert_int_equal(sql_integer(db, "SELECT count(*) FROM sqlite_master "
@@ -403,7 +405,65 @@ static void test_migrations(void **state)
 	assert_int_equal(n, 0);
 	store_close(db);
 	refused(path, STORE_READ, ST_INPUT, "use a newer moecast");
-	refused(path, STORE_WRITE, ST_INPUT, "schema version 3");
+	refused(path, STORE_WRITE, ST_INPUT, later);
+}
+
+/* A file of the first release: the layers' columns are not there. */
+static void make_version_1(const char *path)
+{
+	raw(path, store_migrations[0].sql);
+	raw(path, OURS "PRAGMA user_version = 1");
+	raw(path, "INSERT INTO run (backend, source, host, gpu, gpus, driver,"
+	    "cuda, nccl, clocks, environment, version, date) VALUES ('host',"
+	    "'moecast-run', 'h', '', 0, '', '', '', '', '', '0.1', '')");
+	raw(path, "INSERT INTO sample (run, op, variant, tier, dtype, beside,"
+	    "ranks, nodes, ctas, bytes, m, n, k, batch, busiest_bytes,"
+	    "median_s, p95_s, min_s, max_s, mean_s, count, wrong) VALUES (1,"
+	    "'copy', '', 'memory', '', '', 1, 1, 0, 4096, 0, 0, 0, 0, 0,"
+	    "1e-5, 0, 0, 0, 0, 20, 0)");
+}
+
+static void expect_version_1_row(struct store *db)
+{
+	struct seen seen = { 0 };
+
+	assert_int_equal(store_each(db, see, &seen), ST_OK);
+	assert_int_equal(seen.n, 1);
+	assert_string_equal(seen.sample[0].op, "copy");
+	assert_true(seen.sample[0].bytes == 4096);
+	assert_string_equal(seen.sample[0].plan, "");
+	assert_string_equal(seen.sample[0].layer, "");
+	assert_int_equal(seen.sample[0].pair, 0);
+	assert_int_equal(seen.sample[0].wrong, 0);
+}
+
+/* Read as it is (and stays so); written to only when brought up. */
+static void test_version_1(void **state)
+{
+	const char *path = scratch_path("first.db");
+	struct store_summary sum;
+	struct store *db;
+	int64_t columns;
+
+	(void)state;
+	make_version_1(path);
+	db = opened(path, STORE_READ);
+	assert_int_equal(store_summary(db, &sum), ST_OK);
+	assert_int_equal(sum.schema_version, 1);
+	expect_version_1_row(db);
+	expect_sound(db);
+	store_close(db);
+	refused(path, STORE_NO_MIGRATE, ST_INPUT, "db --migrate");
+	db = opened(path, STORE_WRITE);
+	expect_version_1_row(db);
+	assert_int_equal(store_add(db, 1, &full_sample, 1), ST_OK);
+	assert_int_equal(sql_integer(db, "SELECT count(*) FROM "
+		"pragma_table_info('sample') WHERE name IN ('plan', 'layer', "
+		"'pair')", &columns), ST_OK);
+	assert_int_equal(columns, 3);
+	expect_sound(db);
+	store_close(db);
+	assert_int_equal(count_samples(path), 2);
 }
 
 int main(void)
@@ -421,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_version_0),
 		cmocka_unit_test(test_older_version),
 		cmocka_unit_test(test_migrations),
+		cmocka_unit_test(test_version_1),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

@@ -51,7 +51,7 @@ static void expect_problems(const char *sql, int want, const char *text)
 #define COPY_SAMPLE(run, op) \
 	"INSERT INTO sample SELECT 9, " run ", " op ", variant, tier, dtype," \
 	"beside, ranks, nodes, ctas, bytes, m, n, k, batch, busiest_bytes," \
-	"median_s, p95_s, min_s, max_s, mean_s, count, wrong FROM sample " \
+	"median_s, p95_s, min_s, max_s, mean_s, count, wrong, pair, plan, layer FROM sample " \
 	"WHERE id = 1"
 
 static void test_check(void **state)

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/validate.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "sim/search.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of what the planner did not choose: customary values. */
+static const int spread_degree[] = { 1, 2, 4, 8 };
+static const double spread_capacity[] = { 0, 1.0, 1.25, 2.0 };
+
+#define N_OF(a) (sizeof(a) / sizeof((a)[0]))
+
+static bool same_plan(const struct plan *p, const struct plan *q)
+{
+	return !memcmp(&p->layout, &q->layout, sizeof(p->layout)) &&
+		p->alltoall == q->alltoall &&
+		p->degree_forward == q->degree_forward &&
+		p->degree_backward == q->degree_backward &&
+		p->capacity_factor == q->capacity_factor &&
+		p->technique_mask == q->technique_mask;
+}
+
+struct trial *contest_add(struct contest *c, const struct plan *p,
+			  const char *why)
+{
+	struct trial *t;
+	size_t i;
+
+	for (i = 0; i < c->n; i++) {
+		if (same_plan(&c->trial[i].plan, p))
+			return NULL;
+	}
+	c->trial = array_grow(c->trial, &c->cap, c->n + 1, sizeof(*c->trial));
+	t = &c->trial[c->n++];
+	*t = (struct trial){ .plan = *p, .wrong = -1 };
+	snprintf(t->why, sizeof(t->why), "%s", why);
+	return t;
+}
+
+static enum status foretell(const struct scenario *s, struct trial *t)
+{
+	struct evaluation e;
+	enum status st = evaluate_plan(s, &t->plan, EXEC_FLOW, NULL, &e);
+
+	if (st)
+		return st;
+	t->forward_s = s_from_ps(e.exec.forward_ps);
+	t->step_s = s_from_ps(e.exec.time_ps);
+	t->allowed = e.workload.drop_fraction <= s->constraints.max_drop;
+	evaluation_release(&e);
+	return ST_OK;
+}
+
+enum status contest_foretell(struct contest *c)
+{
+	enum status st = ST_OK;
+	size_t i;
+
+	for (i = 0; i < c->n && !st; i++)
+		st = foretell(&c->s, &c->trial[i]);
+	return st;
+}
+
+/* ---- the planner's ---- */
+
+/* The customary degrees, whatever search.degree lists. */
+static void add_fixed(struct contest *c, const struct plan *best)
+{
+	struct plan p = *best;
+	char why[SAMPLE_TEXT];
+	size_t i;
+
+	p.alltoall = A2A_FLAT;
+	for (i = 0; i < N_OF(spread_degree); i++) {
+		p.degree_forward = p.degree_backward = spread_degree[i];
+		snprintf(why, sizeof(why), "degree-%d", spread_degree[i]);
+		contest_add(c, &p, why);
+	}
+}
+
+static void add_planned(struct contest *c, const struct search_result *r,
+			int n)
+{
+	char why[SAMPLE_TEXT];
+	struct buf b = { 0 };
+	int i;
+
+	plan_print(&r->best.plan, &b);
+	snprintf(c->chosen, sizeof(c->chosen), "%s", buf_str(&b));
+	buf_release(&b);
+	for (i = 0; i < r->n_top && i < n; i++) {
+		snprintf(why, sizeof(why), "#%d", i + 1);
+		contest_add(c, &r->top[i].plan, why);
+	}
+	for (i = 0; i < r->n_baselines; i++)
+		contest_add(c, &r->baseline[i].plan, r->baseline[i].system);
+	add_fixed(c, &r->best.plan);
+}
+
+/* ---- the others ---- */
+
+struct spread {
+	struct contest *c;
+	int left;
+};
+
+/* Only plans that the machine has room for. */
+static enum status add_other(struct spread *x, const struct plan *p)
+{
+	bool fits = false;
+	enum status st;
+
+	if (x->left <= 0)
+		return ST_OK;
+	st = evaluate_fits(&x->c->s, p, &fits);
+	if (!st && fits && contest_add(x->c, p, "other"))
+		x->left--;
+	return st;
+}
+
+/* Inside one node the steps between nodes have nothing to do. */
+static bool is_of_use(const struct scenario *s, enum a2a_alg alg)
+{
+	bool pairwise = alg == A2A_FLAT || alg == A2A_PAIRWISE;
+
+	return s->search.alltoall_mask & 1u << alg &&
+	       (pairwise || s->cluster.nodes > 1);
+}
+
+static enum status spread_degrees(struct spread *x, const struct plan *best)
+{
+	struct plan p = *best;
+	enum status st = ST_OK;
+	size_t d;
+	int a;
+
+	for (d = 0; d < N_OF(spread_degree); d++) {
+		for (a = 0; a < A2A_N && !st; a++) {
+			if (!is_of_use(&x->c->s, (enum a2a_alg)a))
+				continue;
+			p.alltoall = (enum a2a_alg)a;
+			p.degree_forward = spread_degree[d];
+			p.degree_backward = spread_degree[d];
+			st = add_other(x, &p);
+		}
+	}
+	return st;
+}
+
+static enum status spread_capacities(struct spread *x,
+				     const struct plan *best)
+{
+	struct plan p = *best;
+	enum status st = ST_OK;
+	size_t i;
+
+	p.degree_forward = p.degree_backward = 1;
+	for (i = 0; i < N_OF(spread_capacity) && !st; i++) {
+		p.capacity_factor = spread_capacity[i];
+		st = add_other(x, &p);
+	}
+	return st;
+}
+
+static enum status spread_layouts(struct spread *x, const struct plan *best)
+{
+	struct plan p = *best;
+	struct layout *layout;
+	enum status st;
+	int n, i;
+
+	st = layout_enumerate(&x->c->s, &layout, &n);
+	if (st)
+		return st;
+	p.degree_forward = p.degree_backward = 1;
+	for (i = 0; i < n && !st; i++) {
+		p.layout = layout[i];
+		if (p.layout.pp == 1)
+			st = add_other(x, &p);
+	}
+	free(layout);
+	return st;
+}
+
+static enum status add_spread(struct contest *c, const struct plan *best,
+			      int n)
+{
+	struct spread x = { c, n };
+	enum status st = spread_layouts(&x, best);
+
+	if (!st)
+		st = spread_capacities(&x, best);
+	if (!st)
+		st = spread_degrees(&x, best);
+	return st;
+}
+
+static enum status plan_contest(const struct validate *v, struct contest *c)
+{
+	const struct search_options so = { .top = v->plans };
+	struct search_result r;
+	enum status st = search_run(&c->s, &so, &r);
+
+	if (st)
+		return st;
+	add_planned(c, &r, v->plans);
+	st = add_spread(c, &r.best.plan, v->spread);
+	search_release(&r);
+	return st ? st : contest_foretell(c);
+}
+
+enum status validate_plans(const struct validate *v, struct contests *all)
+{
+	enum status st = ST_OK;
+	size_t i;
+
+	for (i = 0; i < all->n && !st; i++) {
+		st = plan_contest(v, all->c[i]);
+		if (st && *all->c[i]->line)
+			err_prefix(st, "'%s'", all->c[i]->s.model.name);
+		cli_progress((void *)(uintptr_t)"planning", (double)i + 1,
+			     (double)all->n);
+	}
+	cli_progress_end();
+	return st;
+}

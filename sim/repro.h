@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A paper's reported numbers, forecast again. Each paper is a function that
+ * reads constants and assumptions by name, and for each row of the paper's
+ * file answers its measure. It gets the words of the measure, never what was
+ * reported.
+ */
+#ifndef SIM_REPRO_H
+#define SIM_REPRO_H
+
+#include "scenarios/paper.h"
+
+struct repro;
+
+struct repro_row {	/* one of the papers */
+	const char *name;
+	/* reads the constants; *out_p for measure() and close() */
+	enum status (*open)(const struct paper *p, struct repro **out_p);
+	enum status (*measure)(struct repro *r, int n, const char *const *word,
+			       double *value_p);
+	void (*close)(struct repro *r);
+};
+
+extern const struct repro_row repro_table[];	/* ends with a NULL name */
+
+struct repro_result {
+	int n;
+	double *predicted;	/* [n], one per row of the paper; owned */
+	double *error;		/* relative; against the nearer end of a
+				   range, 0 inside; owned */
+	double mean_abs_error;
+};
+
+/* All rows of the paper; ST_INPUT for a measure that it does not know. */
+enum status repro_run(const struct paper *p, struct repro_result *out);
+void repro_release(struct repro_result *r);
+
+/* For the papers: "PATH: unknown measure 'a b c'". */
+enum status repro_unknown(int n, const char *const *word);
+
+/* Several constants at once; stops at the first that is missing. */
+struct repro_want {
+	const char *name;
+	double *value_p;
+};
+enum status repro_get(const struct paper *p, const char *prefix,
+		      const struct repro_want *want, int n);
+
+/* One open, measure, close for each paper. */
+#define REPRO_PAPER(name) \
+	enum status repro_##name##_open(const struct paper *p, \
+					struct repro **out_p); \
+	enum status repro_##name##_measure(struct repro *r, int n, \
+					   const char *const *word, \
+					   double *value_p); \
+	void repro_##name##_close(struct repro *r)
+
+REPRO_PAPER(fsmoe);
+REPRO_PAPER(hetu);
+REPRO_PAPER(locmoe);
+REPRO_PAPER(lsh);
+REPRO_PAPER(luffy);
+
+#endif

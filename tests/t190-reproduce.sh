@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Papers' tables: what is reported beside what is forecast.
+. "${srcdir:-.}/tests/test-lib.sh"
+
+papers=$abs_srcdir/scenarios/data/papers
+
+# json_numbers KEY FILE: the key's numbers, in order
+json_numbers() {
+	sed -n 's/^ *"'"$1"'": \([-0-9.e+]*\),*$/\1/p' "$2"
+}
+
+for f in "$papers"/*.yaml
+do
+	p=$(basename "$f" .yaml)
+	test_expect_success "$p: rows, assumptions, no unexplained miss" '
+		moecast reproduce '"$p"' --json >out.json &&
+		grep -q "\"paper\": \"'"$p"'\"" out.json &&
+		grep -q "\"assumptions\": \[" out.json &&
+		json_numbers predicted out.json >predicted &&
+		test -s predicted &&
+		moecast reproduce '"$p"' >out.txt &&
+		test_must_fail grep "not explained" out.txt
+	'
+
+	# Constants belong to a cluster or a model, never to a row: other
+	# reported numbers, or other names of rows, forecast the same.
+	test_expect_success "$p: forecasts do not know what was reported" '
+		mkdir -p other/papers &&
+		sed -e "s/reported: [^,]*\(, source\)/reported: 12345\1/" \
+			-e "s/reported: \[[^]]*\]/reported: 12345/" \
+			-e "s/{case: \"/{case: \"other /" \
+			"$papers/'"$p"'.yaml" >other/papers/other.yaml &&
+		test_must_fail cmp -s "$papers/'"$p"'.yaml" \
+			other/papers/other.yaml &&
+		moecast reproduce other/papers/other.yaml --json >other.json &&
+		json_numbers predicted other.json >other.predicted &&
+		test_cmp predicted other.predicted
+	'
+done
+
+test_expect_success 'fsmoe: mean absolute error at most 15 %' '
+	moecast reproduce fsmoe --json >out.json &&
+	json_numbers mean_abs_error out.json >mean &&
+	awk "{ exit !(\$1 > 0 && \$1 <= 0.15) }" mean
+'
+
+test_expect_success 'fsmoe: speedups over Tutel on 1,458 layers' '
+	moecast reproduce fsmoe >out.txt &&
+	test_grep "A, 1458 layers: fsmoe/tutel *1.18 " out.txt &&
+	test_grep "B, 1458 layers: fsmoe/tutel *1.22 " out.txt
+'
+
+test_expect_success 'an assumption changes the forecast' '
+	sed "/name: interference/{n;s/0.83/0/;}" "$papers/fsmoe.yaml" \
+		>none.yaml &&
+	moecast reproduce none.yaml --json >none.json &&
+	json_numbers predicted none.json >none &&
+	moecast reproduce fsmoe --json >out.json &&
+	json_numbers predicted out.json >some &&
+	test_must_fail cmp none some
+'
+
+test_expect_success 'all, with files' '
+	moecast reproduce all -o made --json >all.json &&
+	grep -q "\"papers\": \[" all.json &&
+	for f in "$papers"/*.yaml
+	do
+		p=$(basename "$f" .yaml) &&
+		test -s "made/$p.txt" || exit 1
+		if command -v gnuplot >/dev/null
+		then
+			test -s "made/$p-speedup.svg" &&
+			test -s "made/$p-speedup.png" || exit 1
+		fi
+	done
+'
+
+test_expect_success 'errors name the place' '
+	test_expect_code 2 moecast reproduce fsmo 2>err &&
+	test_grep "did you mean .fsmoe." err &&
+	sed "s/measure: grid a fsmoe,/measure: grid c fsmoe,/" \
+		"$papers/fsmoe.yaml" >bad.yaml &&
+	test_expect_code 2 moecast reproduce bad.yaml 2>err &&
+	test_grep "bad.yaml:[0-9]*:[0-9]*: unknown measure .grid c fsmoe" \
+		err &&
+	grep -v "name: copies" "$papers/fsmoe.yaml" >bad.yaml &&
+	test_expect_code 2 moecast reproduce bad.yaml 2>err &&
+	test_grep "no constant or assumption .copies" err
+'
+
+test_done

@@ -130,12 +130,16 @@ static enum status add_other(struct spread *x, const struct plan *p)
 }
 
 /* Inside one node the steps between nodes have nothing to do. */
-static bool is_of_use(const struct scenario *s, enum a2a_alg alg)
+static bool is_of_use(const struct scenario *s, const struct layout *l,
+		      enum a2a_alg alg)
 {
 	bool pairwise = alg == A2A_FLAT || alg == A2A_PAIRWISE;
 
-	return s->search.alltoall_mask & 1u << alg &&
-	       (pairwise || s->cluster.nodes > 1);
+	if (!(s->search.alltoall_mask & 1u << alg))
+		return false;
+	if (alg == A2A_DIRECT)
+		return !direct_why_not_layout(&s->cluster, l, &s->model);
+	return pairwise || s->cluster.nodes > 1;
 }
 
 static enum status spread_degrees(struct spread *x, const struct plan *best)
@@ -147,7 +151,8 @@ static enum status spread_degrees(struct spread *x, const struct plan *best)
 
 	for (d = 0; d < N_OF(spread_degree); d++) {
 		for (a = 0; a < A2A_N && !st; a++) {
-			if (!is_of_use(&x->c->s, (enum a2a_alg)a))
+			if (!is_of_use(&x->c->s, &best->layout,
+				       (enum a2a_alg)a))
 				continue;
 			p.alltoall = (enum a2a_alg)a;
 			p.degree_forward = spread_degree[d];

@@ -78,6 +78,9 @@ struct traffic {
 
 /* Distinct bytes of a rank for member `peer` of its group (dispatch). */
 double traffic_distinct(const struct traffic *t, int rank, int peer);
+/* Of the rank where they are most: its copies for itself, and a row from each
+ * other rank that has copies of a token: what it adds up in the end. */
+double traffic_sums(const struct traffic *t);
 
 void traffic_release(struct traffic *t);
 void traffic_transpose(const struct traffic *t, int nodes,

@@ -27,6 +27,22 @@ double traffic_distinct(const struct traffic *t, int rank, int peer)
 	return t->bytes[(size_t)rank * n + dst];
 }
 
+double traffic_sums(const struct traffic *t)
+{
+	size_t n = (size_t)t->n_ranks, r;
+	double most = 0;
+
+	for (r = 0; r < n; r++) {
+		int at = (int)r / t->stride % t->group, i;
+		double sum = t->bytes ? t->bytes[r * n + r] : t->each;
+
+		for (i = 0; i < t->group; i++)
+			sum += i == at ? 0 : traffic_distinct(t, (int)r, i);
+		most = fmax(most, sum);
+	}
+	return most;
+}
+
 /* The traffic has groups: its own, or one of all ranks. */
 static struct traffic grouped(const struct coll_build *b)
 {

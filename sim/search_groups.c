@@ -226,7 +226,7 @@ static bool is_tried(const struct search *x, int layout, enum a2a_alg alg)
 static enum status check_named(const struct search *x)
 {
 	unsigned mask = x->s->search.alltoall_mask;
-	const char *why = NULL;
+	const char *why = NULL, *first = NULL;
 
 	if (!(mask & 1u << A2A_DIRECT) || mask == (1u << A2A_N) - 1)
 		return ST_OK;
@@ -235,9 +235,10 @@ static enum status check_named(const struct search *x)
 					    &x->s->model);
 		if (!why)
 			return ST_OK;
+		first = first ? first : why;
 	}
-	return why ? err_set(ST_INPUT, "'search.alltoall' has 'direct', but "
-			     "%s", why) : ST_OK;
+	return first ? err_set(ST_INPUT, "'search.alltoall' has 'direct', but "
+			     "%s", first) : ST_OK;
 }
 
 /* The factors to try for the current routing; returns their number. */

@@ -43,6 +43,9 @@ struct gpu {
 	struct comm_tier intra, inter;
 	/* of one collective, when measured; efficiency 0: the tier's */
 	struct comm_tier intra_op[COMM_OP_N], inter_op[COMM_OP_N];
+	/* of the direct exchange inside an NVLink domain; efficiency 0: it is
+	 * not known, or there is none; no low-latency protocol */
+	struct comm_tier direct;
 	char measured[512];	/* measurements of this type: a shipped
 					   name or a path; "": none */
 	char provenance[512];	/* of the data sheet numbers */

@@ -58,23 +58,6 @@ static double edge_s(const struct ring *r, int src, int dst)
 	return route.latency_s + (near ? &g->intra : &g->inter)->message_s;
 }
 
-/*
- * A collective with an efficiency of its own: the links have the tier's, so
- * that they see more bytes, or fewer; the ramp counts those.
- */
-static double own_constants(const struct comm_tier *own,
-			    struct comm_tier *tier)
-{
-	double bytes;
-
-	if (!(own->efficiency > 0))
-		return 1;
-	bytes = tier->efficiency / own->efficiency;
-	*tier = *own;
-	tier->ramp /= sqrt(bytes);
-	return bytes;
-}
-
 static void add(struct ring *r, int src, int dst, double bytes)
 {
 	bool near = net_same_domain(r->b.spec->net, src, dst);
@@ -294,8 +277,8 @@ enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 	}
 	plain.comm.window = 0;
 	plain.net = &net;
-	r.near = own_constants(&g->intra_op[constants_of(op)], &g->intra);
-	r.far = own_constants(&g->inter_op[constants_of(op)], &g->inter);
+	r.near = coll_own_constants(&g->intra_op[constants_of(op)], &g->intra);
+	r.far = coll_own_constants(&g->inter_op[constants_of(op)], &g->inter);
 	*out = (struct coll){ .n_steps = 1 };
 	fill_groups(&r, op, bytes);
 	ring_solve(&r, op, &out->step[0]);

@@ -22,7 +22,8 @@ struct tech_spec {
 		int candidates, hot;
 		double focus;
 	} migration;
-	double locality;	/* share of leaving copies that stay */
+	double locality;	/* share of leaving copies that stay; 0: from
+				   LocMoE's loss */
 	double topology;	/* copies that may leave the node, of all; 0:
 				   NIC rate by NVLink rate */
 	int shadows;		/* most experts that are copied */

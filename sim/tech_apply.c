@@ -247,6 +247,7 @@ static enum status measure_migration(const struct tech_place *at)
 		.attention_macs = c->gpu.flops[m->dtype] *
 			c->gpu.gemm_efficiency / 2,
 		.link_Bps = c->nic.bandwidth_Bps,
+		.post_norm = t->migration.post_norm,
 	};
 	struct sequences s;
 	struct migrate_result r;

@@ -337,3 +337,4 @@ tests_bench_bench_fsmoe_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_step
 tests_unit_test_step_SOURCES = %D%/unit/test_step.c
 tests_unit_test_step_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t191-techniques.sh

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/outfile.h"
 #include "cli/cli.h"
+#include "cli/reproduce.h"
 #include "reports/repro_text.h"
 #include "scenarios/datadir.h"
 #include "sim/repro.h"
@@ -110,6 +111,8 @@ static enum status write_files(const struct opts *o,
 
 	if (!st)
 		st = repro_files_write(r, o->dir);
+	if (!st && !strcmp(r->paper->name, "hetumoe"))
+		st = reproduce_crossover(o->dir);
 	if (st == ST_UNAVAILABLE) {
 		cli_warn("no figures: %s", err_msg());
 		st = ST_OK;

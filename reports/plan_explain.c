@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #define INDENT 2
+#define AS_GOOD 0.005	/* times closer than that are the same */
 
 static const struct table_column feasible_columns[] = {
 	{ "#", TABLE_COUNT, 0, 0 },
@@ -115,6 +116,8 @@ static const char *gain_verdict(const struct report_gain *g)
 		return g->why_not;
 	if (g->in_plan)
 		return "pays: in the plan";
+	if (g->with_others > 1 - AS_GOOD && g->with_others < 1 + AS_GOOD)
+		return "as good as what it would replace";
 	if (g->with_others >= 1)
 		return "pays, but a set without it is faster";
 	return g->alone > 1 ? "pays alone, not with the plan's others" :

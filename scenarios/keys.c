@@ -292,8 +292,12 @@ const struct key_row scenario_keys[] = {
 	    "GPUs whose experts a sequence favours"),
 	REAL("technique.migration.focus", technique.migration.focus,
 	     U_FRACTION, 0, 1, "0.5", "share of its copies that they get"),
+	BOOL("technique.migration.post_norm", technique.migration.post_norm,
+	     "false", "norms stand after the sums, so that residuals need no "
+	     "move (Transformer-XL, BERT)"),
 	REAL("technique.locality", technique.locality, U_FRACTION, 0, 1,
-	     "0.2", "share of the copies leaving the node that the gate keeps"),
+	     "0", "share of the copies leaving the node that LocMoE's gate "
+	     "keeps; 0: what its loss gives, within constraints.max_reroute"),
 	REAL("technique.topology", technique.topology, U_FRACTION, 0, 1, "0",
 	     "share of copies that may leave the node; 0: NIC by NVLink rate"),
 	INT("technique.shadows", technique.shadows, 0, 65536, "8",

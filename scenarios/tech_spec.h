@@ -7,6 +7,8 @@
 #ifndef SCENARIOS_TECH_SPEC_H
 #define SCENARIOS_TECH_SPEC_H
 
+#include <stdbool.h>
+
 struct tech_spec {
 	/* synthetic tokens: sim/tokens.h */
 	double similarity, clustered;
@@ -21,8 +23,10 @@ struct tech_spec {
 	struct {
 		int candidates, hot;
 		double focus;
+		bool post_norm;	/* the residual is where the result is */
 	} migration;
-	double locality;	/* share of leaving copies that stay */
+	double locality;	/* share of leaving copies that stay; 0: from
+				   LocMoE's loss */
 	double topology;	/* copies that may leave the node, of all; 0:
 				   NIC rate by NVLink rate */
 	int shadows;		/* most experts that are copied */

@@ -2,6 +2,7 @@
 #include "sim/tech_apply.h"
 
 #include "sim/tech_condense.h"
+#include "sim/tech_locmoe.h"
 #include "sim/tech_lsh.h"
 #include "sim/tech_migrate.h"
 
@@ -246,6 +247,7 @@ static enum status measure_migration(const struct tech_place *at)
 		.attention_macs = c->gpu.flops[m->dtype] *
 			c->gpu.gemm_efficiency / 2,
 		.link_Bps = c->nic.bandwidth_Bps,
+		.post_norm = t->migration.post_norm,
 	};
 	struct sequences s;
 	struct migrate_result r;
@@ -299,12 +301,40 @@ static double topology_limit(const struct tech_place *at, double leaves)
 		    nics * c->nic.bandwidth_Bps / c->intra.bandwidth_Bps);
 }
 
+/*
+ * Share of the leaving copies that LocMoE's gate keeps: as asked, else what
+ * its loss makes of an even router, but no more than may be sent elsewhere.
+ */
+static double locality_keep(const struct tech_place *at, double leaves)
+{
+	const struct model *m = &at->s->model;
+	struct locmoe_spec spec = {
+		.experts = m->experts, .nodes = at->s->cluster.nodes,
+		.alpha = LOCMOE_ALPHA_DEFAULT, .mu = LOCMOE_MU_DEFAULT,
+		.lambda = LOCMOE_LAMBDA_DEFAULT,
+		.epsilon = LOCMOE_EPSILON_DEFAULT,
+	};
+	struct locmoe_effect effect;
+
+	if (at->s->technique.locality > 0)
+		return at->s->technique.locality;
+	locmoe_effect_make(&spec, locmoe_mean_share(&spec),
+			   layout_tokens(at->layout, m), m->hidden,
+			   dtype_bytes(m->dtype), 0, &effect);
+	return fmin(1 - effect.inter_factor,
+		    at->s->constraints.max_reroute / leaves);
+}
+
 static void apply_reroute(const struct tech_place *at, unsigned mask,
 			  struct workload *w, struct tech_effect *e)
 {
-	if (mask & 1u << TECH_LOCALITY)
-		e->rerouted = tech_keep_local(at, at->s->technique.locality,
-					      w);
+	if (mask & 1u << TECH_LOCALITY) {
+		double leaves = tech_leaving(at, w);
+
+		if (leaves > 0)
+			e->rerouted = tech_keep_local(at,
+				locality_keep(at, leaves), w);
+	}
 	if (mask & 1u << TECH_TOPOLOGY) {
 		double leaves = tech_leaving(at, w);
 		double limit = topology_limit(at, leaves);

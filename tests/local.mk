@@ -374,3 +374,4 @@ unit_tests += tests/unit/test_step
 tests_unit_test_step_SOURCES = %D%/unit/test_step.c
 tests_unit_test_step_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t182-validate-host.sh
+shell_tests += %D%/t191-techniques.sh

@@ -35,7 +35,8 @@ static void load(struct scenario *s, const char *const *sets, int n_sets)
 		"layout: {ep: 4}\n"
 		"routing: {kind: zipf, skew: 1, seed: 5}\n"
 		"technique: {lsh: {rate: 0.5, error: 10%},\n"
-		"            condensation: {rate: 0.3, error: 50%}}\n"
+		"            condensation: {rate: 0.3, error: 50%},\n"
+		"            locality: 0.5}\n"
 		"search: {degree: [1, 2], capacity: [0], flow_tolerance: 0,\n"
 		"         alltoall: [flat, dedup], techniques: all}\n";
 	char path[] = "test_techniques_XXXXXX";

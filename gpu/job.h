@@ -20,6 +20,7 @@
  * (with n, k, batch, if given, as the shape; gpu/work.h); gemm a grid, all
  * combinations of its lists. beside: this op and that exchange, alone and
  * together, the exchange of beside_bytes (a list), or else as long as the op.
+ * optional: a task that the backend cannot do is left out.
  *
  * Answer: JSON lines on stdout: {"type": "run", ...} (scenarios/sample.h),
  * {"type": "sample", ...}, {"type": "progress", "done": .., "total": ..,
@@ -56,6 +57,7 @@ struct job_task {
 	struct job_list ctas;
 	struct job_list beside_bytes;	/* none: what takes as long */
 	struct job_list m, n, k, batch;	/* products: the grid */
+	bool optional;		/* left out where nobody can do it */
 };
 
 struct job {

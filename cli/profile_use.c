@@ -30,6 +30,25 @@ static void drop_tier(struct measured *m, const char *tier)
 	m->n_curves = n;
 }
 
+static void shm_contention_is_network(struct measured *m)
+{
+	struct measured_contention *all;
+	int i, n = m->n_contention;
+
+	all = xcalloc((size_t)n * 2 + 1, sizeof(*all));
+	for (i = 0; i < m->n_contention; i++) {
+		all[i] = m->contention[i];
+		if (strcmp(all[i].tier, "shm"))
+			continue;
+		all[n] = all[i];
+		snprintf(all[n].tier, sizeof(all[n].tier), "network");
+		n++;
+	}
+	free(m->contention);
+	m->contention = all;
+	m->n_contention = n;
+}
+
 /* One host's shared memory stands for the network, too. */
 static void shm_is_network(struct measured *m)
 {
@@ -49,6 +68,7 @@ static void shm_is_network(struct measured *m)
 	free(m->curve);
 	m->curve = all;
 	m->n_curves = n;
+	shm_contention_is_network(m);
 }
 
 /* The tier that profile.inter names is what is between the nodes. */
@@ -100,6 +120,13 @@ static void restore_set_keys(struct scenario *s, const struct scenario *was)
 			continue;
 		memcpy((char *)s + row->offset,
 		       (const char *)was + row->offset, key_field_size(row));
+		/* they are for all collectives of the tier */
+		if (!strncmp(row->name, "comm.intra", strlen("comm.intra")))
+			memset(s->cluster.gpu.intra_op, 0,
+			       sizeof(s->cluster.gpu.intra_op));
+		else
+			memset(s->cluster.gpu.inter_op, 0,
+			       sizeof(s->cluster.gpu.inter_op));
 	}
 }
 

@@ -112,6 +112,7 @@ EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
 shell_tests += %D%/t200-alltoall.sh
 shell_tests += %D%/t201-alltoall-h200.sh
 shell_tests += %D%/t202-alltoall-deepep.sh
+shell_tests += %D%/t203-ring-h200.sh
 shell_tests += %D%/t1300-capacity.sh
 
 # `make bench` builds and runs these; one block each:
@@ -289,6 +290,11 @@ tests_unit_test_layer_text_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t210-sweep.sh
 shell_tests += %D%/t211-sensitivity.sh
 shell_tests += %D%/t180-validate.sh
+
+unit_tests += tests/unit/test_contention
+tests_unit_test_contention_SOURCES = %D%/unit/test_contention.c
+tests_unit_test_contention_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t181-recorded.sh
 EXTRA_DIST += %D%/unit/layer_help.h
 unit_tests += tests/unit/test_layer_exchange
 tests_unit_test_layer_exchange_SOURCES = %D%/unit/test_layer_exchange.c

@@ -186,25 +186,49 @@ static void effects_sweep(const struct product_grid *g,
 	}
 }
 
-/* The mean of a node's neighbours on all axes. */
-static double neighbours(const struct product_grid *g, const double *v,
-			 int node)
-{
-	double sum = 0;
-	int a, n = 0, at;
+/* A node and its neighbours on all axes. */
+struct spread {
+	int node, n, next[2 * AXES];
+};
 
+static void spread_init(const struct product_grid *g, int node,
+			struct spread *s)
+{
+	int a, at;
+
+	*s = (struct spread){ .node = node };
 	for (a = 0; a < AXES; a++) {
 		at = node_index(g, node, a);
-		if (at > 0) {
-			sum += v[node - g->axis[a].step];
-			n++;
-		}
-		if (at < g->axis[a].n - 1) {
-			sum += v[node + g->axis[a].step];
-			n++;
+		if (at > 0)
+			s->next[s->n++] = node - g->axis[a].step;
+		if (at < g->axis[a].n - 1)
+			s->next[s->n++] = node + g->axis[a].step;
+	}
+}
+
+/* Nodes that are not known become the mean of their neighbours, again and
+ * again. */
+static void spread_rest(const struct product_grid *g, const bool *known,
+			double *rest)
+{
+	struct spread *s = xcalloc((size_t)g->n, sizeof(*s));
+	int rounds = SPREAD_NODES / g->n < SPREAD_ROUNDS ?
+		SPREAD_NODES / g->n + 1 : SPREAD_ROUNDS;
+	int n = 0, round, i, k;
+	double sum;
+
+	for (i = 0; i < g->n; i++) {
+		if (!known[i])
+			spread_init(g, i, &s[n++]);
+	}
+	for (round = 0; round < rounds; round++) {
+		for (i = 0; i < n; i++) {
+			for (k = 0, sum = 0; k < s[i].n; k++)
+				sum += rest[s[i].next[k]];
+			rest[s[i].node] = s[i].n ? sum / s[i].n : 0;
 		}
 	}
-	return n ? sum / n : 0;
+	free(s);
 }
 
 /*
@@ -225,6 +249,8 @@ static void fill_between(const struct product_grid *g, const struct node *node,
 				continue;
 			for (k = from + 1; from >= 0 && k < to; k++) {
 				at = i + k * x->step;
+				if (known[at])
+					continue;
 				rest[at] = rest[i + from * x->step] +
 					(rest[i + to * x->step] -
 					 rest[i + from * x->step]) *
@@ -249,7 +275,7 @@ static void fill_nodes(const struct product_grid *g, struct node *node)
 	double *rest = xcalloc((size_t)g->n, sizeof(*rest));
 	bool *known = xcalloc((size_t)g->n, sizeof(*known));
 	struct effects e = { 0 };
-	int i, round, rounds, a;
+	int i, round, a;
 
 	for (round = 0; round < EFFECT_ROUNDS; round++) {
 		for (a = 0; a < AXES; a++)
@@ -261,14 +287,9 @@ static void fill_nodes(const struct product_grid *g, struct node *node)
 			rest[i] = node[i].rate - effects_sum(g, &e, i);
 	}
 	fill_between(g, node, ROWS, rest, known);
-	rounds = SPREAD_NODES / g->n < SPREAD_ROUNDS ? SPREAD_NODES / g->n + 1 :
-		SPREAD_ROUNDS;
-	for (round = 0; round < rounds; round++) {
-		for (i = 0; i < g->n; i++) {
-			if (!known[i])
-				rest[i] = neighbours(g, rest, i);
-		}
-	}
+	fill_between(g, node, DEPTH, rest, known);
+	fill_between(g, node, COLUMNS, rest, known);
+	spread_rest(g, known, rest);
 	for (i = 0; i < g->n; i++) {
 		if (!node[i].n)
 			node[i].rate = effects_sum(g, &e, i) + rest[i];
@@ -277,36 +298,135 @@ static void fill_nodes(const struct product_grid *g, struct node *node)
 	free(rest);
 }
 
-/*
- * On logarithms of times. up: the largest time of all nodes that are not
- * larger on any axis; low: the smallest of all that are not smaller. Both
- * never fall along an axis, and so does their mean; where the times are so
- * already, all three are the same.
- */
-static void make_isotonic(const struct product_grid *g, double *low)
+/* up: the largest time of all nodes that are not larger on any axis; low: the
+ * smallest of all that are not smaller. */
+static void raise_up(const struct product_grid *g, double *up)
 {
-	double *up = xcalloc((size_t)g->n, sizeof(*up));
-	const struct axis *x;
 	int i, a;
 
-	memcpy(up, low, (size_t)g->n * sizeof(*up));
 	for (i = 0; i < g->n; i++) {
 		for (a = 0; a < AXES; a++) {
-			x = &g->axis[a];
 			if (node_index(g, i, a) > 0)
-				up[i] = fmax(up[i], up[i - x->step]);
+				up[i] = fmax(up[i], up[i - g->axis[a].step]);
 		}
 	}
+}
+
+static void lower_down(const struct product_grid *g, double *low)
+{
+	int i, a;
+
 	for (i = g->n - 1; i >= 0; i--) {
 		for (a = 0; a < AXES; a++) {
-			x = &g->axis[a];
-			if (node_index(g, i, a) < x->n - 1)
-				low[i] = fmin(low[i], low[i + x->step]);
+			if (node_index(g, i, a) < g->axis[a].n - 1)
+				low[i] = fmin(low[i],
+					      low[i + g->axis[a].step]);
 		}
 	}
-	for (i = 0; i < g->n; i++)
-		low[i] = (low[i] + up[i]) / 2;
+}
+
+/*
+ * Logarithms of times; both bounds never fall along an axis, and so does their
+ * mean; where the times are so already, all three are the same. First nodes
+ * with points among themselves, which then bound the others, so that what is
+ * guessed cannot change what was measured.
+ */
+static void make_isotonic(const struct product_grid *g,
+			  const struct node *node, double *v)
+{
+	double *up = xcalloc((size_t)g->n * 2, sizeof(*up));
+	double *low = up + g->n;
+	int pass, i;
+
+	for (pass = 0; pass < 3; pass++) {
+		for (i = 0; i < g->n; i++) {
+			up[i] = pass == 2 || node[i].n ? v[i] : -INFINITY;
+			low[i] = pass == 2 || node[i].n ? v[i] : INFINITY;
+		}
+		raise_up(g, up);
+		lower_down(g, low);
+		for (i = 0; i < g->n; i++) {
+			if (pass == 2 || (pass == 0 && node[i].n))
+				v[i] = (up[i] + low[i]) / 2;
+			else if (pass == 1)
+				v[i] = fmin(fmax(v[i], up[i]), low[i]);
+		}
+	}
 	free(up);
+}
+
+/* ---- what a time is compared with ---- */
+
+/*
+ * start + max(work / FLOP/s, elements / their rate), with the shortest time
+ * and the best rates of the points: between shapes as different as a gate's
+ * and an expert's, times are more like this than like one another. Products
+ * whose number is not an axis have as many as the points of their columns.
+ */
+struct roof {
+	double start_s, work_rate, element_rate;
+	double batch[AXIS_MAX];	/* of each place on COLUMNS; logarithm */
+};
+
+static double elements(double m, double columns, double k, double batch)
+{
+	return m * k * batch + k * columns + m * columns;
+}
+
+static void roof_init(const struct product_grid *g,
+		      const struct product_table *t, struct roof *r)
+{
+	const struct product_point *p;
+	int count[AXIS_MAX] = { 0 }, i, at;
+
+	*r = (struct roof){ .start_s = INFINITY };
+	for (i = 0; i < t->n; i++) {
+		p = &t->point[i];
+		r->start_s = fmin(r->start_s, p->seconds);
+		r->work_rate = fmax(r->work_rate, exp(point_rate(p)));
+		r->element_rate = fmax(r->element_rate,
+				       elements(p->m, p->n * p->batch, p->k,
+						p->batch) / p->seconds);
+		at = axis_near(&g->axis[COLUMNS], point_size(g, p, COLUMNS));
+		count[at]++;
+		r->batch[at] += (log(p->batch) - r->batch[at]) / count[at];
+	}
+}
+
+/* Its rate at a node; logarithm. */
+static double roof_rate(const struct product_grid *g, const struct roof *r,
+			int node)
+{
+	double m = g->axis[ROWS].size[node_index(g, node, ROWS)];
+	double k = g->axis[DEPTH].size[node_index(g, node, DEPTH)];
+	double batch = g->axis[BATCH].size[node_index(g, node, BATCH)];
+	int at = node_index(g, node, COLUMNS);
+	double columns = g->axis[COLUMNS].size[at] * batch;
+	double work = 2 * m * columns * k;
+
+	if (!g->one_by_one)
+		batch = exp(r->batch[at]);
+	return log(work / (r->start_s +
+			   fmax(work / r->work_rate,
+				elements(m, columns, k, batch) /
+				r->element_rate)));
+}
+
+/* Nodes without points: what the others differ from the roof by is filled in. */
+static void fill_by_roof(const struct product_grid *g,
+			 const struct product_table *t, struct node *node)
+{
+	struct roof roof;
+	int i;
+
+	roof_init(g, t, &roof);
+	for (i = 0; i < g->n; i++) {
+		if (node[i].n)
+			node[i].rate -= roof_rate(g, &roof, i);
+	}
+	fill_nodes(g, node);
+	for (i = 0; i < g->n; i++)
+		node[i].rate += roof_rate(g, &roof, i);
 }
 
 static bool any_missing(const struct product_grid *g, const struct node *node)
@@ -356,12 +476,12 @@ static struct product_grid *grid_new(const struct product_table *t)
 	set_axes(g, t);
 	node = nodes_of(g, t);
 	if (any_missing(g, node))
-		fill_nodes(g, node);
+		fill_by_roof(g, t, node);
 	g->seconds = xcalloc((size_t)g->n, sizeof(*g->seconds));
 	for (i = 0; i < g->n; i++)
 		g->seconds[i] = log_work(g, i) - node[i].rate;
+	make_isotonic(g, node, g->seconds);
 	free(node);
-	make_isotonic(g, g->seconds);
 	for (i = 0; i < g->n; i++)
 		g->seconds[i] = exp(g->seconds[i]);
 	return g;

@@ -120,9 +120,11 @@ const struct measured_contention *measured_find_contention(
 bool measured_has_products(const struct measured *m, enum dtype t);
 
 /*
- * Seconds of a product in the fastest of the ways. *outside_p: its range does
- * not have the product; that a slower way's range has it is no use. There must
- * be products.
+ * Seconds of a product in the fastest of the ways. Those with less than half
+ * the points of the most measured one are asked only where the others' range
+ * does not have the product: the least of guesses from few points is too low.
+ * *outside_p: the range of the fastest does not have it either; that a slower
+ * way's has it is no use. There must be products.
  */
 double measured_product_seconds(const struct measured *m, enum dtype t,
 				double rows, double n, double k, double batch,

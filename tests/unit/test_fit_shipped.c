@@ -26,6 +26,7 @@
 #define BOUND 0.05
 #define FOLDS 5
 #define ROWS_MIN 128	/* tokens per expert */
+#define GATE_MAX 256	/* experts */
 
 static struct store *db;
 static struct fit_groups groups;
@@ -87,11 +88,32 @@ static int place_of(const struct fit_group *g, double size)
 	return place;
 }
 
+/* Is it the first sample of its size? *median_p: of all of that size. */
+static bool is_first(const struct fit_group *g, size_t at, double *median_p)
+{
+	double *t = xcalloc(g->count, sizeof(*t)), x;
+	size_t i, k, n = 0;
+	bool first = true;
+
+	for (i = 0; i < g->count; i++) {
+		if (g->n[i] != g->n[at])
+			continue;
+		first = first && i >= at;
+		for (k = n++, x = g->t[i]; k > 0 && t[k - 1] > x; k--)
+			t[k] = t[k - 1];
+		t[k] = x;
+	}
+	*median_p = (t[(n - 1) / 2] + t[n / 2]) / 2;
+	free(t);
+	return first;
+}
+
 /* Every FOLDS-th size is left out, its neighbours stay. */
 static void leave_out(const struct fit_group *g, int fold, struct score *s)
 {
 	double *n = xcalloc(g->count, sizeof(*n)), *t;
 	bool *out = xcalloc(g->count, sizeof(*out));
+	double median;
 	struct fit f;
 	size_t i;
 	int k = 0;
@@ -107,8 +129,8 @@ static void leave_out(const struct fit_group *g, int fold, struct score *s)
 	assert_int_equal(fit_curve(n, t, k, &f), ST_OK);
 	for (i = 0; i < g->count; i++) {
 		if (out[i] && g->n[i] >= MB && g->n[i] > f.min_n &&
-		    g->n[i] < f.max_n)
-			score_add(s, curve_eval(&f.curve, g->n[i]), g->t[i]);
+		    g->n[i] < f.max_n && is_first(g, i, &median))
+			score_add(s, curve_eval(&f.curve, g->n[i]), median);
 	}
 	free(n);
 	free(t);
@@ -172,7 +194,20 @@ static double product_without(const struct product_table *t, int at,
 	return s;
 }
 
-static double table_error(const struct product_table *t)
+/* The products of a gate are as small as their launches. */
+static bool is_gate(const struct product_point *p)
+{
+	return p->batch == 1 && fmin(p->n, p->k) <= GATE_MAX;
+}
+
+/* Of experts, from ROWS_MIN tokens up: rows, or depth of a weight's gradient. */
+static bool counts(const struct product_point *p, bool gate)
+{
+	return is_gate(p) == gate && p->m >= ROWS_MIN && p->k >= (gate ? 1 :
+								ROWS_MIN);
+}
+
+static double table_error(const struct product_table *t, bool gate)
 {
 	struct score s = { 0 };
 	bool outside;
@@ -180,16 +215,17 @@ static double table_error(const struct product_table *t)
 	int i;
 
 	for (i = 0; i < t->n; i++) {
-		if (t->point[i].m < ROWS_MIN)
+		if (!counts(&t->point[i], gate))
 			continue;
 		got = product_without(t, i, &outside);
 		if (!outside)
 			score_add(&s, got, t->point[i].seconds);
 	}
-	print_message("# products %s: %d points from %d rows up, error %.1f "
-		      "%%, worst %.1f %%\n", t->variant, s.n, ROWS_MIN,
-		      100 * s.sum / s.n, 100 * s.worst);
-	return s.sum / s.n;
+	print_message("# products %s%s: %d points from %d rows up, error %.1f "
+		      "%%, worst %.1f %%\n", t->variant,
+		      gate ? " of gates" : "", s.n, ROWS_MIN,
+		      100 * s.sum / fmax(s.n, 1), 100 * s.worst);
+	return s.sum / fmax(s.n, 1);
 }
 
 static const struct product_point *point_at(const struct product_table *t,

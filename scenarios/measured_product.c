@@ -31,6 +31,11 @@
 /* Logarithms closer than this are one node. */
 #define AXIS_STEP_MIN 1e-6
 
+/* Columns or depth of a gate's products, at most: its experts. Fewer points
+ * than that have no grid of their own. */
+#define NARROW_MAX 256
+#define GRID_POINTS_MIN 16
+
 /* Rounds of the fit of the axes' effects. */
 #define EFFECT_ROUNDS 50
 
@@ -38,6 +43,10 @@
  * many nodes are computed at most. */
 #define SPREAD_ROUNDS 100
 #define SPREAD_NODES 4000000
+
+/* What is asked for is inside when the nodes about it are known by this
+ * share. */
+#define KNOWN_MIN 0.5
 
 /* Beyond the ends by so much (of the logarithm) is still inside. */
 #define RANGE_SLACK 1e-9
@@ -55,6 +64,7 @@ struct product_grid {
 	struct axis axis[AXES];
 	int n;		/* nodes of all axes */
 	double *seconds;	/* [n], isotonic */
+	bool *known;		/* [n]: has points, or lies between two */
 };
 
 static double plain_size(const struct product_grid *g,
@@ -270,10 +280,10 @@ static void fill_between(const struct product_grid *g, const struct node *node,
  * through them, elsewhere spread as heat spreads (Gauss-Seidel on Laplace's
  * equation).
  */
-static void fill_nodes(const struct product_grid *g, struct node *node)
+static void fill_nodes(struct product_grid *g, struct node *node)
 {
 	double *rest = xcalloc((size_t)g->n, sizeof(*rest));
-	bool *known = xcalloc((size_t)g->n, sizeof(*known));
+	bool *known = g->known;
 	struct effects e = { 0 };
 	int i, round, a;
 
@@ -282,7 +292,6 @@ static void fill_nodes(const struct product_grid *g, struct node *node)
 			effects_sweep(g, node, a, &e);
 	}
 	for (i = 0; i < g->n; i++) {
-		known[i] = node[i].n;
 		if (node[i].n)
 			rest[i] = node[i].rate - effects_sum(g, &e, i);
 	}
@@ -294,7 +303,6 @@ static void fill_nodes(const struct product_grid *g, struct node *node)
 		if (!node[i].n)
 			node[i].rate = effects_sum(g, &e, i) + rest[i];
 	}
-	free(known);
 	free(rest);
 }
 
@@ -374,15 +382,15 @@ static double elements(double m, double columns, double k, double batch)
 }
 
 static void roof_init(const struct product_grid *g,
-		      const struct product_table *t, struct roof *r)
+		      const struct product_table *t, double start_s,
+		      struct roof *r)
 {
 	const struct product_point *p;
 	int count[AXIS_MAX] = { 0 }, i, at;
 
-	*r = (struct roof){ .start_s = INFINITY };
+	*r = (struct roof){ .start_s = start_s };
 	for (i = 0; i < t->n; i++) {
 		p = &t->point[i];
-		r->start_s = fmin(r->start_s, p->seconds);
 		r->work_rate = fmax(r->work_rate, exp(point_rate(p)));
 		r->element_rate = fmax(r->element_rate,
 				       elements(p->m, p->n * p->batch, p->k,
@@ -413,13 +421,14 @@ static double roof_rate(const struct product_grid *g, const struct roof *r,
 }
 
 /* Nodes without points: what the others differ from the roof by is filled in. */
-static void fill_by_roof(const struct product_grid *g,
-			 const struct product_table *t, struct node *node)
+static void fill_by_roof(struct product_grid *g,
+			 const struct product_table *t, double start_s,
+			 struct node *node)
 {
 	struct roof roof;
 	int i;
 
-	roof_init(g, t, &roof);
+	roof_init(g, t, start_s, &roof);
 	for (i = 0; i < g->n; i++) {
 		if (node[i].n)
 			node[i].rate -= roof_rate(g, &roof, i);
@@ -466,7 +475,8 @@ static double log_work(const struct product_grid *g, int node)
 	return sum;
 }
 
-static struct product_grid *grid_new(const struct product_table *t)
+static struct product_grid *grid_new(const struct product_table *t,
+				     double start_s)
 {
 	struct product_grid *g = xcalloc(1, sizeof(*g));
 	struct node *node;
@@ -475,8 +485,11 @@ static struct product_grid *grid_new(const struct product_table *t)
 	g->one_by_one = !strcmp(t->variant, ONE_BY_ONE);
 	set_axes(g, t);
 	node = nodes_of(g, t);
+	g->known = xcalloc((size_t)g->n, sizeof(*g->known));
+	for (i = 0; i < g->n; i++)
+		g->known[i] = node[i].n;
 	if (any_missing(g, node))
-		fill_by_roof(g, t, node);
+		fill_by_roof(g, t, start_s, node);
 	g->seconds = xcalloc((size_t)g->n, sizeof(*g->seconds));
 	for (i = 0; i < g->n; i++)
 		g->seconds[i] = log_work(g, i) - node[i].rate;
@@ -485,6 +498,57 @@ static struct product_grid *grid_new(const struct product_table *t)
 	for (i = 0; i < g->n; i++)
 		g->seconds[i] = exp(g->seconds[i]);
 	return g;
+}
+
+/* A gate's: one product, of few columns or of little depth. */
+static bool is_narrow(double n, double k, double batch)
+{
+	return batch <= 1 && fmin(n, k) <= NARROW_MAX;
+}
+
+static struct product_grid *grid_of(const struct product_table *t, bool narrow,
+				    double start_s)
+{
+	struct product_table part = *t;
+	struct product_grid *g = NULL;
+	int i;
+
+	part.n = 0;
+	part.point = xcalloc((size_t)t->n, sizeof(*part.point));
+	for (i = 0; i < t->n; i++) {
+		const struct product_point *p = &t->point[i];
+
+		if (is_narrow(p->n, p->k, p->batch) == narrow)
+			part.point[part.n++] = *p;
+	}
+	if (part.n)
+		g = grid_new(&part, start_s);
+	free(part.point);
+	return g;
+}
+
+/*
+ * Gates' products and experts' have shapes so far apart that what lies between
+ * would be guessed, and none is asked for there: each has a grid of its own,
+ * unless a table has too few of one kind to lay a grid.
+ */
+static void set_grids(struct product_table *t)
+{
+	double start_s = INFINITY;
+	int narrow = 0, i;
+
+	for (i = 0; i < t->n; i++) {
+		const struct product_point *p = &t->point[i];
+
+		start_s = fmin(start_s, p->seconds);
+		narrow += is_narrow(p->n, p->k, p->batch);
+	}
+	if (narrow < GRID_POINTS_MIN || t->n - narrow < GRID_POINTS_MIN) {
+		t->grid = grid_new(t, start_s);
+		return;
+	}
+	t->grid = grid_of(t, false, start_s);
+	t->narrow = grid_of(t, true, start_s);
 }
 
 enum status product_table_init(struct product_table *t, enum dtype dtype,
@@ -508,15 +572,23 @@ enum status product_table_init(struct product_table *t, enum dtype dtype,
 	snprintf(t->variant, sizeof(t->variant), "%s", variant);
 	t->point = xcalloc((size_t)n, sizeof(*t->point));
 	memcpy(t->point, point, (size_t)n * sizeof(*point));
-	t->grid = grid_new(t);
+	set_grids(t);
 	return ST_OK;
+}
+
+static void grid_free(struct product_grid *g)
+{
+	if (g) {
+		free(g->seconds);
+		free(g->known);
+	}
+	free(g);
 }
 
 void product_table_release(struct product_table *t)
 {
-	if (t->grid)
-		free(t->grid->seconds);
-	free(t->grid);
+	grid_free(t->grid);
+	grid_free(t->narrow);
 	free(t->point);
 	*t = (struct product_table){ 0 };
 }
@@ -548,8 +620,10 @@ double product_seconds(const struct product_table *t, double m, double n,
 		       double k, double batch, bool *outside_p)
 {
 	const struct product_point p = { m, n, k, batch, 0 };
-	const struct product_grid *g = t->grid;
+	const struct product_grid *g = t->narrow && is_narrow(n, k, batch) ?
+		t->narrow : t->grid;
 	double share[1 << AXES] = { 1 }, part, beyond, past = 0, sum = 0;
+	double known = 0;
 	int node[1 << AXES] = { 0 }, corners = 1, at, a, i;
 	bool outside = false;
 
@@ -571,9 +645,11 @@ double product_seconds(const struct product_table *t, double m, double n,
 		}
 		corners *= 2;
 	}
-	for (i = 0; i < corners; i++)
+	for (i = 0; i < corners; i++) {
 		sum += share[i] * g->seconds[node[i]];
+		known += g->known[node[i]] ? share[i] : 0;
+	}
 	if (outside_p)
-		*outside_p = outside;
+		*outside_p = outside || known < KNOWN_MIN;
 	return past != 0 ? sum * exp(past) : sum;
 }

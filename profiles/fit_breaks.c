@@ -20,7 +20,7 @@ struct search {
 	const struct fit_shape *shape;
 	int blocks;
 	double *last, *median;	/* of each block: largest size, its scale */
-	double *cost;		/* [from][to] of one piece */
+	double *cost;		/* [to][from] of one piece */
 	double *best;		/* [piece][to] of all up to there */
 	int *before;		/* [piece][to]: where the one before ends */
 };
@@ -40,8 +40,29 @@ static void sums_add(struct sums *a, const struct fit_sample *x, double u)
 	a->tt += v * x->t * x->t;
 }
 
-/* The least sum of squares of a + b*n [+ c*sqrt(n)], nothing negative. */
-static double line_rss(const struct sums *x, bool root)
+/* A determinant below this share of its product is none. */
+#define DETERMINANT_MIN 1e-13
+
+/* The least sum of squares of a + b*n, neither negative: where the ordinary
+ * minimum is not so, one of them is 0. */
+static double plain_rss(const struct sums *x)
+{
+	double det = x->one * x->nn - x->n * x->n;
+	double a = (x->t * x->nn - x->tn * x->n) / det;
+	double b = (x->tn * x->one - x->t * x->n) / det;
+	double gain;
+
+	if (!(x->nn > 0))	/* no weight */
+		return 0;
+	if (det > DETERMINANT_MIN * x->one * x->nn && a >= 0 && b >= 0)
+		gain = a * x->t + b * x->tn;
+	else
+		gain = fmax(x->t * x->t / x->one, x->tn * x->tn / x->nn);
+	return fmax(x->tt - gain, 0);
+}
+
+/* The same with c*sqrt(n). */
+static double root_rss(const struct sums *x)
 {
 	const double g[3][3] = { { x->one, x->n, x->s },
 				 { x->n, x->nn, x->ns },
@@ -51,7 +72,7 @@ static double line_rss(const struct sums *x, bool root)
 	double c[LSQ_COLS];
 	int i;
 
-	q.p = root ? 3 : 2;
+	q.p = 3;
 	q.yy = x->tt;
 	memcpy(q.h, h, sizeof(h));
 	for (i = 0; i < 3; i++)
@@ -68,8 +89,10 @@ static double chord_rss(const struct search *k, const struct sums *x,
 	double p = q > 0 ? k->median[from] - q * k->last[from] :
 		(k->median[from] + k->median[to]) / 2;
 
-	return fmax(p * p * x->one + 2 * p * q * x->n + q * q * x->nn -
-		    2 * p * x->t - 2 * q * x->tn + x->tt, 0);
+	double rss = p * p * x->one + 2 * p * q * x->n + q * q * x->nn -
+		2 * p * x->t - 2 * q * x->tn + x->tt;
+
+	return rss > 0 ? rss : 0;
 }
 
 /* Ranges are summed, not taken from differences, which would lose digits. */
@@ -86,9 +109,10 @@ static void fill_costs(struct search *k)
 		for (to = from, i = begin; to < k->blocks; to++) {
 			for (; i < k->d->n && k->d->sample[i].block == to; i++)
 				sums_add(&sum, &k->d->sample[i], k->u[i]);
-			cost = &k->cost[from * k->blocks + to];
+			cost = &k->cost[to * k->blocks + from];
 			if (!k->shape->joined)
-				*cost = line_rss(&sum, k->shape->root);
+				*cost = k->shape->root ? root_rss(&sum) :
+					plain_rss(&sum);
 			else if (to > from)
 				*cost = chord_rss(k, &sum, from, to);
 		}
@@ -103,22 +127,25 @@ static int least_of(const struct fit_shape *shape)
 
 static void extend(struct search *k, int piece, int to)
 {
-	int share = k->shape->joined, least = least_of(k->shape), from, end;
-	double *best = &k->best[piece * k->blocks], now;
+	int share = k->shape->joined, from = piece ? !share : 0, end = from;
+	int last = to + 1 - least_of(k->shape);
+	const double *cost = &k->cost[to * k->blocks];
+	/* of the pieces before, by where this one begins */
+	const double *before = piece ?
+		&k->best[(piece - 1) * k->blocks] - !share : NULL;
+	double best = INFINITY, now;
 
-	best[to] = INFINITY;
-	for (from = 0; from + least - 1 <= to; from++) {
-		end = from - !share;	/* of the pieces before */
-		if (piece ? end < 0 : from > 0)
-			continue;
-		now = k->cost[from * k->blocks + to];
-		if (piece)
-			now += k->best[(piece - 1) * k->blocks + end];
-		if (now < best[to]) {
-			best[to] = now;
-			k->before[piece * k->blocks + to] = end;
+	if (!piece)	/* begins at the first */
+		last = last < 0 ? -1 : 0;
+	for (; from <= last; from++) {
+		now = piece ? cost[from] + before[from] : cost[from];
+		if (now < best) {
+			best = now;
+			end = from - !share;
 		}
 	}
+	k->best[piece * k->blocks + to] = best;
+	k->before[piece * k->blocks + to] = end;
 }
 
 static bool run(struct search *k, struct breaks *out)

@@ -150,6 +150,35 @@ static bool settle(const struct lsq_gram *q, struct active *a, double *c)
 	return true;
 }
 
+/*
+ * A set to begin with whose ordinary minimum has nothing negative: all
+ * columns, then without those that fell below zero, and so on. From there it
+ * is mostly no column more, from none it is all of them. False: dependent
+ * columns, so begin with none.
+ */
+static bool begin(const struct lsq_gram *q, struct active *a, double *c)
+{
+	double part[LSQ_COLS];
+	int i, left = 1;
+
+	for (i = 0; i < q->p; i++)
+		a->in[i] = q->g[i][i] > 0;
+	while (left) {
+		active_list(a, q->p);
+		if (!gram_set(q, a->index, a->n, part))
+			return false;
+		for (i = 0, left = 0; i < a->n; i++) {
+			if (!(part[i] > 0)) {
+				a->in[a->index[i]] = false;
+				left++;
+			}
+		}
+	}
+	for (i = 0; i < a->n; i++)
+		c[a->index[i]] = part[i];
+	return true;
+}
+
 static double active_set(const struct lsq_gram *q, double *c,
 			 struct active *a)
 {
@@ -158,6 +187,8 @@ static double active_set(const struct lsq_gram *q, double *c,
 	*a = (struct active){ 0 };
 	for (j = 0; j < q->p; j++)
 		c[j] = 0;
+	if (!begin(q, a, c))
+		*a = (struct active){ 0 };
 	for (round = 0; round < ROUNDS_PER_COLUMN * q->p; round++) {
 		j = steepest(q, a, c);
 		if (j < 0)

@@ -2,10 +2,10 @@
 /*
  * Least squares with coefficients that are not negative, for few unknowns.
  *
- * Lawson & Hanson (1974, chapter 23), on the normal equations: columns come
- * into the set of those that are not zero one at a time, the steepest first;
- * the set's ordinary minimum is taken, and columns that it would push below
- * zero leave. The problem is convex, so where no column is left along which
+ * Lawson & Hanson (1974, chapter 23), on the normal equations: from a set whose
+ * minimum has nothing negative, columns come in one at a time, the steepest
+ * first; the set's ordinary minimum is taken, and columns that it would push
+ * below zero leave. The problem is convex, so where no column is left along which
  * the sum falls, that is the minimum. Private to profiles/fit*.c.
  */
 #ifndef PROFILES_FIT_LSQ_H

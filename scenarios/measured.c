@@ -101,18 +101,19 @@ bool measured_has_products(const struct measured *m, enum dtype t)
 	return false;
 }
 
-double measured_product_seconds(const struct measured *m, enum dtype t,
-				double rows, double n, double k, double batch,
-				bool *outside_p)
+/* The fastest of the ways with so many points or more. */
+static double fastest_way(const struct measured *m, enum dtype t,
+			  const struct product_point *p, int points_min,
+			  bool *outside_p)
 {
 	double best = INFINITY, s;
 	bool outside;
 	int i;
 
 	for (i = 0; i < m->n_tables; i++) {
-		if (m->table[i].dtype != t)
+		if (m->table[i].dtype != t || m->table[i].n < points_min)
 			continue;
-		s = product_seconds(&m->table[i], rows, n, k, batch,
+		s = product_seconds(&m->table[i], p->m, p->n, p->k, p->batch,
 				    &outside);
 		if (s < best) {
 			best = s;
@@ -120,6 +121,22 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 		}
 	}
 	return best;
+}
+
+double measured_product_seconds(const struct measured *m, enum dtype t,
+				double rows, double n, double k, double batch,
+				bool *outside_p)
+{
+	const struct product_point p = { rows, n, k, batch, 0 };
+	int most = 0, i;
+	double s;
+
+	for (i = 0; i < m->n_tables; i++) {
+		if (m->table[i].dtype == t && m->table[i].n > most)
+			most = m->table[i].n;
+	}
+	s = fastest_way(m, t, &p, (most + 1) / 2, outside_p);
+	return *outside_p ? fastest_way(m, t, &p, 0, outside_p) : s;
 }
 
 /*

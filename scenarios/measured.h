@@ -27,7 +27,7 @@ struct product_point {
  * points: linear in rows per product (m), columns of all products (batch*n;
  * variant "per-expert", which starts them one by one: n and batch apart) and
  * depth (k), made monotone in work: more rows, columns, depth or products
- * never take less time. Outside the range the nearest rate (FLOP/s) counts
+ * never take less time (a gate's products and the others each by themselves). Outside the range the nearest rate (FLOP/s) counts
  * and *outside_p (may be NULL) is set. doc/model.md, section "Profiles".
  */
 struct product_grid;
@@ -38,6 +38,7 @@ struct product_table {
 	int n;
 	struct product_point *point;	/* owned */
 	struct product_grid *grid;	/* owned; made from the points */
+	struct product_grid *narrow;	/* of a gate's; NULL: in grid too */
 };
 
 /* Copies the points; ST_INPUT unless there is one and all are positive. */
@@ -123,9 +124,11 @@ const struct measured_contention *measured_find_contention(
 bool measured_has_products(const struct measured *m, enum dtype t);
 
 /*
- * Seconds of a product in the fastest of the ways. *outside_p: its range does
- * not have the product; that a slower way's range has it is no use. There must
- * be products.
+ * Seconds of a product in the fastest of the ways. Those with less than half
+ * the points of the most measured one are asked only where the others' range
+ * does not have the product: the least of guesses from few points is too low.
+ * *outside_p: the range of the fastest does not have it either; that a slower
+ * way's has it is no use. There must be products.
  */
 double measured_product_seconds(const struct measured *m, enum dtype t,
 				double rows, double n, double k, double batch,

@@ -31,6 +31,11 @@
 /* Logarithms closer than this are one node. */
 #define AXIS_STEP_MIN 1e-6
 
+/* Columns or depth of a gate's products, at most: its experts. Fewer points
+ * than that have no grid of their own. */
+#define NARROW_MAX 256
+#define GRID_POINTS_MIN 16
+
 /* Rounds of the fit of the axes' effects. */
 #define EFFECT_ROUNDS 50
 
@@ -38,6 +43,10 @@
  * many nodes are computed at most. */
 #define SPREAD_ROUNDS 100
 #define SPREAD_NODES 4000000
+
+/* What is asked for is inside when the nodes about it are known by this
+ * share. */
+#define KNOWN_MIN 0.5
 
 /* Beyond the ends by so much (of the logarithm) is still inside. */
 #define RANGE_SLACK 1e-9
@@ -55,6 +64,7 @@ struct product_grid {
 	struct axis axis[AXES];
 	int n;		/* nodes of all axes */
 	double *seconds;	/* [n], isotonic */
+	bool *known;		/* [n]: has points, or lies between two */
 };
 
 static double plain_size(const struct product_grid *g,
@@ -186,25 +196,49 @@ static void effects_sweep(const struct product_grid *g,
 	}
 }
 
-/* The mean of a node's neighbours on all axes. */
-static double neighbours(const struct product_grid *g, const double *v,
-			 int node)
-{
-	double sum = 0;
-	int a, n = 0, at;
+/* A node and its neighbours on all axes. */
+struct spread {
+	int node, n, next[2 * AXES];
+};
 
+static void spread_init(const struct product_grid *g, int node,
+			struct spread *s)
+{
+	int a, at;
+
+	*s = (struct spread){ .node = node };
 	for (a = 0; a < AXES; a++) {
 		at = node_index(g, node, a);
-		if (at > 0) {
-			sum += v[node - g->axis[a].step];
-			n++;
-		}
-		if (at < g->axis[a].n - 1) {
-			sum += v[node + g->axis[a].step];
-			n++;
+		if (at > 0)
+			s->next[s->n++] = node - g->axis[a].step;
+		if (at < g->axis[a].n - 1)
+			s->next[s->n++] = node + g->axis[a].step;
+	}
+}
+
+/* Nodes that are not known become the mean of their neighbours, again and
+ * again. */
+static void spread_rest(const struct product_grid *g, const bool *known,
+			double *rest)
+{
+	struct spread *s = xcalloc((size_t)g->n, sizeof(*s));
+	int rounds = SPREAD_NODES / g->n < SPREAD_ROUNDS ?
+		SPREAD_NODES / g->n + 1 : SPREAD_ROUNDS;
+	int n = 0, round, i, k;
+	double sum;
+
+	for (i = 0; i < g->n; i++) {
+		if (!known[i])
+			spread_init(g, i, &s[n++]);
+	}
+	for (round = 0; round < rounds; round++) {
+		for (i = 0; i < n; i++) {
+			for (k = 0, sum = 0; k < s[i].n; k++)
+				sum += rest[s[i].next[k]];
+			rest[s[i].node] = s[i].n ? sum / s[i].n : 0;
 		}
 	}
-	return n ? sum / n : 0;
+	free(s);
 }
 
 /*
@@ -225,6 +259,8 @@ static void fill_between(const struct product_grid *g, const struct node *node,
 				continue;
 			for (k = from + 1; from >= 0 && k < to; k++) {
 				at = i + k * x->step;
+				if (known[at])
+					continue;
 				rest[at] = rest[i + from * x->step] +
 					(rest[i + to * x->step] -
 					 rest[i + from * x->step]) *
@@ -244,69 +280,162 @@ static void fill_between(const struct product_grid *g, const struct node *node,
  * through them, elsewhere spread as heat spreads (Gauss-Seidel on Laplace's
  * equation).
  */
-static void fill_nodes(const struct product_grid *g, struct node *node)
+static void fill_nodes(struct product_grid *g, struct node *node)
 {
 	double *rest = xcalloc((size_t)g->n, sizeof(*rest));
-	bool *known = xcalloc((size_t)g->n, sizeof(*known));
+	bool *known = g->known;
 	struct effects e = { 0 };
-	int i, round, rounds, a;
+	int i, round, a;
 
 	for (round = 0; round < EFFECT_ROUNDS; round++) {
 		for (a = 0; a < AXES; a++)
 			effects_sweep(g, node, a, &e);
 	}
 	for (i = 0; i < g->n; i++) {
-		known[i] = node[i].n;
 		if (node[i].n)
 			rest[i] = node[i].rate - effects_sum(g, &e, i);
 	}
 	fill_between(g, node, ROWS, rest, known);
-	rounds = SPREAD_NODES / g->n < SPREAD_ROUNDS ? SPREAD_NODES / g->n + 1 :
-		SPREAD_ROUNDS;
-	for (round = 0; round < rounds; round++) {
-		for (i = 0; i < g->n; i++) {
-			if (!known[i])
-				rest[i] = neighbours(g, rest, i);
-		}
-	}
+	fill_between(g, node, DEPTH, rest, known);
+	fill_between(g, node, COLUMNS, rest, known);
+	spread_rest(g, known, rest);
 	for (i = 0; i < g->n; i++) {
 		if (!node[i].n)
 			node[i].rate = effects_sum(g, &e, i) + rest[i];
 	}
-	free(known);
 	free(rest);
 }
 
-/*
- * On logarithms of times. up: the largest time of all nodes that are not
- * larger on any axis; low: the smallest of all that are not smaller. Both
- * never fall along an axis, and so does their mean; where the times are so
- * already, all three are the same.
- */
-static void make_isotonic(const struct product_grid *g, double *low)
+/* up: the largest time of all nodes that are not larger on any axis; low: the
+ * smallest of all that are not smaller. */
+static void raise_up(const struct product_grid *g, double *up)
 {
-	double *up = xcalloc((size_t)g->n, sizeof(*up));
-	const struct axis *x;
 	int i, a;
 
-	memcpy(up, low, (size_t)g->n * sizeof(*up));
 	for (i = 0; i < g->n; i++) {
 		for (a = 0; a < AXES; a++) {
-			x = &g->axis[a];
 			if (node_index(g, i, a) > 0)
-				up[i] = fmax(up[i], up[i - x->step]);
+				up[i] = fmax(up[i], up[i - g->axis[a].step]);
 		}
 	}
+}
+
+static void lower_down(const struct product_grid *g, double *low)
+{
+	int i, a;
+
 	for (i = g->n - 1; i >= 0; i--) {
 		for (a = 0; a < AXES; a++) {
-			x = &g->axis[a];
-			if (node_index(g, i, a) < x->n - 1)
-				low[i] = fmin(low[i], low[i + x->step]);
+			if (node_index(g, i, a) < g->axis[a].n - 1)
+				low[i] = fmin(low[i],
+					      low[i + g->axis[a].step]);
 		}
 	}
-	for (i = 0; i < g->n; i++)
-		low[i] = (low[i] + up[i]) / 2;
+}
+
+/*
+ * Logarithms of times; both bounds never fall along an axis, and so does their
+ * mean; where the times are so already, all three are the same. First nodes
+ * with points among themselves, which then bound the others, so that what is
+ * guessed cannot change what was measured.
+ */
+static void make_isotonic(const struct product_grid *g,
+			  const struct node *node, double *v)
+{
+	double *up = xcalloc((size_t)g->n * 2, sizeof(*up));
+	double *low = up + g->n;
+	int pass, i;
+
+	for (pass = 0; pass < 3; pass++) {
+		for (i = 0; i < g->n; i++) {
+			up[i] = pass == 2 || node[i].n ? v[i] : -INFINITY;
+			low[i] = pass == 2 || node[i].n ? v[i] : INFINITY;
+		}
+		raise_up(g, up);
+		lower_down(g, low);
+		for (i = 0; i < g->n; i++) {
+			if (pass == 2 || (pass == 0 && node[i].n))
+				v[i] = (up[i] + low[i]) / 2;
+			else if (pass == 1)
+				v[i] = fmin(fmax(v[i], up[i]), low[i]);
+		}
+	}
 	free(up);
+}
+
+/* ---- what a time is compared with ---- */
+
+/*
+ * start + max(work / FLOP/s, elements / their rate), with the shortest time
+ * and the best rates of the points: between shapes as different as a gate's
+ * and an expert's, times are more like this than like one another. Products
+ * whose number is not an axis have as many as the points of their columns.
+ */
+struct roof {
+	double start_s, work_rate, element_rate;
+	double batch[AXIS_MAX];	/* of each place on COLUMNS; logarithm */
+};
+
+static double elements(double m, double columns, double k, double batch)
+{
+	return m * k * batch + k * columns + m * columns;
+}
+
+static void roof_init(const struct product_grid *g,
+		      const struct product_table *t, double start_s,
+		      struct roof *r)
+{
+	const struct product_point *p;
+	int count[AXIS_MAX] = { 0 }, i, at;
+
+	*r = (struct roof){ .start_s = start_s };
+	for (i = 0; i < t->n; i++) {
+		p = &t->point[i];
+		r->work_rate = fmax(r->work_rate, exp(point_rate(p)));
+		r->element_rate = fmax(r->element_rate,
+				       elements(p->m, p->n * p->batch, p->k,
+						p->batch) / p->seconds);
+		at = axis_near(&g->axis[COLUMNS], point_size(g, p, COLUMNS));
+		count[at]++;
+		r->batch[at] += (log(p->batch) - r->batch[at]) / count[at];
+	}
+}
+
+/* Its rate at a node; logarithm. */
+static double roof_rate(const struct product_grid *g, const struct roof *r,
+			int node)
+{
+	double m = g->axis[ROWS].size[node_index(g, node, ROWS)];
+	double k = g->axis[DEPTH].size[node_index(g, node, DEPTH)];
+	double batch = g->axis[BATCH].size[node_index(g, node, BATCH)];
+	int at = node_index(g, node, COLUMNS);
+	double columns = g->axis[COLUMNS].size[at] * batch;
+	double work = 2 * m * columns * k;
+
+	if (!g->one_by_one)
+		batch = exp(r->batch[at]);
+	return log(work / (r->start_s +
+			   fmax(work / r->work_rate,
+				elements(m, columns, k, batch) /
+				r->element_rate)));
+}
+
+/* Nodes without points: what the others differ from the roof by is filled in. */
+static void fill_by_roof(struct product_grid *g,
+			 const struct product_table *t, double start_s,
+			 struct node *node)
+{
+	struct roof roof;
+	int i;
+
+	roof_init(g, t, start_s, &roof);
+	for (i = 0; i < g->n; i++) {
+		if (node[i].n)
+			node[i].rate -= roof_rate(g, &roof, i);
+	}
+	fill_nodes(g, node);
+	for (i = 0; i < g->n; i++)
+		node[i].rate += roof_rate(g, &roof, i);
 }
 
 static bool any_missing(const struct product_grid *g, const struct node *node)
@@ -346,7 +475,8 @@ static double log_work(const struct product_grid *g, int node)
 	return sum;
 }
 
-static struct product_grid *grid_new(const struct product_table *t)
+static struct product_grid *grid_new(const struct product_table *t,
+				     double start_s)
 {
 	struct product_grid *g = xcalloc(1, sizeof(*g));
 	struct node *node;
@@ -355,16 +485,70 @@ static struct product_grid *grid_new(const struct product_table *t)
 	g->one_by_one = !strcmp(t->variant, ONE_BY_ONE);
 	set_axes(g, t);
 	node = nodes_of(g, t);
+	g->known = xcalloc((size_t)g->n, sizeof(*g->known));
+	for (i = 0; i < g->n; i++)
+		g->known[i] = node[i].n;
 	if (any_missing(g, node))
-		fill_nodes(g, node);
+		fill_by_roof(g, t, start_s, node);
 	g->seconds = xcalloc((size_t)g->n, sizeof(*g->seconds));
 	for (i = 0; i < g->n; i++)
 		g->seconds[i] = log_work(g, i) - node[i].rate;
+	make_isotonic(g, node, g->seconds);
 	free(node);
-	make_isotonic(g, g->seconds);
 	for (i = 0; i < g->n; i++)
 		g->seconds[i] = exp(g->seconds[i]);
 	return g;
+}
+
+/* A gate's: one product, of few columns or of little depth. */
+static bool is_narrow(double n, double k, double batch)
+{
+	return batch <= 1 && fmin(n, k) <= NARROW_MAX;
+}
+
+static struct product_grid *grid_of(const struct product_table *t, bool narrow,
+				    double start_s)
+{
+	struct product_table part = *t;
+	struct product_grid *g = NULL;
+	int i;
+
+	part.n = 0;
+	part.point = xcalloc((size_t)t->n, sizeof(*part.point));
+	for (i = 0; i < t->n; i++) {
+		const struct product_point *p = &t->point[i];
+
+		if (is_narrow(p->n, p->k, p->batch) == narrow)
+			part.point[part.n++] = *p;
+	}
+	if (part.n)
+		g = grid_new(&part, start_s);
+	free(part.point);
+	return g;
+}
+
+/*
+ * Gates' products and experts' have shapes so far apart that what lies between
+ * would be guessed, and none is asked for there: each has a grid of its own,
+ * unless a table has too few of one kind to lay a grid.
+ */
+static void set_grids(struct product_table *t)
+{
+	double start_s = INFINITY;
+	int narrow = 0, i;
+
+	for (i = 0; i < t->n; i++) {
+		const struct product_point *p = &t->point[i];
+
+		start_s = fmin(start_s, p->seconds);
+		narrow += is_narrow(p->n, p->k, p->batch);
+	}
+	if (narrow < GRID_POINTS_MIN || t->n - narrow < GRID_POINTS_MIN) {
+		t->grid = grid_new(t, start_s);
+		return;
+	}
+	t->grid = grid_of(t, false, start_s);
+	t->narrow = grid_of(t, true, start_s);
 }
 
 enum status product_table_init(struct product_table *t, enum dtype dtype,
@@ -388,15 +572,23 @@ enum status product_table_init(struct product_table *t, enum dtype dtype,
 	snprintf(t->variant, sizeof(t->variant), "%s", variant);
 	t->point = xcalloc((size_t)n, sizeof(*t->point));
 	memcpy(t->point, point, (size_t)n * sizeof(*point));
-	t->grid = grid_new(t);
+	set_grids(t);
 	return ST_OK;
+}
+
+static void grid_free(struct product_grid *g)
+{
+	if (g) {
+		free(g->seconds);
+		free(g->known);
+	}
+	free(g);
 }
 
 void product_table_release(struct product_table *t)
 {
-	if (t->grid)
-		free(t->grid->seconds);
-	free(t->grid);
+	grid_free(t->grid);
+	grid_free(t->narrow);
 	free(t->point);
 	*t = (struct product_table){ 0 };
 }
@@ -428,8 +620,10 @@ double product_seconds(const struct product_table *t, double m, double n,
 		       double k, double batch, bool *outside_p)
 {
 	const struct product_point p = { m, n, k, batch, 0 };
-	const struct product_grid *g = t->grid;
+	const struct product_grid *g = t->narrow && is_narrow(n, k, batch) ?
+		t->narrow : t->grid;
 	double share[1 << AXES] = { 1 }, part, beyond, past = 0, sum = 0;
+	double known = 0;
 	int node[1 << AXES] = { 0 }, corners = 1, at, a, i;
 	bool outside = false;
 
@@ -451,9 +645,11 @@ double product_seconds(const struct product_table *t, double m, double n,
 		}
 		corners *= 2;
 	}
-	for (i = 0; i < corners; i++)
+	for (i = 0; i < corners; i++) {
 		sum += share[i] * g->seconds[node[i]];
+		known += g->known[node[i]] ? share[i] : 0;
+	}
 	if (outside_p)
-		*outside_p = outside;
+		*outside_p = outside || known < KNOWN_MIN;
 	return past != 0 ? sum * exp(past) : sum;
 }

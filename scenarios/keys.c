@@ -321,7 +321,14 @@ const struct key_row scenario_keys[] = {
 	     U_TIME, 0, TIME_MAX, "", "low-latency protocol: start"), \
 	REAL("comm." #tier ".ll_efficiency", \
 	     cluster.gpu.tier.ll_efficiency, U_FRACTION, 1e-3, 1, "", \
-	     "low-latency protocol: of the link rate")
+	     "low-latency protocol: of the link rate"), \
+	REAL("comm." #tier ".product_loss", \
+	     cluster.gpu.tier.product_loss, U_FRACTION, 0, 0.99, "", \
+	     "of its speed, that a product loses beside a collective; 0: " \
+	     "gpu.comm_sms / sms"), \
+	REAL("comm." #tier ".own_loss", cluster.gpu.tier.own_loss, \
+	     U_FRACTION, 0, 0.99, "", \
+	     "of its speed, that a collective loses beside a product")
 	TIER(intra, "inside a node"),
 	TIER(inter, "between nodes"),
 
@@ -369,7 +376,12 @@ const size_t n_scenario_keys = sizeof(scenario_keys) / sizeof(*scenario_keys);
 	REAL(#tier ".ll_launch", tier.ll_launch_s, U_TIME, 0, TIME_MAX, \
 	     NULL, "low-latency protocol: start"), \
 	REAL(#tier ".ll_efficiency", tier.ll_efficiency, U_FRACTION, 1e-3, \
-	     1, NULL, "low-latency protocol: of the link rate")
+	     1, NULL, "low-latency protocol: of the link rate"), \
+	REAL(#tier ".product_loss", tier.product_loss, U_FRACTION, 0, 0.99, \
+	     "0", "of its speed, that a product loses beside a collective; " \
+	     "0: comm_sms / sms"), \
+	REAL(#tier ".own_loss", tier.own_loss, U_FRACTION, 0, 0.99, "0", \
+	     "of its speed, that a collective loses beside a product")
 
 const struct key_row gpu_keys[] = {
 	TEXT("name", name, "", "name for reports (default: the file's)"),

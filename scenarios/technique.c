@@ -58,6 +58,11 @@ const struct a2a_row a2a_table[A2A_N] = {
 };
 
 #define BIT(id) (1u << TECH_##id)
+#define GATES (BIT(GATE_KTOP1) | BIT(GATE_SAM) | BIT(GATE_BASE) | \
+	       BIT(GATE_HASH) | BIT(GATE_DTS))
+/* a gate's row: what all of them exclude */
+#define NOT_WITH_GATE(id) (BIT(LOCALITY) | BIT(TOPOLOGY) | \
+			   BIT(EXPERT_FETCH) | (GATES & ~BIT(id)))
 
 const struct technique_row technique_table[TECH_N] = {
 	[TECH_BASELINE] = {
@@ -93,7 +98,7 @@ const struct technique_row technique_table[TECH_N] = {
 		.help = "a gate that prefers experts of the node",
 		.source = "LocMoE",
 		.file = "sim/tech_traffic.c",
-		.excludes = BIT(TOPOLOGY) | BIT(EXPERT_FETCH),
+		.excludes = BIT(TOPOLOGY) | BIT(EXPERT_FETCH) | GATES,
 		.reroutes = true,
 	},
 	[TECH_TOPOLOGY] = {
@@ -101,7 +106,7 @@ const struct technique_row technique_table[TECH_N] = {
 		.help = "no more copies leave the node than its NICs bear",
 		.source = "FasterMoE, TA-MoE",
 		.file = "sim/tech_traffic.c",
-		.excludes = BIT(LOCALITY) | BIT(EXPERT_FETCH),
+		.excludes = BIT(LOCALITY) | BIT(EXPERT_FETCH) | GATES,
 		.reroutes = true,
 	},
 	[TECH_SHADOWING] = {
@@ -117,7 +122,48 @@ const struct technique_row technique_table[TECH_N] = {
 		.source = "Janus",
 		.file = "sim/tech_traffic.c",
 		.excludes = BIT(LSH) | BIT(CONDENSATION) | BIT(MIGRATION) |
-			BIT(LOCALITY) | BIT(TOPOLOGY) | BIT(SHADOWING),
+			BIT(LOCALITY) | BIT(TOPOLOGY) | BIT(SHADOWING) |
+			GATES,
+	},
+	[TECH_GATE_KTOP1] = {
+		.name = "gate-ktop1",
+		.help = "experts in k prototypes, the best of each",
+		.source = "M6-T, HetuMoE",
+		.file = "sim/tech_gates.c",
+		.excludes = NOT_WITH_GATE(GATE_KTOP1),
+		.reroutes = true,
+	},
+	[TECH_GATE_SAM] = {
+		.name = "gate-sam",
+		.help = "switch and mixture: a group, then k experts inside it",
+		.source = "HetuMoE",
+		.file = "sim/tech_gates.c",
+		.excludes = NOT_WITH_GATE(GATE_SAM),
+		.reroutes = true,
+	},
+	[TECH_GATE_BASE] = {
+		.name = "gate-base",
+		.help = "every expert gets as many tokens",
+		.source = "BASE layers, HetuMoE",
+		.file = "sim/tech_gates.c",
+		.excludes = NOT_WITH_GATE(GATE_BASE),
+		.reroutes = true,
+	},
+	[TECH_GATE_HASH] = {
+		.name = "gate-hash",
+		.help = "a fixed random expert for each token id",
+		.source = "Hash layers, HetuMoE",
+		.file = "sim/tech_gates.c",
+		.excludes = NOT_WITH_GATE(GATE_HASH),
+		.reroutes = true,
+	},
+	[TECH_GATE_DTS] = {
+		.name = "gate-dts",
+		.help = "dense to sparse, at the end of its annealing",
+		.source = "EvoMoE, HetuMoE",
+		.file = "sim/tech_gates.c",
+		.excludes = NOT_WITH_GATE(GATE_DTS),
+		.reroutes = true,
 	},
 };
 

@@ -65,6 +65,9 @@ enum technique_id {
 	TECH_TOPOLOGY,		/* FasterMoE, TA-MoE: few copies leave it */
 	TECH_SHADOWING,		/* FasterMoE: hot experts are copied */
 	TECH_EXPERT_FETCH,	/* Janus: experts move, tokens stay */
+	/* other gates than top-k: sim/tech_gates.h */
+	TECH_GATE_KTOP1, TECH_GATE_SAM, TECH_GATE_BASE, TECH_GATE_HASH,
+	TECH_GATE_DTS,
 	TECH_N,
 };
 

@@ -266,6 +266,10 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 	/* a technique's own work stands before the exchange of its pass */
 	c->fixed[OP_PERMUTE].seconds += c->effect.extra_s[0];
 	c->fixed[OP_UNPERMUTE_BWD].seconds += c->effect.extra_s[1];
+	if (c->effect.gate_s[0] >= 0)
+		c->fixed[OP_GATE].seconds = c->effect.gate_s[0];
+	if (c->effect.gate_s[1] >= 0)
+		c->fixed[OP_GATE_BWD].seconds = c->effect.gate_s[1];
 	*out_p = c;
 	return ST_OK;
 }

@@ -53,7 +53,8 @@ static enum status make_workload(const struct scenario *s,
 				      cluster_gpus(&s->cluster), &e->routing);
 
 	struct tech_cache cache = { 0 };
-	struct tech_place at = { s, &p->layout, &e->routing, &cache };
+	struct tech_place at = { s, &p->layout, &e->routing, &cache,
+				 p->capacity_factor };
 
 	if (!st)
 		st = workload_make(&e->routing, &s->cluster, &s->model,

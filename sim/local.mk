@@ -59,3 +59,4 @@ libsim_a_SOURCES += %D%/tech_traffic.c %D%/tech_shadow.c
 libsim_a_SOURCES += %D%/rivals.c %D%/rivals.h %D%/search_rivals.c
 libsim_a_SOURCES += %D%/search_memo.c
 libsim_a_SOURCES += %D%/step.c %D%/step.h
+libsim_a_SOURCES += %D%/tech_gate_apply.c

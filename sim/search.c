@@ -108,16 +108,18 @@ static enum status cost_groups(struct search *x, struct search_result *out)
 static const struct group *closest_group(const struct search *x)
 {
 	double max_drop = x->s->constraints.max_drop;
-	const struct group *best = &x->group[0];
+	const struct group *best = NULL;
 
-	for (size_t i = 1; i < x->n_groups; i++) {
+	for (size_t i = 0; i < x->n_groups; i++) {
 		const struct group *g = &x->group[i];
 		bool fits = g->drop <= max_drop;
-		bool best_fits = best->drop <= max_drop;
+		bool best_fits = best && best->drop <= max_drop;
 
-		if (fits != best_fits ? fits :
-		    fits ? g->memory.total < best->memory.total :
-		    g->drop < best->drop)
+		if (g->tech_broken)
+			continue;
+		if (!best || (fits != best_fits ? fits :
+			      fits ? g->memory.total < best->memory.total :
+			      g->drop < best->drop))
 			best = g;
 	}
 	return best;
@@ -130,6 +132,10 @@ static enum status nothing_feasible(const struct search *x)
 	if (!x->n_groups)
 		return err_set(ST_INPUT, "search: no plan to try");
 	g = closest_group(x);
+	if (!g)
+		return err_set(ST_INPUT, "no plan meets the constraints: the "
+			       "techniques cannot be used here (%s)",
+			       x->group[0].why_not);
 	if (g->drop > x->s->constraints.max_drop)
 		return err_set(ST_INPUT,
 			"no plan meets the constraints: at capacity factor %g "
@@ -159,6 +165,7 @@ static void hand_over(struct search *x, struct search_result *out)
 static void search_free(struct search *x)
 {
 	search_memo_release(x);
+	tech_cache_release(&x->cache);
 	search_drop_routing(x);
 	free(x->group);
 	free(x->layout);

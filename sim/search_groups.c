@@ -46,7 +46,7 @@ enum status search_at(struct search *x, int layout, double factor,
 		      unsigned tech)
 {
 	struct tech_place at = { x->s, &x->layout[layout], &x->routing,
-				 &x->cache };
+				 &x->cache, factor };
 	enum status st = at_routing(x, layout);
 
 	if (st || (x->at_factor == factor && x->at_tech == tech))
@@ -226,9 +226,10 @@ static enum status add_group(struct search *x, int layout, double factor,
 	memory_estimate(x->s, &p, &x->work, &g.memory);
 	g.memory.buffers += x->effect.memory_bytes;
 	g.memory.total += x->effect.memory_bytes;
+	g.tech_broken = search_tech_broken(x);
 	g.why_not = constraint_broken(x, &g);
 	/* nobody asks for its bound, or it has none */
-	if (g.why_not && (!x->o->rejected || x->effect.why_not)) {
+	if (g.why_not && (!x->o->rejected || search_tech_broken(x))) {
 		g.bound_s = g.weighted_s = INFINITY;
 		keep_group(x, &g);
 		return ST_OK;
@@ -293,12 +294,59 @@ static int capacity_list(const struct search *x, double *out)
 				       out + n, CAPACITIES_MAX - n);
 }
 
+/*
+ * Sets that broke a limit at one layout and capacity. A larger set breaks it
+ * too, unless it has shadowing, which can change what others do.
+ */
+struct broken {
+	unsigned tech[TECH_SETS_MAX];
+	const char *why[TECH_SETS_MAX];
+	int n;
+};
+
+static const char *broken_already(const struct broken *b, unsigned tech)
+{
+	for (int i = 0; i < b->n; i++) {
+		if (!(b->tech[i] & ~tech) &&
+		    !((b->tech[i] ^ tech) & 1u << TECH_SHADOWING))
+			return b->why[i];
+	}
+	return NULL;
+}
+
+/* Groups that are known to break a limit: only counted. */
+static void keep_broken(struct search *x, int layout, double factor,
+			unsigned tech, const char *why)
+{
+	for (int a = 0; a < A2A_N; a++) {
+		struct group g = { .layout = layout, .factor = factor,
+				   .alg = (enum a2a_alg)a, .tech = tech,
+				   .bound_s = INFINITY,
+				   .weighted_s = INFINITY, .why_not = why,
+				   .tech_broken = true };
+
+		if (x->s->search.alltoall_mask & 1u << a)
+			keep_group(x, &g);
+	}
+}
+
 /* All algorithms of a layout, a capacity and a set of techniques. */
 static enum status add_tech_groups(struct search *x, int layout,
-				   double factor, unsigned tech)
+				   double factor, unsigned tech,
+				   struct broken *broken)
 {
-	enum status st = search_at(x, layout, factor, tech);
+	const char *why = broken_already(broken, tech);
+	enum status st;
 
+	if (why) {
+		keep_broken(x, layout, factor, tech, why);
+		return ST_OK;
+	}
+	st = search_at(x, layout, factor, tech);
+	if (!st && search_tech_broken(x)) {
+		broken->tech[broken->n] = tech;
+		broken->why[broken->n++] = search_tech_broken(x);
+	}
 	for (int a = 0; a < A2A_N && !st; a++) {
 		if (is_tried(x, layout, (enum a2a_alg)a))
 			st = add_group(x, layout, factor, tech,
@@ -310,15 +358,19 @@ static enum status add_tech_groups(struct search *x, int layout,
 static enum status add_layout_groups(struct search *x, int layout)
 {
 	double factor[CAPACITIES_MAX];
+	struct broken broken = { .n = 0 };
 	enum status st = at_routing(x, layout);
 	int n;
 
 	if (st)
 		return st;
 	n = capacity_list(x, factor);
-	for (int i = 0; i < n * x->n_techs && !st; i++)
+	for (int i = 0; i < n * x->n_techs && !st; i++) {
+		if (!(i % x->n_techs))
+			broken.n = 0;
 		st = add_tech_groups(x, layout, factor[i / x->n_techs],
-				     x->tech[i % x->n_techs]);
+				     x->tech[i % x->n_techs], &broken);
+	}
 	return st;
 }
 

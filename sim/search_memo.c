@@ -40,7 +40,7 @@ static enum status memo_make(struct search *x, const struct group *g,
 			     struct search_memo *m)
 {
 	struct tech_place at = { x->s, &x->layout[g->layout], &x->routing,
-				 &x->cache };
+				 &x->cache, g->factor };
 	struct cost_spec spec = search_cost_spec(x, g);
 	enum status st = workload_make(&x->routing, &x->s->cluster,
 				       &x->s->model, at.layout, g->factor,

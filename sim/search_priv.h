@@ -20,6 +20,8 @@ struct group {
 	double drop, padding;
 	struct memory_use memory;
 	const char *why_not;	/* NULL: may be costed */
+	bool tech_broken;	/* because of its techniques: the rest of it
+				   is not known */
 };
 
 #define MEMOS_MAX 6

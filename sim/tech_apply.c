@@ -17,6 +17,7 @@
 
 const struct tech_effect tech_none = {
 	.rate = 1, .combine_share = 1, .combine_bwd_share = 1,
+	.gate_s = { -1, -1 },
 };
 
 static int count_bits(unsigned mask)
@@ -150,7 +151,7 @@ static enum status measure(const struct tech_place *at)
 /* ---- one technique after the other ---- */
 
 /* Compute, the small exchanges beside it, and what the host waits for. */
-static double own_s(const struct tech_place *at, const struct tech_cost *c)
+double tech_own_s(const struct tech_place *at, const struct tech_cost *c)
 {
 	const struct cluster *cl = &at->s->cluster;
 	const struct comm_tier *tier = &cl->gpu.inter;
@@ -171,8 +172,8 @@ static double own_s(const struct tech_place *at, const struct tech_cost *c)
 static void add_own(const struct tech_place *at, const struct tech_cost *f,
 		    const struct tech_cost *b, struct tech_effect *e)
 {
-	e->extra_s[0] += own_s(at, f);
-	e->extra_s[1] += own_s(at, b);
+	e->extra_s[0] += tech_own_s(at, f);
+	e->extra_s[1] += tech_own_s(at, b);
 }
 
 static enum status apply_lsh(const struct tech_place *at, struct workload *w,
@@ -263,7 +264,7 @@ static enum status measure_migration(const struct tech_place *at)
 		at->cache->migrate_gpus = ep;
 		at->cache->migrate_share = effect.combine_share;
 		at->cache->migrate_extra_s = effect.controller_s +
-			own_s(at, &effect.forward);
+			tech_own_s(at, &effect.forward);
 		migrate_result_release(&r);
 	}
 	sequences_release(&s);
@@ -362,40 +363,61 @@ static const char *cannot(const struct tech_place *at, unsigned mask,
 		if (at->s->cluster.nodes > at->s->model.experts)
 			return "some nodes have no expert";
 	}
-	if (mask & 1u << TECH_SHADOWING && !w->dispatch.bytes)
+	if (mask & 1u << TECH_SHADOWING && !w->dispatch.bytes &&
+	    tech_gate_of(mask) < 0)
 		return "all experts are equally popular";
 	if (mask & 1u << TECH_EXPERT_FETCH && w->capacity)
 		return "needs exact counts";
 	return NULL;
 }
 
+/* All but the gate, which may have made another routing. */
+static enum status apply_rest(const struct tech_place *at, unsigned mask,
+			      struct workload *w, struct tech_effect *e)
+{
+	enum status st = ST_OK;
+
+	/* counts are shadowing's input, so it comes before compression and
+	 * before a gate that sends copies elsewhere */
+	if (mask & 1u << TECH_SHADOWING &&
+	    (!w->dispatch.bytes || !tech_shadow(at, w, e)))
+		e->why_not = "no expert is worth copying";
+	apply_reroute(at, mask, w, e);
+	if (mask & (1u << TECH_LOCALITY | 1u << TECH_TOPOLOGY) &&
+	    !(e->rerouted > 0))
+		e->why_not = "no token leaves its node";
+	if (mask & 1u << TECH_EXPERT_FETCH)
+		tech_fetch(at, w, e);
+	if (mask & 1u << TECH_LSH)
+		st = apply_lsh(at, w, e);
+	if (!st && mask & 1u << TECH_CONDENSATION)
+		st = apply_condense(at, w, e);
+	if (!st && mask & 1u << TECH_MIGRATION)
+		st = apply_migration(at, e);
+	return st;
+}
+
 enum status tech_apply(const struct tech_place *at, unsigned mask,
 		       struct workload *w, struct tech_effect *out)
 {
 	struct tech_effect e = tech_none;
+	struct tech_place place = *at;
+	struct routing routing = { 0 };
+	int gate = tech_gate_of(mask);
 	enum status st = ST_OK;
 
 	mask &= ~(1u << TECH_BASELINE);
 	e.why_not = mask ? cannot(at, mask, w) : NULL;
-	if (!mask || e.why_not)
-		goto out;
-	/* counts are shadowing's input, so it comes before compression and
-	 * before a gate that sends copies elsewhere */
-	if (mask & 1u << TECH_SHADOWING && !tech_shadow(at, w, &e))
-		e.why_not = "no expert is worth copying";
-	apply_reroute(at, mask, w, &e);
-	if (mask & (1u << TECH_LOCALITY | 1u << TECH_TOPOLOGY) &&
-	    !(e.rerouted > 0))
-		e.why_not = "no token leaves its node";
-	if (mask & 1u << TECH_EXPERT_FETCH)
-		tech_fetch(at, w, &e);
-	if (mask & 1u << TECH_LSH)
-		st = apply_lsh(at, w, &e);
-	if (!st && mask & 1u << TECH_CONDENSATION)
-		st = apply_condense(at, w, &e);
-	if (!st && mask & 1u << TECH_MIGRATION)
-		st = apply_migration(at, &e);
-out:
+	if (!e.why_not && gate >= 0)
+		e.why_not = tech_gate_cannot(at, gate);
+	if (mask && !e.why_not && gate >= 0) {
+		st = tech_gate(at, gate, at->factor, &routing, w, &e);
+		place.routing = &routing;
+	}
+	if (mask && !e.why_not && !st)
+		st = apply_rest(&place, mask, w, &e);
+	if (routing.count)
+		routing_release(&routing);
 	if (!st)
 		*out = e;
 	return st;

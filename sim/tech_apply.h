@@ -22,7 +22,17 @@ struct tech_effect {
 	 */
 	double combine_share, combine_bwd_share;
 	double extra_s[2];	/* on COMPUTE: forward, backward */
+	double gate_s[2];	/* instead of the gate op's; negative: as it is */
 	double memory_bytes;	/* per GPU, beside the plan's */
+};
+
+#define TECH_GATES 6	/* kinds of sim/tech_gates.h */
+
+struct tech_gate {	/* a gate that was run on a sample */
+	int tokens, peers;	/* for these; tokens 0: not run */
+	double copies, quality;
+	double *share;		/* [experts], owned */
+	struct tech_cost forward, backward;
 };
 
 /* What was measured on synthetic tokens; zero-initialise, keep. */
@@ -32,13 +42,16 @@ struct tech_cache {
 	double condense_rate, condense_error, condense_edges;
 	int migrate_gpus;	/* EP group measured; 0: none */
 	double migrate_share, migrate_extra_s;
+	struct tech_gate gate[TECH_GATES];
 };
+void tech_cache_release(struct tech_cache *c);
 
 struct tech_place {
 	const struct scenario *s;
 	const struct layout *layout;
 	const struct routing *routing;
 	struct tech_cache *cache;
+	double factor;		/* capacity, of the workload */
 };
 
 /* The mask must pass technique_mask_fits(). `w` is changed only on success;
@@ -53,10 +66,23 @@ extern const struct tech_effect tech_none;
  * Masks to try, fewest techniques first: of those allowed, all sets that
  * technique_mask_fits(). At most `max`; returns their number.
  */
-#define TECH_SETS_MAX 128
+#define TECH_SETS_MAX 256
 int tech_sets(unsigned allowed, unsigned *out, int max);
 
-/* ---- tech_traffic.c, tech_shadow.c: changes of a workload ---- */
+/* Seconds of a technique's own work on one rank, small exchanges and waits
+ * of the host included. */
+double tech_own_s(const struct tech_place *at, const struct tech_cost *c);
+
+/* ---- tech_traffic.c, tech_shadow.c, tech_gate_apply.c ---- */
+
+/* The enum gate_kind of the mask's gate; -1: none. */
+int tech_gate_of(unsigned mask);
+/* Why that gate does not fit the model; NULL: it does. */
+const char *tech_gate_cannot(const struct tech_place *at, int kind);
+/* A new routing (the caller's) and workload for that gate. */
+enum status tech_gate(const struct tech_place *at, int kind, double factor,
+		      struct routing *routing, struct workload *w,
+		      struct tech_effect *e);
 
 /* Of the copies that leave their node the share `keep` goes to experts of
  * the node instead, as popular among them as they are. Returns the share of all copies that moved;

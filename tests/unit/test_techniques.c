@@ -114,7 +114,7 @@ static void setup(struct fixture *f, const int64_t *count,
 	f->routing.count = xcalloc(16, sizeof(int64_t));
 	memcpy(f->routing.count, count, 16 * sizeof(int64_t));
 	f->at = (struct tech_place){ &f->s, &f->layout, &f->routing,
-				     &f->cache };
+				     &f->cache, 0 };
 	assert_int_equal(workload_make(&f->routing, &f->s.cluster,
 				       &f->s.model, &f->layout, 0, &f->w),
 			 ST_OK);
@@ -123,6 +123,7 @@ static void setup(struct fixture *f, const int64_t *count,
 static void teardown(struct fixture *f)
 {
 	workload_release(&f->w);
+	tech_cache_release(&f->cache);
 	routing_release(&f->routing);
 	scenario_release(&f->s);
 }
@@ -280,6 +281,48 @@ static void test_apply(void **state)
 	teardown(&f);
 }
 
+/*
+ * Other gates. Balanced: every expert a quarter of the tokens, one copy each,
+ * whatever is popular. Hash: even but for chance. Prototypes: expert 0 or 1,
+ * and 2 or 3, a copy each, so both halves get half of the copies.
+ */
+static void test_gates(void **state)
+{
+	struct tech_effect e;
+	struct fixture f;
+
+	(void)state;
+	setup(&f, uneven, NULL, 0);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_GATE_BASE, &f.w, &e),
+			 ST_OK);
+	assert_null(e.why_not);
+	for (int r = 0; r < 4; r++)
+		assert_float_equal(f.w.rows[r], 4 * 256, 1e-9);
+	assert_true(e.rerouted > 0 && e.rerouted < 1);
+	assert_true(e.gate_s[0] > 0);
+	teardown(&f);
+	setup(&f, uneven, NULL, 0);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_GATE_HASH, &f.w, &e),
+			 ST_OK);
+	assert_float_equal(rows_sum(&f.w), 4 * 1024, 1e-9);
+	for (int r = 0; r < 4; r++)
+		assert_float_equal(f.w.rows[r], 1024, 150);
+	teardown(&f);
+	setup(&f, uneven, NULL, 0);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_GATE_KTOP1, &f.w, &e),
+			 ST_OK);
+	assert_float_equal(f.w.rows[0] + f.w.rows[1], 4 * 1024, 4);
+	assert_float_equal(f.w.rows[2] + f.w.rows[3], 4 * 1024, 4);
+	assert_true(f.w.rows[2] > f.w.rows[3]);
+	teardown(&f);
+	/* with shadowing the gate's counts are what is copied */
+	setup(&f, uneven, NULL, 0);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_GATE_BASE |
+				    1u << TECH_SHADOWING, &f.w, &e), ST_OK);
+	assert_non_null(e.why_not);
+	teardown(&f);
+}
+
 /* ---- the search ---- */
 
 static bool feasible(const struct scenario *s, const struct evaluation *e)
@@ -401,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_shadow),
 		cmocka_unit_test(test_fetch),
 		cmocka_unit_test(test_apply),
+		cmocka_unit_test(test_gates),
 		cmocka_unit_test(test_brute_force),
 		cmocka_unit_test(test_limits),
 	};

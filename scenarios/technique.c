@@ -48,6 +48,13 @@ const struct a2a_row a2a_table[A2A_N] = {
 		.n_steps = 1,
 		.dispatch = { { "exchange", LANE_INTER, 0 } },
 	},
+	[A2A_DIRECT] = {
+		.name = "direct",
+		.help = "rows straight to their places in the peers' memory, "
+			"inside one NVLink domain",
+		.n_steps = 1,
+		.dispatch = { { "exchange", LANE_INTRA, 0 } },
+	},
 };
 
 const struct technique_row technique_table[TECH_N] = {

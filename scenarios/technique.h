@@ -17,6 +17,9 @@ enum a2a_alg {
 	A2A_LANES,	/* intra and inter side by side (ScheMoE Pipe-A2A) */
 	A2A_DEDUP,	/* one copy per destination node, fan-out (DeepEP) */
 	A2A_PAIRWISE,	/* shift exchanges, one peer at a time (FasterMoE) */
+	A2A_DIRECT,	/* rows straight to and from their places at the peer,
+			   fused with permute and unpermute (DeepEP inside a
+			   node); EP groups inside one NVLink domain only */
 	A2A_N,
 };
 

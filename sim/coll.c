@@ -16,6 +16,7 @@ static void (*const builders[A2A_N])(struct coll_build *b) = {
 	[A2A_LANES] = coll_build_lanes,
 	[A2A_DEDUP] = coll_build_dedup,
 	[A2A_PAIRWISE] = coll_build_pairwise,
+	[A2A_DIRECT] = coll_build_flat,
 };
 
 /* Combine: the same hops the other way. */

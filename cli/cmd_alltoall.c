@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "cli/alltoall.h"
 #include "cli/profile_use.h"
+#include "scenarios/program.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -385,6 +386,17 @@ static enum status run_table(struct alltoall_job *j)
 	return print_table(j);
 }
 
+static enum status check_direct(const struct alltoall_opts *o,
+				const struct cluster *c)
+{
+	const char *why = NULL;
+
+	if (o->op == &ops[0] && o->algorithm == A2A_DIRECT)
+		why = direct_why_not(c, cluster_gpus(c), 1);
+	return why ? err_set(ST_INPUT, "--algorithm: 'direct', but %s", why) :
+		ST_OK;
+}
+
 static enum status run(const struct alltoall_opts *o, const struct scenario *s)
 {
 	struct alltoall_job *j = xcalloc(1, sizeof(*j));
@@ -393,6 +405,9 @@ static enum status run(const struct alltoall_opts *o, const struct scenario *s)
 	enum status st;
 
 	j->o = o;
+	st = check_direct(o, &s->cluster);
+	if (st)
+		goto out;
 	st = net_init(&j->net, &s->cluster,
 		      o->ideal ? NET_NOMINAL : NET_EFFECTIVE);
 	if (st)

@@ -107,19 +107,31 @@ static void drop_smaller(struct measured *m, const struct cluster *c)
 	m->n_curves = n;
 }
 
-/* Keys comm.intra.* and comm.inter.* that the user set come back. */
+static bool begins(const struct key_row *row, const char *with)
+{
+	return !strncmp(row->name, with, strlen(with));
+}
+
+/* Keys of the tiers and of direct that the user set come back. */
 static void restore_set_keys(struct scenario *s, const struct scenario *was)
 {
+	struct gpu *g = &s->cluster.gpu;
 	size_t i;
 
 	for (i = 0; i < n_scenario_keys; i++) {
 		const struct key_row *row = &scenario_keys[i];
 
-		if (strncmp(row->name, "comm.int", strlen("comm.int")) ||
+		if ((!begins(row, "comm.int") &&
+		     !begins(row, "comm.direct")) ||
 		    !strcmp(scenario_where(s, row->name), "default"))
 			continue;
 		memcpy((char *)s + row->offset,
 		       (const char *)was + row->offset, key_field_size(row));
+		/* they are for all collectives of the tier */
+		if (begins(row, "comm.intra"))
+			memset(g->intra_op, 0, sizeof(g->intra_op));
+		else if (begins(row, "comm.inter"))
+			memset(g->inter_op, 0, sizeof(g->inter_op));
 	}
 }
 

@@ -11,12 +11,15 @@
 #include "sim/route.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TASKS_MAX 256	/* of one job (gpu/job.h) */
 #define LABEL "case-"
+#define BUDGET_LEAST_S 1.0	/* of a job; 0 is no limit there */
 
 /* A trial of a contest, as a task. */
 struct ref {
@@ -26,6 +29,7 @@ struct ref {
 
 struct batch {
 	const struct validate *v;
+	double budget_s;
 	struct ref ref[TASKS_MAX];
 	size_t n;
 };
@@ -108,13 +112,14 @@ static int emulated(const struct contest *c)
 	return k->nodes > 1 && !strcmp(c->tier, "socket") ? k->nodes : 0;
 }
 
-static json_t *job_head(const struct validate *v, const struct contest *c)
+static json_t *job_head(const struct batch *b, const struct contest *c)
 {
+	const struct validate *v = b->v;
 	json_t *j = json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:i}",
 			      "schema", "moecast.job/1", "backend", v->backend,
 			      "ranks", cluster_gpus(&c->s.cluster),
 			      "emulate_nodes", emulated(c), "budget_s",
-			      v->budget_s, "deadline_s", v->deadline_s,
+			      b->budget_s, "deadline_s", v->deadline_s,
 			      "seed", v->seed);
 
 	if (strcmp(v->backend, "host") != 0)
@@ -124,7 +129,7 @@ static json_t *job_head(const struct validate *v, const struct contest *c)
 
 static enum status job_text(const struct batch *b, char **out_p)
 {
-	json_t *j = job_head(b->v, b->ref[0].c), *tasks = json_array(), *t;
+	json_t *j = job_head(b, b->ref[0].c), *tasks = json_array(), *t;
 	enum status st = ST_OK;
 	size_t i;
 
@@ -258,17 +263,39 @@ static enum status check_measured(const struct contests *all)
 				   "plans");
 }
 
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static size_t count_trials(const struct contests *all)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < all->n; i++)
+		n += all->c[i]->n;
+	return n;
+}
+
 enum status validate_run(const struct validate *v, struct contests *all)
 {
+	double end_s = now_s() + v->budget_s;
 	struct batch b = { .v = v };
 	enum status st = check_sizes(all);
 	bool *begun = xcalloc(all->n + 1, sizeof(*begun));
-	size_t i;
+	size_t i, left = count_trials(all);
 
 	for (i = 0; i < all->n && !st; i++) {
 		if (begun[i])
 			continue;
 		fill_batch(all, i, begun, &b);
+		/* of what is left of the budget its share */
+		b.budget_s = fmax(end_s - now_s(), BUDGET_LEAST_S) *
+			(double)b.n / (double)left;
+		left -= b.n;
 		st = run_batch(&b);
 	}
 	free(begun);

@@ -44,6 +44,7 @@
 struct cuda_rank;
 struct cuda_product;
 struct cuda_layer;
+struct cuda_direct;
 
 struct cuda_work {
 	struct bench_case c;	/* this work as its main one */
@@ -55,6 +56,7 @@ struct cuda_work {
 	char *base;		/* of set 0, in the rank's arena */
 	ncclComm_t comm;	/* exchanges: borrowed from the rank */
 	struct cuda_product *product;	/* owned */
+	struct cuda_direct *direct;	/* owned */
 };
 
 /*
@@ -124,6 +126,10 @@ struct backend {
 extern const struct cuda_op cuda_exchanges[];
 extern const struct cuda_op cuda_products[];
 extern const struct cuda_op cuda_kernels[];
+extern const struct cuda_op cuda_direct_ops[];
+
+/* cuda_direct_bench.c: do all ranks reach each other's memory? */
+bool cuda_direct_can(const struct backend *b, const struct bench_case *c);
 
 /*
  * Status of a call, with a message that names it; CUDA_GOTO and the others

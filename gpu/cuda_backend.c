@@ -4,6 +4,7 @@
 #include "gpu/cuda.h"
 
 #include "base/mem.h"
+#include "gpu/cuda_direct.h"
 #include "gpu/ref.h"
 
 #include <stdlib.h>
@@ -215,7 +216,7 @@ uint32_t cuda_key(const struct cuda_work *w, int rank, int stream)
 const struct cuda_op *cuda_op_find(const struct bench_work *w)
 {
 	static const struct cuda_op *const table[] = {
-		cuda_exchanges, cuda_products, cuda_kernels
+		cuda_exchanges, cuda_products, cuda_kernels, cuda_direct_ops
 	};
 	const struct cuda_op *op;
 	size_t t;
@@ -247,7 +248,8 @@ static bool can_work(const struct backend *b, const struct bench_case *c,
 	if (op->is_fp32_only && cuda_is_bf16(w))
 		return false;
 	if (sample_op_is_exchange(w->op))
-		return b->info.n_tiers && !strcmp(c->tier, b->info.tier[0]);
+		return b->info.n_tiers && !strcmp(c->tier, b->info.tier[0]) &&
+		       (op != cuda_direct_ops || cuda_direct_can(b, c));
 	return !op->can || op->can(w);
 }
 
@@ -289,6 +291,9 @@ static void part_release(struct backend *b)
 	for (i = 0; i < ranks_count(b->ranks); i++) {
 		cuda_product_free(b->rank[i].work.product);
 		cuda_product_free(b->rank[i].other.product);
+		/* nobody's work is left, and this may not wait for others */
+		cuda_direct_close(b->rank[i].work.direct, false);
+		cuda_direct_close(b->rank[i].other.direct, false);
 		b->rank[i].work = b->rank[i].other = (struct cuda_work){ 0 };
 	}
 }

@@ -60,6 +60,7 @@ static const struct field task_fields[] = {
 	{ "n", FIELD_LIST, AT(job_task, n), 1, SHAPE_MAX },
 	{ "k", FIELD_LIST, AT(job_task, k), 1, SHAPE_MAX },
 	{ "batch", FIELD_LIST, AT(job_task, batch), 1, SHAPE_MAX },
+	{ "optional", FIELD_BOOL, AT(job_task, optional), 0, 0 },
 	{ 0 },
 };
 

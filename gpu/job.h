@@ -20,6 +20,7 @@
  * (with n, k, batch, if given, as the shape; gpu/work.h); gemm a grid, all
  * combinations of its lists. beside: this op and that exchange, alone and
  * together, the exchange of beside_bytes (a list), or else as long as the op.
+ * optional: a task that the backend cannot do is left out.
  *
  * A layer (gpu/layer.h) is a task {"op": "layer", "tokens": 4096, "hidden":
  * 4096, "ffn": 14336, "experts": 8, "k": 2, "plan": "ep=2 esp=1 ..."} and, if
@@ -69,6 +70,7 @@ struct job_task {
 	struct job_list beside_bytes;	/* none: what takes as long */
 	struct job_list m, n, k, batch;	/* products: the grid */
 	struct layer_case *layer;	/* op "layer", or NULL; owned */
+	bool optional;		/* left out where nobody can do it */
 };
 
 struct job {

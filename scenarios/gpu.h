@@ -21,6 +21,10 @@ struct comm_tier {
 	double product_loss, own_loss;
 };
 
+/* Collectives that may have constants of their own (all-to-all: the tier's). */
+enum comm_op { COMM_SENDRECV, COMM_ALLGATHER, COMM_REDUCESCATTER,
+	       COMM_ALLREDUCE, COMM_OP_N };
+
 /* One GPU type: data sheet values and named efficiencies. gpus/<name>.yaml */
 struct gpu {
 	char name[NAME_MAX_LEN];
@@ -37,6 +41,11 @@ struct gpu {
 	double kernel_s;	/* launch of one kernel, seen by the stream */
 	int comm_sms;		/* SMs that a collective holds */
 	struct comm_tier intra, inter;
+	/* of one collective, when measured; efficiency 0: the tier's */
+	struct comm_tier intra_op[COMM_OP_N], inter_op[COMM_OP_N];
+	/* of the direct exchange inside an NVLink domain; efficiency 0: it is
+	 * not known, or there is none; no low-latency protocol */
+	struct comm_tier direct;
 	char measured[512];	/* measurements of this type: a shipped
 					   name or a path; "": none */
 	char provenance[512];	/* of the data sheet numbers */

@@ -287,6 +287,23 @@ const struct key_row scenario_keys[] = {
 	     "of its speed, that a collective loses beside a product")
 	TIER(intra, "inside a node"),
 	TIER(inter, "between nodes"),
+#define DIRECT(name, field, unit, max, help) \
+	REAL("comm.direct." name, cluster.gpu.direct.field, unit, 0, max, \
+	     "", help)
+	DIRECT("efficiency", efficiency, U_FRACTION, 1, "of the link rate, "
+	       "direct exchange; 0: there is none (default, as below: the "
+	       "GPU file's)"),
+	DIRECT("launch", launch_s, U_TIME, TIME_MAX,
+	       "start of a direct exchange, its barriers included"),
+	DIRECT("message", message_s, U_TIME, TIME_MAX,
+	       "each peer of a rank, direct exchange"),
+	DIRECT("ramp", ramp, U_NUMBER, 1,
+	       "seconds per square root of the busiest rank's bytes"),
+	DIRECT("product_loss", product_loss, U_FRACTION, 0.99, "of its "
+	       "speed, that a product loses beside a direct exchange; 0: "
+	       "gpu.comm_sms / sms"),
+	DIRECT("own_loss", own_loss, U_FRACTION, 0.99,
+	       "of its speed, that a direct exchange loses beside a product"),
 
 	POINTER("profile.db", profile.db, "",
 		"database of measured costs; what it lacks, and all without "
@@ -310,6 +327,7 @@ const size_t n_scenario_keys = sizeof(scenario_keys) / sizeof(*scenario_keys);
 #undef AT
 #undef ROOM
 #undef TIER
+#undef DIRECT
 #define AT(field) offsetof(struct gpu, field)
 #define ROOM(field) sizeof(((struct gpu *)NULL)->field)
 
@@ -334,6 +352,9 @@ const size_t n_scenario_keys = sizeof(scenario_keys) / sizeof(*scenario_keys);
 	     "0: comm_sms / sms"), \
 	REAL(#tier ".own_loss", tier.own_loss, U_FRACTION, 0, 0.99, "0", \
 	     "of its speed, that a collective loses beside a product")
+
+#define DIRECT(name, field, unit, max, help) \
+	REAL("direct." name, direct.field, unit, 0, max, "0", help)
 
 const struct key_row gpu_keys[] = {
 	TEXT("name", name, "", "name for reports (default: the file's)"),
@@ -364,6 +385,19 @@ const struct key_row gpu_keys[] = {
 	    "SMs that a running collective holds"),
 	TIER(intra, "inside a node"),
 	TIER(inter, "between nodes"),
+	DIRECT("efficiency", efficiency, U_FRACTION, 1, "of the link rate, "
+	       "direct exchange; 0: there is none"),
+	DIRECT("launch", launch_s, U_TIME, TIME_MAX,
+	       "start of a direct exchange, its barriers included"),
+	DIRECT("message", message_s, U_TIME, TIME_MAX,
+	       "each peer of a rank, direct exchange"),
+	DIRECT("ramp", ramp, U_NUMBER, 1,
+	       "seconds per square root of the busiest rank's bytes"),
+	DIRECT("product_loss", product_loss, U_FRACTION, 0.99, "of its "
+	       "speed, that a product loses beside a direct exchange; 0: "
+	       "comm_sms / sms"),
+	DIRECT("own_loss", own_loss, U_FRACTION, 0.99,
+	       "of its speed, that a direct exchange loses beside a product"),
 	TEXT("measured", measured, "", "measurements of this type, when "
 	     "profile.db names none: shipped name or file of moecast db "
 	     "--fits"),

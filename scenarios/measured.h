@@ -48,6 +48,9 @@ double product_seconds(const struct product_table *t, double m, double n,
 		       double k, double batch, bool *outside_p);
 void product_table_release(struct product_table *t);
 
+/* Op of the curve of all-to-all, variant "direct" (gpu/cuda_direct.h). */
+#define MEASURED_DIRECT "alltoall-direct"
+
 /* The curve of one op on one tier, and the sizes that it was fitted on. */
 struct measured_curve {
 	char op[32], tier[32];
@@ -134,7 +137,10 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
  * not measured stays. What they lose beside products comes from `contention`
  * of that tier. Of the exchanges all-to-all counts, else the first of
  * sendrecv, allgather, reducescatter. Rates are shares of the link that the
- * GPU file (inside a node) or the cluster (between nodes) states.
+ * GPU file (inside a node) or the cluster (between nodes) states. Send/recv,
+ * all-gather, reduce-scatter and all-reduce have constants of their own
+ * (gpu.intra_op, inter_op) where they were measured with as many ranks; so
+ * has the direct exchange (gpu.direct).
  */
 struct measured_part {	/* what a part came from; borrowed */
 	const struct measured_curve *curve;	/* NULL: was not measured */

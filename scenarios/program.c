@@ -54,6 +54,33 @@ int layout_expert_copies(const struct layout *l, const struct model *m)
 	return l->ep > m->experts ? l->ep / m->experts : 1;
 }
 
+const char *direct_why_not(const struct cluster *c, int group, int stride)
+{
+	if (c->intra.kind != INTRA_NVSWITCH &&
+	    c->intra.kind != INTRA_NVLINK_MESH)
+		return "the GPUs of a node do not all reach each other by "
+		       "NVLink ('cluster.intra.kind')";
+	if (!group_in_domain(c, group, stride))
+		return "the groups span NVLink domains";
+	if (!(c->gpu.direct.efficiency > 0))
+		return "there are no constants for it ('comm.direct', or "
+		       "measurements of alltoall, variant direct)";
+	return NULL;
+}
+
+const char *direct_why_not_layout(const struct cluster *c,
+				  const struct layout *l,
+				  const struct model *m)
+{
+	if (l->ep == 1)
+		return "nothing is exchanged (ep=1)";
+	if (l->esp > 1)
+		return "experts are sharded (esp above 1)";
+	if (layout_expert_copies(l, m) > 1)
+		return "experts have copies (ep above their number)";
+	return direct_why_not(c, l->ep, l->esp);
+}
+
 static enum lane group_lane(const struct cluster *c, int group, int stride)
 {
 	return group_in_domain(c, group, stride) ? LANE_INTRA : LANE_INTER;

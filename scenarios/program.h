@@ -98,6 +98,17 @@ int layout_expert_copies(const struct layout *l, const struct model *m);
  */
 bool group_in_domain(const struct cluster *c, int group, int stride);
 
+/*
+ * Why groups of so many ranks cannot exchange `direct` on this cluster (a
+ * text without a subject), or NULL: every group must lie inside an NVLink
+ * domain, and the GPU have constants for it. With a layout and a model also
+ * whether the runner's exchange does it: no ESP shards, no copies of experts.
+ */
+const char *direct_why_not(const struct cluster *c, int group, int stride);
+const char *direct_why_not_layout(const struct cluster *c,
+				  const struct layout *l,
+				  const struct model *m);
+
 bool op_kind_is_comm(enum op_kind k);
 const char *op_kind_name(enum op_kind k);	/* "dispatch", ... */
 const char *op_kind_breakdown(enum op_kind k);	/* "alltoall", "expert", ... */

@@ -53,7 +53,7 @@ const struct a2a_row a2a_table[A2A_N] = {
 		.help = "rows straight to their places in the peers' memory, "
 			"inside one NVLink domain",
 		.n_steps = 1,
-		.dispatch = { { "exchange", LANE_INTRA, 0 } },
+		.dispatch = { { "exchange", LANE_INTER, 0 } },
 	},
 };
 

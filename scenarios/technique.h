@@ -29,8 +29,8 @@ enum a2a_alg {
  */
 struct a2a_step {
 	const char *name;	/* "gather", "inter", ... */
-	enum lane lane;		/* of the exchange (flat: INTER when the
-				   group spans nodes, else INTRA) */
+	enum lane lane;		/* of the exchange; INTER: INTRA when the
+				   group is inside one domain */
 	int beside;
 };
 

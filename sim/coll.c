@@ -16,7 +16,7 @@ static void (*const builders[A2A_N])(struct coll_build *b) = {
 	[A2A_LANES] = coll_build_lanes,
 	[A2A_DEDUP] = coll_build_dedup,
 	[A2A_PAIRWISE] = coll_build_pairwise,
-	[A2A_DIRECT] = coll_build_flat,
+	[A2A_DIRECT] = coll_build_direct,
 };
 
 /* Combine: the same hops the other way. */
@@ -143,16 +143,33 @@ static void place_steps(struct coll_build *b, enum a2a_alg alg,
 	}
 }
 
-enum status coll_alltoall(const struct coll_spec *spec, enum a2a_alg alg,
+/* Constants of its own in the place of the tier's; all flows at once. */
+static double use_direct(struct coll_spec *spec, struct net *net)
+{
+	struct gpu *g = &net->cluster.gpu;
+
+	spec->net = net;
+	spec->comm = (struct comm_spec){ 0 };
+	return coll_own_constants(&g->direct, &g->intra);
+}
+
+enum status coll_alltoall(const struct coll_spec *given, enum a2a_alg alg,
 			  const struct traffic *t, bool reverse,
 			  struct coll *out)
 {
+	struct coll_spec own = *given;
+	const struct coll_spec *spec = &own;
+	struct net net = *given->net;
 	struct coll_build b;
+	double scale = 1;
 	enum status st;
 
+	if (alg == A2A_DIRECT)
+		scale = use_direct(&own, &net);
 	assert(t->n_ranks == spec->net->n_ranks);
 	assert(t->bytes || t->n_ranks % (t->group * t->stride) == 0);
 	coll_build_init(&b, spec, t, reverse);
+	b.scale = scale;
 	st = coll_check_size(&b);
 	if (st)
 		return st;

@@ -29,8 +29,9 @@
  *			node first, then local rank; L members per node)
  *
  * Algorithms (enum a2a_alg; equations in doc/model.md): flat, leader, 2d,
- * lanes, dedup, pairwise. Gathers, layout copies and scatters are steps or
- * copy bytes of their own and are never left out. A node is the cluster's
+ * lanes, dedup, pairwise, direct. Gathers, layout copies and scatters are steps or
+ * copy bytes of their own and are never left out; direct has none but what stays on its
+ * rank, and constants of its own (gpu.direct). A node is the cluster's
  * (gpus_per_node), also where a rack joins several by NVLink.
  */
 #ifndef SIM_COLL_H
@@ -65,7 +66,21 @@ struct traffic {
 	double *node_bytes;
 	/* Balanced, instead of node_bytes: to each other node; 0: as NULL. */
 	double node_each;
+	/*
+	 * What direct needs: bytes of distinct tokens of rank r that go to
+	 * member i of its group, itself included, [n * group]; transposed:
+	 * that come back from it; owned; NULL: no token goes twice to one
+	 * rank. Balanced without: rank_each to every one; 0: `each`.
+	 */
+	double *rank_bytes;
+	double rank_each;
 };
+
+/* Distinct bytes of a rank for member `peer` of its group (dispatch). */
+double traffic_distinct(const struct traffic *t, int rank, int peer);
+/* Of the rank where they are most: its copies for itself, and a row from each
+ * other rank that has copies of a token: what it adds up in the end. */
+double traffic_sums(const struct traffic *t);
 
 void traffic_release(struct traffic *t);
 void traffic_transpose(const struct traffic *t, int nodes,

@@ -72,6 +72,30 @@ static void check_pairs(const struct traffic *t, const struct coll *c)
 	free(sent);
 }
 
+/*
+ * Direct: at most each pair's bytes (less when a token has two experts at one
+ * rank), as many as the links see of them; and something where there is any.
+ */
+static void check_direct(const struct coll_spec *spec,
+			 const struct traffic *t, const struct coll *c)
+{
+	struct gpu g = spec->net->cluster.gpu;
+	double scale = coll_own_constants(&g.direct, &g.intra);
+	double sent = 0, most = traffic_total(t) * scale;
+	int j;
+
+	for (j = 0; j < c->step[0].n_flows; j++) {
+		const struct coll_flow *f = &c->step[0].flow[j];
+		double cell = traffic_cell(t, f->src, f->dst) * scale;
+
+		assert(f->bytes <= cell * (1 + CHECK_TOLERANCE));
+		sent += f->bytes;
+	}
+	assert((sent > 0) == (most > 0));
+	if (!t->rank_bytes && !(t->rank_each > 0))
+		assert(equal(sent, most, most));
+}
+
 /* Dedup: what reaches and leaves each node's fan-out. */
 static void check_dedup(const struct coll_spec *spec, const struct traffic *t,
 			bool reverse, const struct coll *c)
@@ -156,6 +180,8 @@ void coll_check(const struct coll_spec *spec, enum a2a_alg alg,
 		check_pairs(t, c);
 	if (alg == A2A_DEDUP)
 		check_dedup(spec, t, reverse, c);
+	else if (alg == A2A_DIRECT)
+		check_direct(spec, t, c);
 	else
 		check_balance(t, c);
 }

@@ -44,6 +44,7 @@ struct coll_build {
 	bool reverse;
 	int ranks, nodes, gpus;	/* gpus: per node */
 	int group, stride;	/* of the traffic; dense without: all, 1 */
+	double scale;		/* direct: bytes that links see of one */
 	struct coll_shape shape;
 	struct coll_part part[A2A_STEPS_MAX];
 };
@@ -77,6 +78,15 @@ void coll_build_pairwise(struct coll_build *b);
 void coll_build_leader(struct coll_build *b);
 void coll_build_2d(struct coll_build *b);
 void coll_build_dedup(struct coll_build *b);
+void coll_build_direct(struct coll_build *b);
+
+/*
+ * A collective with constants of its own: *tier becomes those; returns how
+ * many bytes the links, which have the tier's efficiency, see of one. The
+ * ramp counts those. 1 and no change when it has none.
+ */
+double coll_own_constants(const struct comm_tier *own,
+			  struct comm_tier *tier);
 
 /* Patterns may be used: balanced, and the same on every node. */
 bool coll_symmetric(const struct coll_build *b);

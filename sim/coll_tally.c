@@ -267,6 +267,18 @@ void coll_tally_flows(const struct coll_build *b, const struct coll_view *v,
 	out->busiest_link = coll_view_link(v, out->busiest_link);
 }
 
+double coll_own_constants(const struct comm_tier *own, struct comm_tier *tier)
+{
+	double bytes;
+
+	if (!(own->efficiency > 0))
+		return 1;
+	bytes = tier->efficiency / own->efficiency;
+	*tier = *own;
+	tier->ramp /= sqrt(bytes);
+	return bytes;
+}
+
 /* Launch, ramp and protocol of the tiers that the step touches. */
 static void price_tier(const struct comm_tier *c, double busiest_bytes,
 		       struct coll_step *out, double launch[2])

@@ -11,6 +11,7 @@ void traffic_release(struct traffic *t)
 {
 	free(t->bytes);
 	free(t->node_bytes);
+	free(t->rank_bytes);
 	*t = (struct traffic){ 0 };
 }
 
@@ -29,6 +30,9 @@ void traffic_transpose(const struct traffic *t, int nodes,
 
 	if (t->node_bytes)
 		r.node_bytes = copy_doubles(t->node_bytes, n * (size_t)nodes);
+	if (t->rank_bytes)
+		r.rank_bytes = copy_doubles(t->rank_bytes,
+					    n * (size_t)t->group);
 	if (t->bytes) {
 		r.bytes = xcalloc(n * n, sizeof(*r.bytes));
 		for (i = 0; i < n; i++) {

@@ -195,6 +195,8 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 	layer_init(&c->layer, c->gpu, spec->model, &spec->layout,
 		   spec->workload);
 	c->layer.measured = spec->measured;
+	if (spec->alltoall == A2A_DIRECT && spec->layout.ep > 1)
+		layer_set_direct(&c->layer, &spec->layout, spec->workload);
 	st = make_colls(c);
 	if (st) {
 		cost_free(c);

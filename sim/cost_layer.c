@@ -24,6 +24,15 @@ void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
 	l->regroup = w->local_experts > 1 && layout->ep * layout->esp > 1;
 }
 
+void layer_set_direct(struct layer *l, const struct layout *layout,
+		      const struct workload *w)
+{
+	l->direct = true;
+	l->regroup = false;
+	l->pairs = l->copies * layout->ep;
+	l->sums_bytes = traffic_sums(&w->dispatch);
+}
+
 double layer_busiest_rows(const struct workload *w)
 {
 	double rows, most = 0;
@@ -217,11 +226,45 @@ static void shared_work(const struct layer *l, enum op_kind kind,
 		ffn_work(&f, kind, w);
 }
 
+/*
+ * Before a direct exchange the ranks wait for one another: with counts, from
+ * which each finds the place of every copy of its group (expert and position
+ * in; place and weight out), or, backward, until the gradients are there.
+ */
+static void direct_work(const struct layer *l, enum op_kind kind,
+			struct work *w)
+{
+	switch (kind) {
+	case OP_PERMUTE:
+		w->seconds += l->gpu->direct.launch_s;
+		work_add_stream(w, l->gpu, l->pairs *
+				(3 * INDEX_BYTES + FP32_BYTES));
+		break;
+	case OP_UNPERMUTE_BWD:
+		w->seconds += l->gpu->direct.launch_s;
+		break;
+	default:	/* UNPERMUTE, PERMUTE_BWD: rows in, their sum out */
+		work_add_stream(w, l->gpu, l->sums_bytes +
+				l->tokens * row_bytes(l));
+		break;
+	}
+}
+
+static bool is_permutation(enum op_kind k)
+{
+	return k == OP_PERMUTE || k == OP_UNPERMUTE || k == OP_PERMUTE_BWD ||
+		k == OP_UNPERMUTE_BWD;
+}
+
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 {
 	double row = row_bytes(l);
 
 	*out = (struct work){ 0 };
+	if (l->direct && is_permutation(kind)) {
+		direct_work(l, kind, out);
+		return;
+	}
 	switch (kind) {
 	case OP_GATE:
 		gate_work(l, out);

@@ -18,10 +18,18 @@ struct layer {
 	double ffn;		/* inner size of one rank's expert shard */
 	int local_experts;
 	bool regroup;		/* arriving rows must be sorted by expert */
+	/* direct: the exchange permutes and regroups, what is left is ... */
+	bool direct;
+	double pairs;		/* ... to find places for these copies */
+	double sums_bytes;	/* ... to add these rows; see traffic_sums() */
 };
 
 void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
 		const struct layout *layout, const struct workload *w);
+
+/* The layer exchanges `direct`; ep > 1. */
+void layer_set_direct(struct layer *l, const struct layout *layout,
+		      const struct workload *w);
 
 /* An op without chunks: gate, permute, unpermute, shared, ... */
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out);

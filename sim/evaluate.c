@@ -62,9 +62,15 @@ enum status evaluate_plan(const struct scenario *s, const struct plan *p,
 			  struct evaluation *out)
 {
 	enum status st = layout_check(&p->layout, &s->cluster, &s->model);
+	const char *why;
 
 	if (st)
 		return st;
+	why = p->alltoall != A2A_DIRECT ? NULL :
+		direct_why_not_layout(&s->cluster, &p->layout, &s->model);
+	if (why)
+		return err_set(ST_INPUT, "plan: 'alltoall' is 'direct', but "
+			       "%s", why);
 	*out = (struct evaluation){ 0 };
 	st = net_init(&out->net, &s->cluster, NET_EFFECTIVE);
 	if (!st)

@@ -341,10 +341,20 @@ static bool needs_sms(enum op_kind k)
 	}
 }
 
+static bool is_alltoall(enum op_kind k)
+{
+	return k == OP_DISPATCH || k == OP_COMBINE || k == OP_COMBINE_BWD ||
+		k == OP_DISPATCH_BWD;
+}
+
 static const struct comm_tier *lane_tier(const struct flow_run *f, int lane)
 {
 	const struct gpu *g = run_gpu(f);
+	const struct running *r = &f->lane[lane];
 
+	if (f->p->plan.alltoall == A2A_DIRECT && r->op >= 0 &&
+	    is_alltoall(r->o->kind) && g->direct.efficiency > 0)
+		return &g->direct;
 	return lane == LANE_INTRA ? &g->intra : &g->inter;
 }
 

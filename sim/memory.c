@@ -118,13 +118,18 @@ static double activation_bytes(const struct sizes *z)
 
 /*
  * One buffer to send from and one to receive into, shared by all layers; the
- * leader of a node holds those of its G ranks twice more.
+ * leader of a node holds those of its G ranks twice more. direct has its
+ * tokens where the others reach them, and room for a sum of each from every
+ * rank.
  */
 static double buffer_bytes(const struct sizes *z)
 {
 	double send = z->slots * z->w->token_bytes;
 	double bytes = send + z->rows * z->w->token_bytes;
 
+	if (z->plan->alltoall == A2A_DIRECT && z->plan->layout.ep > 1)
+		bytes += (1.0 + z->plan->layout.ep) * z->tokens *
+			z->w->token_bytes - send;
 	if (z->plan->alltoall == A2A_LEADER && z->plan->layout.ep > 1)
 		bytes += 2 * z->s->cluster.gpus_per_node * send;
 	return bytes;

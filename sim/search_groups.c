@@ -212,6 +212,35 @@ static enum status add_group(struct search *x, int layout, double factor,
 	return ST_OK;
 }
 
+/* `auto` is all of them: then direct only where it can be done. */
+static bool is_tried(const struct search *x, int layout, enum a2a_alg alg)
+{
+	if (!(x->s->search.alltoall_mask & 1u << alg))
+		return false;
+	return alg != A2A_DIRECT ||
+		!direct_why_not_layout(&x->s->cluster, &x->layout[layout],
+				       &x->s->model);
+}
+
+/* Named and possible in no layout: say why not. */
+static enum status check_named(const struct search *x)
+{
+	unsigned mask = x->s->search.alltoall_mask;
+	const char *why = NULL, *first = NULL;
+
+	if (!(mask & 1u << A2A_DIRECT) || mask == (1u << A2A_N) - 1)
+		return ST_OK;
+	for (int i = 0; i < x->n_layouts; i++) {
+		why = direct_why_not_layout(&x->s->cluster, &x->layout[i],
+					    &x->s->model);
+		if (!why)
+			return ST_OK;
+		first = first ? first : why;
+	}
+	return first ? err_set(ST_INPUT, "'search.alltoall' has 'direct', but "
+			     "%s", first) : ST_OK;
+}
+
 /* The factors to try for the current routing; returns their number. */
 static int capacity_list(const struct search *x, double *out)
 {
@@ -242,7 +271,7 @@ static enum status add_layout_groups(struct search *x, int layout)
 	for (int i = 0; i < n; i++) {
 		st = search_at(x, layout, factor[i]);
 		for (int a = 0; a < A2A_N && !st; a++) {
-			if (x->s->search.alltoall_mask & 1u << a)
+			if (is_tried(x, layout, (enum a2a_alg)a))
 				st = add_group(x, layout, factor[i],
 					       (enum a2a_alg)a);
 		}
@@ -267,7 +296,7 @@ static int by_bound(const void *va, const void *vb)
 
 enum status search_bound_groups(struct search *x)
 {
-	enum status st = ST_OK;
+	enum status st = check_named(x);
 
 	set_degrees(x);
 	for (int i = 0; i < x->n_layouts && !st; i++) {

@@ -3,6 +3,7 @@
  * From counts per rank and expert to bytes per rank pair and rows per
  * expert, for a layout (scenarios/scenario.h: which rank is what).
  */
+#include "scenarios/program.h"
 #include "sim/world.h"
 
 #include <assert.h>
@@ -110,6 +111,28 @@ static enum status fill_dense(const struct world *w, struct workload *out)
 	return ST_OK;
 }
 
+/*
+ * What direct needs, where it can be. Even traffic without a trace: as much
+ * to every rank.
+ */
+static void fill_distinct(const struct world *w, const struct cluster *c,
+			  struct workload *out)
+{
+	struct traffic *t = &out->dispatch;
+
+	if (w->ep == 1 || w->replicas > 1 ||
+	    direct_why_not(c, w->ep, w->esp)) {
+		return;
+	}
+	t->rank_bytes = world_rank_bytes(w, out->capacity, out->token_bytes);
+	if (t->rank_bytes && !t->bytes &&
+	    (out->capacity || !w->routing->trace)) {
+		t->rank_each = t->rank_bytes[0];
+		free(t->rank_bytes);
+		t->rank_bytes = NULL;
+	}
+}
+
 static void count_kept(const struct routing *r, struct workload *out)
 {
 	out->routed = (int64_t)r->ranks * r->tokens * r->k;
@@ -149,6 +172,7 @@ enum status workload_make(const struct routing *r, const struct cluster *c,
 		return st;
 	}
 	v.dispatch.node_bytes = world_node_bytes(&w, v.capacity, v.token_bytes);
+	fill_distinct(&w, c, &v);
 	traffic_transpose(&v.dispatch, c->nodes, &v.combine);
 	count_kept(r, &v);
 	workload_check(&v);

@@ -117,19 +117,46 @@ static void count_row(const struct world *w, int src, double token_bytes,
 	}
 }
 
-static void count_all(const struct world *w, double token_bytes, double *out)
+/* Tokens one by one, where there is a trace and it is not too long. */
+static int can_count(const struct world *w, int64_t capacity)
 {
-	size_t experts = (size_t)w->routing->experts;
-	int64_t *given = xcalloc(experts, sizeof(*given));
-	int64_t *seen = xcalloc((size_t)w->nodes, sizeof(*seen));
-	int src;
+	const struct routing *r = w->routing;
 
-	for (src = 0; src < w->n; src++) {
-		count_row(w, src, token_bytes, given, seen,
-			  out + (size_t)src * (size_t)w->nodes);
+	return r->trace && !capacity &&
+		(int64_t)w->n * r->tokens * r->k <= EXACT_COPIES_MAX;
+}
+
+struct row_scratch {
+	int64_t *given, *seen;	/* NULL: expected, not counted */
+};
+
+static struct row_scratch scratch_new(const struct world *w, int64_t capacity)
+{
+	struct row_scratch s = { 0 };
+
+	if (can_count(w, capacity)) {
+		s.given = xcalloc((size_t)w->routing->experts,
+				  sizeof(*s.given));
+		s.seen = xcalloc((size_t)w->nodes, sizeof(*s.seen));
 	}
-	free(seen);
-	free(given);
+	return s;
+}
+
+static void scratch_free(struct row_scratch *s)
+{
+	free(s->seen);
+	free(s->given);
+}
+
+static void fill_row(const struct world *w, int src, int64_t capacity,
+		     double token_bytes, const struct row_scratch *s,
+		     double *row)
+{
+	if (s->given) {
+		count_row(w, src, token_bytes, s->given, s->seen, row);
+	} else {
+		expect_row(w, src, capacity, token_bytes, row);
+	}
 }
 
 /* Some node has two experts of one EP group. */
@@ -153,23 +180,52 @@ static int can_repeat(const struct world *w)
 double *world_node_bytes(const struct world *w, int64_t capacity,
 			 double token_bytes)
 {
-	const struct routing *r = w->routing;
 	size_t cells = (size_t)w->n * (size_t)w->nodes;
-	int64_t copies = (int64_t)w->n * r->tokens * r->k;
+	struct row_scratch scratch;
 	double *out;
 	int src;
 
-	if (r->k == 1 || cells > NODE_CELLS_MAX || !can_repeat(w)) {
+	if (w->routing->k == 1 || cells > NODE_CELLS_MAX || !can_repeat(w)) {
 		return NULL;
 	}
 	out = xcalloc(cells, sizeof(*out));
-	if (r->trace && !capacity && copies <= EXACT_COPIES_MAX) {
-		count_all(w, token_bytes, out);
-		return out;
-	}
+	scratch = scratch_new(w, capacity);
 	for (src = 0; src < w->n; src++) {
-		expect_row(w, src, capacity, token_bytes,
-			   out + (size_t)src * (size_t)w->nodes);
+		fill_row(w, src, capacity, token_bytes, &scratch,
+			 out + (size_t)src * (size_t)w->nodes);
 	}
+	scratch_free(&scratch);
+	return out;
+}
+
+/* Every rank is a node of its own. */
+double *world_rank_bytes(const struct world *w, int64_t capacity,
+			 double token_bytes)
+{
+	struct world alone = *w;
+	struct row_scratch scratch;
+	double *out, *row;
+	int src, ep;
+
+	if (w->routing->k == 1 || w->local == 1) {
+		return NULL;
+	}
+	alone.nodes = w->n;
+	alone.gpus_per_node = 1;
+	out = xcalloc((size_t)w->n * (size_t)w->ep, sizeof(*out));
+	row = xcalloc((size_t)w->n, sizeof(*row));
+	scratch = scratch_new(&alone, capacity);
+	for (src = 0; src < w->n; src++) {
+		for (ep = 0; ep < w->ep; ep++) {
+			row[world_peer(w, src, ep)] = 0;
+		}
+		fill_row(&alone, src, capacity, token_bytes, &scratch, row);
+		for (ep = 0; ep < w->ep; ep++) {
+			out[(size_t)src * (size_t)w->ep + (size_t)ep] =
+				row[world_peer(w, src, ep)];
+		}
+	}
+	scratch_free(&scratch);
+	free(row);
 	return out;
 }

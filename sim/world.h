@@ -62,4 +62,11 @@ static inline int64_t world_copies(const struct world *w, int src, int expert,
 double *world_node_bytes(const struct world *w, int64_t capacity,
 			 double token_bytes);
 
+/*
+ * The same for every member of the rank's EP group, itself included,
+ * [n * ep]: what direct needs. NULL when no token goes twice to one rank.
+ */
+double *world_rank_bytes(const struct world *w, int64_t capacity,
+			 double token_bytes);
+
 #endif

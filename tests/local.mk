@@ -112,6 +112,7 @@ EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
 shell_tests += %D%/t200-alltoall.sh
 shell_tests += %D%/t201-alltoall-h200.sh
 shell_tests += %D%/t202-alltoall-deepep.sh
+shell_tests += %D%/t203-ring-h200.sh
 shell_tests += %D%/t1300-capacity.sh
 
 # `make bench` builds and runs these; one block each:
@@ -299,6 +300,7 @@ if HAVE_CUDA
 EXTRA_PROGRAMS += tests/bench/bench_gpu tests/bench/bench_layer
 tests_bench_bench_layer_SOURCES = %D%/bench/bench_layer.c
 tests_bench_bench_layer_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
+EXTRA_PROGRAMS += tests/bench/bench_gpu
 tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
@@ -329,6 +331,7 @@ tests_unit_test_layer_plan_LDADD = $(RUN_LIBS)
 unit_tests += tests/unit/test_layer_case
 tests_unit_test_layer_case_SOURCES = %D%/unit/test_layer_case.c
 tests_unit_test_layer_case_LDADD = $(RUN_LIBS)
+shell_tests += %D%/t181-recorded.sh
 EXTRA_DIST += %D%/unit/layer_help.h
 unit_tests += tests/unit/test_layer_exchange
 tests_unit_test_layer_exchange_SOURCES = %D%/unit/test_layer_exchange.c

@@ -92,6 +92,9 @@ static void brute_layout(const struct scenario *s, struct plan p,
 	const struct search_space *q = &s->search;
 
 	for (int a = 0; a < A2A_N; a++) {
+		if (a == A2A_DIRECT &&
+		    direct_why_not_layout(&s->cluster, &p.layout, &s->model))
+			continue;
 		for (int c = 0; c < q->capacity.n; c++) {
 			for (int i = 0; i < q->degree.n * q->degree.n; i++) {
 				p.alltoall = (enum a2a_alg)a;
@@ -150,6 +153,8 @@ static void test_equals_brute_force(void **state)
 	const char *tight[] = { "constraints.max_drop=0" };
 	const char *fat_ffn[] = { "model.expert_ffn=8192",
 				  "model.gated=false" };
+	const char *direct[] = { "comm.direct.efficiency=0.85",
+				 "comm.direct.launch=5us" };
 	const char *any_tp[] = { "layout.tp=[1, 2, 4]",
 				 "search.degree=[1, 2]" };
 
@@ -161,6 +166,7 @@ static void test_equals_brute_force(void **state)
 	compare(tight, 1);
 	compare(fat_ffn, 2);
 	compare(any_tp, 2);
+	compare(direct, 2);
 }
 
 /* The list of the best `top` with pruning is the one without it. */

@@ -84,6 +84,11 @@ tests_unit_test_data_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll
 tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c %D%/unit/coll_bench.h
 tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll_direct
+tests_unit_test_coll_direct_SOURCES = %D%/unit/test_coll_direct.c
+tests_unit_test_coll_direct_SOURCES += %D%/unit/coll_bench.h
+tests_unit_test_coll_direct_LDADD = $(UNIT_LIBS)
+
 unit_tests += tests/unit/test_coll_even
 tests_unit_test_coll_even_SOURCES = %D%/unit/test_coll_even.c
 tests_unit_test_coll_even_SOURCES += %D%/unit/coll_bench.h
@@ -113,6 +118,7 @@ shell_tests += %D%/t200-alltoall.sh
 shell_tests += %D%/t201-alltoall-h200.sh
 shell_tests += %D%/t202-alltoall-deepep.sh
 shell_tests += %D%/t203-ring-h200.sh
+shell_tests += %D%/t204-direct.sh
 shell_tests += %D%/t1300-capacity.sh
 
 # `make bench` builds and runs these; one block each:

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "gpu/bench.h"
+#include "gpu/run_layer.h"
 #include "gpu/suite.h"
 
 #include <math.h>
@@ -46,6 +47,8 @@ struct run {
 	struct suite suite;
 	double start_s, budget_s, cap_s;
 	bool has_team;
+	const char *here[BACKEND_TIERS_MAX];	/* tiers of this process */
+	int n_here;
 };
 
 static double now_s(void)
@@ -392,23 +395,35 @@ static int tiers_here(const struct run *r, const struct run_options *o,
 static enum status plan(struct run *r, const struct run_options *o,
 			const char **other, int *n_other_p)
 {
-	const char *here[BACKEND_TIERS_MAX];
-	int n_here = tiers_here(r, o, here), n_other = 0, i;
 	enum status st = ST_OK;
+	int n_other = 0, i;
 	double share = 1;
 
+	r->n_here = tiers_here(r, o, r->here);
 	if (!o->tier) {
 		n_other = other_tiers(r, other);
-		st = check_tiers(r, here, n_here, other, n_other);
+		st = check_tiers(r, r->here, r->n_here, other, n_other);
 	}
-	if (!st)
+	if (!st && job_benchmarks(r->job))
 		st = suite_build(r->job, r->bench.ops, r->bench.b, &r->info,
-				 here, n_here, o->tier != NULL, &r->suite);
+				 r->here, r->n_here, o->tier != NULL,
+				 &r->suite);
 	for (i = 0; i < n_other; i++)
 		share -= run_tier_share(r->job, other[i]);
 	r->budget_s *= share;
 	*n_other_p = n_other;
 	return st;
+}
+
+static enum status measure_layers(struct run *r, const struct run_options *o)
+{
+	struct run_layers layers = {
+		.job = r->job, .sink = r->sink, .info = &r->info,
+		.bench = r->bench, .tier = r->here, .n_tiers = r->n_here,
+		.is_pass = o->tier != NULL, .spent_s = spent_s(r),
+	};
+
+	return run_layers(&layers);
 }
 
 static enum status run_open(struct run *r, const struct run_options *o,
@@ -421,6 +436,8 @@ static enum status run_open(struct run *r, const struct run_options *o,
 	st = plan(r, o, other, n_other_p);
 	if (!st)
 		st = r->sink->run(r->sink->arg, &r->info.run);
+	if (!st)
+		st = measure_layers(r, o);
 	if (!st)
 		st = measure_all(r);
 	suite_release(&r->suite);

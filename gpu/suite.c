@@ -280,8 +280,8 @@ enum status suite_build(const struct job *j, const struct backend_ops *ops,
 		const struct job_task *task = &j->task[i];
 
 		bu.added = 0;
-		if (!needs_tier(task) && only_exchanges)
-			continue;
+		if (task->layer || (!needs_tier(task) && only_exchanges))
+			continue;	/* layers: gpu/run_layer.h */
 		/* emulated nodes take turns on their devices */
 		if (info->shares_devices && !sample_op_is_exchange(task->op))
 			continue;

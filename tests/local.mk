@@ -194,7 +194,11 @@ tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
 if HAVE_CUDA
 unit_tests += tests/unit/test_cuda
+unit_tests += tests/unit/test_cuda_layer
 endif
+tests_unit_test_cuda_layer_SOURCES = %D%/unit/test_cuda_layer.c
+tests_unit_test_cuda_layer_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
 tests_unit_test_cuda_SOURCES = %D%/unit/test_cuda.c
 tests_unit_test_cuda_LDADD = libgpu.a libscenarios.a libbase.a \
 	$(CMOCKA_LIBS) $(GPU_LIBS)
@@ -281,13 +285,27 @@ unit_tests += tests/unit/test_host
 tests_unit_test_host_SOURCES = %D%/unit/test_host.c
 tests_unit_test_host_LDADD = $(RUN_LIBS)
 shell_tests += %D%/t174-profile.sh
+shell_tests += %D%/t178-layers.sh
 shell_tests += %D%/t175-mpi.sh
 unit_tests += tests/unit/test_fit_shipped
 tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
 tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/unit/layer_help.h
+unit_tests += tests/unit/test_layer_exchange
+tests_unit_test_layer_exchange_SOURCES = %D%/unit/test_layer_exchange.c
+tests_unit_test_layer_exchange_LDADD = $(RUN_LIBS)
+unit_tests += tests/unit/test_layer_ref
+tests_unit_test_layer_ref_SOURCES = %D%/unit/test_layer_ref.c
+tests_unit_test_layer_ref_LDADD = $(RUN_LIBS)
+unit_tests += tests/unit/test_host_layer
+tests_unit_test_host_layer_SOURCES = %D%/unit/test_host_layer.c
+tests_unit_test_host_layer_LDADD = $(RUN_LIBS)
 
 # `make bench_gpu`: on the GPUs of this host; needs CUDA and NCCL
 if HAVE_CUDA
+EXTRA_PROGRAMS += tests/bench/bench_gpu tests/bench/bench_layer
+tests_bench_bench_layer_SOURCES = %D%/bench/bench_layer.c
+tests_bench_bench_layer_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
 EXTRA_PROGRAMS += tests/bench/bench_gpu
 tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
@@ -313,6 +331,12 @@ shell_tests += %D%/t180-validate.sh
 unit_tests += tests/unit/test_contention
 tests_unit_test_contention_SOURCES = %D%/unit/test_contention.c
 tests_unit_test_contention_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_layer_plan
+tests_unit_test_layer_plan_SOURCES = %D%/unit/test_layer_plan.c
+tests_unit_test_layer_plan_LDADD = $(RUN_LIBS)
+unit_tests += tests/unit/test_layer_case
+tests_unit_test_layer_case_SOURCES = %D%/unit/test_layer_case.c
+tests_unit_test_layer_case_LDADD = $(RUN_LIBS)
 shell_tests += %D%/t181-recorded.sh
 EXTRA_DIST += %D%/unit/layer_help.h
 unit_tests += tests/unit/test_layer_exchange

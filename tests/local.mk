@@ -307,16 +307,26 @@ EXTRA_PROGRAMS += tests/bench/bench_gpu tests/bench/bench_layer
 tests_bench_bench_layer_SOURCES = %D%/bench/bench_layer.c
 tests_bench_bench_layer_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
 EXTRA_PROGRAMS += tests/bench/bench_gpu
-tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
-tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
-tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
+bench_gpu_checks = %D%/bench/bench_gpu_rank.c %D%/bench/bench_gpu.h
+bench_gpu_checks += %D%/bench/bench_gpu_check.c %D%/bench/bench_gpu_ffn.c
+tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c $(bench_gpu_checks)
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_layer.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.h
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_product.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_watch.c
 tests_bench_bench_gpu_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
+
+unit_tests += tests/unit/test_cuda_direct
 endif
+tests_unit_test_cuda_direct_SOURCES = %D%/unit/test_cuda_direct.c
+tests_unit_test_cuda_direct_SOURCES += $(bench_gpu_checks)
+tests_unit_test_cuda_direct_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
+
+unit_tests += tests/unit/test_ffn_rows
+tests_unit_test_ffn_rows_SOURCES = %D%/unit/test_ffn_rows.c
+tests_unit_test_ffn_rows_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_accuracy
 tests_unit_test_accuracy_SOURCES = %D%/unit/test_accuracy.c
 tests_unit_test_accuracy_LDADD = $(UNIT_LIBS)

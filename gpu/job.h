@@ -71,8 +71,6 @@ struct job_task {
 	struct job_list m, n, k, batch;	/* products: the grid */
 	bool optional;		/* left out where nobody can do it */
 	struct layer_case *layer;	/* op "layer", or NULL; owned */
-	struct layer_case *layer;	/* op "layer", or NULL; owned */
-	bool optional;		/* left out where nobody can do it */
 };
 
 struct job {

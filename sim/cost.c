@@ -201,7 +201,7 @@ static enum status make_colls(struct cost *c)
 	struct coll_spec cs = {
 		.net = s->net, .comm = s->comm, .tolerance = s->tolerance,
 		.bound_only = s->bound_only, .keep_flows = s->keep_flows,
-		.progress = s->progress,
+		.progress = s->progress, .places_rows = true,
 	};
 	enum status st = make_alltoalls(c, cs);
 

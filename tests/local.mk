@@ -84,6 +84,11 @@ tests_unit_test_data_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll
 tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c %D%/unit/coll_bench.h
 tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll_direct
+tests_unit_test_coll_direct_SOURCES = %D%/unit/test_coll_direct.c
+tests_unit_test_coll_direct_SOURCES += %D%/unit/coll_bench.h
+tests_unit_test_coll_direct_LDADD = $(UNIT_LIBS)
+
 unit_tests += tests/unit/test_coll_even
 tests_unit_test_coll_even_SOURCES = %D%/unit/test_coll_even.c
 tests_unit_test_coll_even_SOURCES += %D%/unit/coll_bench.h
@@ -113,6 +118,7 @@ shell_tests += %D%/t200-alltoall.sh
 shell_tests += %D%/t201-alltoall-h200.sh
 shell_tests += %D%/t202-alltoall-deepep.sh
 shell_tests += %D%/t203-ring-h200.sh
+shell_tests += %D%/t204-direct.sh
 shell_tests += %D%/t1300-capacity.sh
 
 # `make bench` builds and runs these; one block each:
@@ -303,13 +309,27 @@ tests_bench_bench_layer_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
 tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
+EXTRA_PROGRAMS += tests/bench/bench_gpu
+bench_gpu_checks = %D%/bench/bench_gpu_rank.c %D%/bench/bench_gpu.h
+bench_gpu_checks += %D%/bench/bench_gpu_check.c %D%/bench/bench_gpu_ffn.c
+tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c $(bench_gpu_checks)
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_layer.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.h
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_product.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_watch.c
 tests_bench_bench_gpu_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
+
+unit_tests += tests/unit/test_cuda_direct
 endif
+tests_unit_test_cuda_direct_SOURCES = %D%/unit/test_cuda_direct.c
+tests_unit_test_cuda_direct_SOURCES += $(bench_gpu_checks)
+tests_unit_test_cuda_direct_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
+
+unit_tests += tests/unit/test_ffn_rows
+tests_unit_test_ffn_rows_SOURCES = %D%/unit/test_ffn_rows.c
+tests_unit_test_ffn_rows_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_accuracy
 tests_unit_test_accuracy_SOURCES = %D%/unit/test_accuracy.c
 tests_unit_test_accuracy_LDADD = $(UNIT_LIBS)

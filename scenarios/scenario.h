@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "scenarios/faults.h"
 #include "scenarios/gpu.h"
 #include "scenarios/layout.h"
 #include "scenarios/profile_spec.h"
@@ -85,6 +86,8 @@ struct cluster {
 		int gpus_per_rack;	/* rack: one NVLink domain */
 	} fabric;
 	bool pxn;
+	const struct degraded *fault;	/* borrowed: scenario's arena */
+	int n_faults;
 	char provenance[512];
 };
 
@@ -151,6 +154,7 @@ struct scenario {
 	struct search_space search;
 	struct comm_spec comm;
 	struct training training;
+	struct fault_spec faults;
 	struct profile_spec profile;
 	/* what the profile said; NULL: data sheet costs. Not owned, not
 	 * printed; set after loading (measured.h) */

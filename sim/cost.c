@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "sim/cost_layer.h"
 #include "sim/cost_load.h"
+#include "sim/net_fault.h"
 
 #include <assert.h>
 #include <math.h>
@@ -202,8 +203,10 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 	}
 	if (spec->keep_flows)
 		make_loads(c);
-	for (k = 0; k < OP_KIND_N; k++)
+	for (k = 0; k < OP_KIND_N; k++) {
 		layer_work(&c->layer, (enum op_kind)k, &c->fixed[k]);
+		c->fixed[k].seconds /= net_gpu_share_least(spec->net);
+	}
 	*out_p = c;
 	return ST_OK;
 }
@@ -247,10 +250,14 @@ static struct work slowest_expert(const struct cost *c, enum op_kind kind,
 	const double *rows;
 
 	for (r = 0; r < (size_t)w->ranks; r++) {
+		double speed = net_gpu_share(c->spec.net, (int)r);
+
 		rows = w->rows + r * n;
-		if (r && !memcmp(rows, rows - n, n * sizeof(*rows)))
+		if (r && speed == 1 &&
+		    !memcmp(rows, rows - n, n * sizeof(*rows)))
 			continue;
 		layer_expert_work(&c->layer, kind, rows, share, &work);
+		work.seconds /= speed;
 		if (work.seconds > most.seconds)
 			most = work;
 	}
@@ -325,12 +332,13 @@ const struct step_load *cost_op_load(const struct cost *c,
 
 double cost_op(const struct cost *c, const struct op *op)
 {
+	double slow = op->slow > 0 ? op->slow : 1;
 	const struct coll_step *step;
 
 	if (!op_kind_is_comm(op->kind))
-		return op_work(c, op).seconds;
+		return slow * op_work(c, op).seconds;
 	step = cost_op_step(c, op);
-	return step ? coll_step_time(step, 1.0 / op->n_chunks) : 0;
+	return step ? slow * coll_step_time(step, 1.0 / op->n_chunks) : 0;
 }
 
 double cost_op_outside(const struct cost *c, const struct op *op)

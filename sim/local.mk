@@ -50,3 +50,5 @@ libsim_a_SOURCES += %D%/tech_condense.c %D%/tech_condense.h
 libsim_a_SOURCES += %D%/condense_graph.c %D%/condense_graph.h
 libsim_a_SOURCES += %D%/tech_migrate.c %D%/tech_sequences.c
 libsim_a_SOURCES += %D%/tech_migrate.h
+libsim_a_SOURCES += %D%/net_fault.c %D%/net_fault.h
+libsim_a_SOURCES += %D%/jitter.c %D%/jitter.h

@@ -38,6 +38,11 @@
  * A fabric link takes its group's NIC ports / oversubscription; the last
  * group may have fewer nodes and still has that capacity.
  *
+ * Faults (cluster.fault): a degraded link has a share of its capacity; the
+ * traffic of a NIC port that is gone takes the node's own kind of link to the
+ * first GPU of the next port that works, and leaves there (arrives: the same
+ * way back).
+ *
  * Latency: inside a domain intra.latency; between nodes nic.latency; PXN
  * adds intra.latency.
  *
@@ -65,7 +70,8 @@ enum link_class {
 	LINK_CLASS_N,
 };
 
-#define ROUTE_LINKS_MAX 12	/* pxn over PCIe (5), then a fat tree (6) */
+/* over PCIe (5) to another NIC, a fat tree (6), over PCIe again */
+#define ROUTE_LINKS_MAX 16
 
 struct route {
 	int n;
@@ -87,6 +93,9 @@ struct net {
 	int pod_leaves, pods;
 	int switch_gpus, switches;	/* PCIe switches of a node */
 	int socket_switches, sockets;	/* sockets of a node */
+	/* faults (sim/net_fault.h); NULL: none of that kind */
+	char *port_gone;	/* [nodes * ports] */
+	double *gpu_share;	/* [n_ranks], share of its speed */
 };
 
 /*

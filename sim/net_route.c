@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/net.h"
 
+#include "sim/net_fault.h"
+
 static void add(const struct net *net, struct route *r, enum link_class k,
 		int i)
 {
@@ -84,6 +86,35 @@ static void add_fabric(const struct net *net, struct route *r, int src_node,
 	add(net, r, LINK_LEAF_DOWN, b);
 }
 
+/* The first GPU of a port: where traffic of a port that is gone goes. */
+static int gpu_of_port(const struct net *net, int node, int port)
+{
+	int g = net->cluster.gpus_per_node;
+
+	return node * g + (int)(((int64_t)port * g + net->ports - 1) /
+				net->ports);
+}
+
+/*
+ * From NIC to NIC when some are gone; p, q: the ports that would be taken.
+ * With pxn the source is then on a GPU of port p already: the way from there
+ * to another port begins at the source all the same (one hop in all).
+ */
+static void around_gone(const struct net *net, struct route *r, int src,
+			int dst, int p, int q)
+{
+	int g = net->cluster.gpus_per_node, a = src / g, b = dst / g;
+	int from = net_fault_port(net, a, p), to = net_fault_port(net, b, q);
+
+	if (from != p && r->n == 0 && gpu_of_port(net, a, from) != src)
+		add_intra(net, r, src, gpu_of_port(net, a, from));
+	add(net, r, LINK_NIC_UP, a * net->ports + from);
+	add_fabric(net, r, a, from, b, to);
+	add(net, r, LINK_NIC_DOWN, b * net->ports + to);
+	if (to != q && gpu_of_port(net, b, to) != dst)
+		add_intra(net, r, gpu_of_port(net, b, to), dst);
+}
+
 void net_route(const struct net *net, int src, int dst, struct route *out)
 {
 	int g = net->cluster.gpus_per_node;
@@ -101,6 +132,10 @@ void net_route(const struct net *net, int src, int dst, struct route *out)
 		p = q;
 	}
 	out->latency_s += net->cluster.nic.latency_s;
+	if (net->port_gone) {
+		around_gone(net, out, src, dst, p, q);
+		return;
+	}
 	add(net, out, LINK_NIC_UP, a * net->ports + p);
 	add_fabric(net, out, a, p, b, q);
 	add(net, out, LINK_NIC_DOWN, b * net->ports + q);

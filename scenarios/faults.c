@@ -51,9 +51,9 @@ static bool read_place(const char *word, struct degraded *f)
 	char extra;
 
 	if (!kinds[f->kind].has_node)
-		return sscanf(word, "%d%c", &f->index, &extra) == 1 &&
+		return sscanf(word, "%9d%c", &f->index, &extra) == 1 &&
 			f->index >= 0;
-	return sscanf(word, "%d:%d%c", &f->node, &f->index, &extra) == 2 &&
+	return sscanf(word, "%9d:%9d%c", &f->node, &f->index, &extra) == 2 &&
 		f->node >= 0 && f->index >= 0;
 }
 
@@ -63,7 +63,8 @@ static bool read_share(const char *word, double *share_p)
 		*share_p = 0;
 		return true;
 	}
-	return unit_parse(word, U_FRACTION, share_p) && *share_p <= 1;
+	return unit_parse(word, U_FRACTION, share_p) && *share_p >= 0 &&
+		*share_p <= 1;
 }
 
 static bool read_item(const char *item, size_t len, struct degraded *f)

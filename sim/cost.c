@@ -205,7 +205,7 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		make_loads(c);
 	for (k = 0; k < OP_KIND_N; k++) {
 		layer_work(&c->layer, (enum op_kind)k, &c->fixed[k]);
-		c->fixed[k].seconds /= net_gpu_share_least(spec->net);
+		c->fixed[k].seconds /= net_gpu_share_least(spec->net, 1);
 	}
 	*out_p = c;
 	return ST_OK;

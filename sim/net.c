@@ -393,9 +393,11 @@ void net_release(struct net *net)
 {
 	free(net->capacity_Bps);
 	free(net->port_gone);
+	free(net->pair_gone);
 	free(net->gpu_share);
 	net->capacity_Bps = NULL;
 	net->port_gone = NULL;
+	net->pair_gone = NULL;
 	net->gpu_share = NULL;
 	net->n_links = 0;
 }

@@ -41,7 +41,9 @@
  * Faults (cluster.fault): a degraded link has a share of its capacity; the
  * traffic of a NIC port that is gone takes the node's own kind of link to the
  * first GPU of the next port that works, and leaves there (arrives: the same
- * way back).
+ * way back). With pxn it leaves by the port that the destination's node takes
+ * it in at, where that one works. nvlink-pairs without their link talk over
+ * PCIe.
  *
  * Latency: inside a domain intra.latency; between nodes nic.latency; PXN
  * adds intra.latency.
@@ -94,7 +96,9 @@ struct net {
 	int switch_gpus, switches;	/* PCIe switches of a node */
 	int socket_switches, sockets;	/* sockets of a node */
 	/* faults (sim/net_fault.h); NULL: none of that kind */
+	bool uneven;		/* links or routes of some nodes differ */
 	char *port_gone;	/* [nodes * ports] */
+	char *pair_gone;	/* [n_ranks]: its NVLink to its neighbour */
 	double *gpu_share;	/* [n_ranks], share of its speed */
 };
 

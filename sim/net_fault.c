@@ -19,15 +19,16 @@ static enum status refuse(const struct degraded *f, const char *why)
 static void scale(struct net *net, enum link_class k, int i, double share)
 {
 	net->capacity_Bps[net->first[k] + i] *= share;
+	net->uneven = true;
 }
 
-/* Ports of one rail or one port: gone from all nodes or one. */
 static void lose_port(struct net *net, int node, int port)
 {
 	if (!net->port_gone)
 		net->port_gone = xcalloc((size_t)net->cluster.nodes *
 					 (size_t)net->ports, 1);
 	net->port_gone[node * net->ports + port] = 1;
+	net->uneven = true;
 }
 
 static enum status fault_nic(struct net *net, const struct degraded *f)
@@ -62,24 +63,44 @@ static void scale_mesh(struct net *net, int node, int gpu, double share)
 	}
 }
 
+/* nvlink-pairs: both directions of a pair's link. Without it there is PCIe. */
+static enum status fault_pair(struct net *net, const struct degraded *f)
+{
+	int g = net->cluster.gpus_per_node, end[2] = { f->index, f->index ^ 1 };
+
+	if (end[1] >= g)
+		return refuse(f, "the GPU has no neighbour on NVLink");
+	if (f->share == 0 && !net->pair_gone)
+		net->pair_gone = xcalloc((size_t)net->n_ranks, 1);
+	for (int i = 0; i < 2; i++) {
+		if (f->share == 0) {
+			net->pair_gone[f->node * g + end[i]] = 1;
+			net->uneven = true;
+		} else {
+			scale(net, LINK_NVLINK_PAIR, f->node * g + end[i],
+			      f->share);
+		}
+	}
+	return ST_OK;
+}
+
 static enum status fault_nvlink(struct net *net, const struct degraded *f)
 {
 	int g = net->cluster.gpus_per_node, rank = f->node * g + f->index;
 
+	if (net->cluster.intra.kind == INTRA_NVLINK_PAIRS &&
+	    net->count[LINK_NVLINK_PAIR])
+		return fault_pair(net, f);
+	if (!net->count[LINK_NVLINK_UP] && !net->count[LINK_NVLINK_PAIR])
+		return refuse(f, "the cluster has no NVLink");
 	if (f->share == 0)
 		return refuse(f, "without NVLink the GPU is cut off from its "
 			      "node");
 	if (net->count[LINK_NVLINK_UP]) {
 		scale(net, LINK_NVLINK_UP, rank, f->share);
 		scale(net, LINK_NVLINK_DOWN, rank, f->share);
-	} else if (net->cluster.intra.kind == INTRA_NVLINK_MESH) {
-		scale_mesh(net, f->node, f->index, f->share);
-	} else if (net->count[LINK_NVLINK_PAIR]) {
-		scale(net, LINK_NVLINK_PAIR, rank, f->share);
-		scale(net, LINK_NVLINK_PAIR, f->node * g + (f->index ^ 1),
-		      f->share);
 	} else {
-		return refuse(f, "the cluster has no NVLink");
+		scale_mesh(net, f->node, f->index, f->share);
 	}
 	return ST_OK;
 }
@@ -197,16 +218,26 @@ int net_fault_port(const struct net *net, int node, int port)
 	return port;
 }
 
+bool net_link_gone(const struct net *net, int link)
+{
+	enum link_class k = net_link_class(net, link);
+	int i = link - net->first[k];
+
+	if (k == LINK_NIC_UP || k == LINK_NIC_DOWN)
+		return net->port_gone && net->port_gone[i];
+	return k == LINK_NVLINK_PAIR && net->pair_gone && net->pair_gone[i];
+}
+
 double net_gpu_share(const struct net *net, int rank)
 {
 	return net->gpu_share ? net->gpu_share[rank] : 1;
 }
 
-double net_gpu_share_least(const struct net *net)
+double net_gpu_share_least(const struct net *net, int step)
 {
 	double least = 1;
 
-	for (int r = 0; net->gpu_share && r < net->n_ranks; r++)
+	for (int r = 0; net->gpu_share && r < net->n_ranks; r += step)
 		least = fmin(least, net->gpu_share[r]);
 	return least;
 }

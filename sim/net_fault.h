@@ -16,10 +16,13 @@ enum status net_fault_init(struct net *net);
  * one that works. */
 int net_fault_port(const struct net *net, int node, int port);
 
+/* A NIC port's link, or a pair's, that is gone: no route takes it. */
+bool net_link_gone(const struct net *net, int link);
+
 /* Share of its speed that a rank's GPU has; 1: all. */
 double net_gpu_share(const struct net *net, int rank);
 
-/* The slowest GPU's share. */
-double net_gpu_share_least(const struct net *net);
+/* The slowest GPU's share, of ranks 0, step, 2 step, .. */
+double net_gpu_share_least(const struct net *net, int step);
 
 #endif

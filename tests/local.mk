@@ -318,3 +318,6 @@ tests_bench_bench_tech_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_tech_migrate
 tests_unit_test_tech_migrate_SOURCES = %D%/unit/test_tech_migrate.c
 tests_unit_test_tech_migrate_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_faults
+tests_unit_test_faults_SOURCES = %D%/unit/test_faults.c %D%/unit/coll_bench.h
+tests_unit_test_faults_LDADD = $(UNIT_LIBS)

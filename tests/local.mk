@@ -321,3 +321,6 @@ tests_unit_test_tech_migrate_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_faults
 tests_unit_test_faults_SOURCES = %D%/unit/test_faults.c %D%/unit/coll_bench.h
 tests_unit_test_faults_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_jitter
+tests_unit_test_jitter_SOURCES = %D%/unit/test_jitter.c
+tests_unit_test_jitter_LDADD = $(UNIT_LIBS)

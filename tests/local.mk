@@ -324,3 +324,4 @@ tests_unit_test_faults_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_jitter
 tests_unit_test_jitter_SOURCES = %D%/unit/test_jitter.c
 tests_unit_test_jitter_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t212-faults.sh

@@ -16,7 +16,7 @@ moecast_SOURCES += %D%/runner.c %D%/runner.h
 moecast_SOURCES += %D%/cmd_profile.c %D%/child.c %D%/child.h
 moecast_LDADD = libreports.a libsim.a libprofiles.a libscenarios.a libbase.a \
 	$(YAML_LIBS) $(JANSSON_LIBS) $(EXPAT_LIBS) $(GSL_LIBS) $(SQLITE_LIBS) \
-	-lm
+	$(MPI_LIBS) -lm
 moecast_SOURCES += %D%/cmd_import.c
 moecast_SOURCES += %D%/cmd_report.c %D%/report_data.c %D%/report_data.h
 moecast_SOURCES += %D%/cmd_validate.c %D%/validate.h %D%/validate_layers.c

@@ -345,7 +345,7 @@ enum status cmd_sweep(int argc, char **argv)
 		st = sweep_mpi_begin();
 		if (!st)
 			st = sweep(&o, &g);
-		sweep_mpi_end(!st);
+		sweep_mpi_end(st);
 		sweep_grid_release(&g);
 	}
 	cli_common_release(&o.common);

@@ -32,3 +32,4 @@ moecast_SOURCES += %D%/cmd_reproduce.c
 moecast_SOURCES += %D%/cmd_compress.c
 moecast_SOURCES += %D%/report_layers.c %D%/report_layers.h
 moecast_SOURCES += %D%/reproduce_hetu.c %D%/reproduce.h
+moecast_SOURCES += %D%/jitter_jobs.c %D%/jitter_jobs.h

@@ -35,7 +35,8 @@ int sweep_mpi_size(void);
 int sweep_mpi_rank(void);
 enum status sweep_mpi_run(struct sweep_run *r);
 enum status sweep_mpi_work(const struct sweep_spec *spec);
-void sweep_mpi_end(bool sound);
+/* Ends MPI; after a failure all processes, with that exit code. */
+void sweep_mpi_end(enum status st);
 
 /* ---- outputs, all from the stored rows in order of their numbers ---- */
 

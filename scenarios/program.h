@@ -63,6 +63,8 @@ struct op {
 	int backward;		/* 0 forward, 1 backward */
 	int n_deps;
 	int dep[OP_DEPS_MAX];	/* indices, each < own */
+	double slow;		/* its time is so many times as long; 0: as 1.
+				   Lowering leaves it 0 (sim/jitter.h) */
 };
 
 struct program {

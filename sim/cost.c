@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "sim/cost_layer.h"
 #include "sim/cost_load.h"
+#include "sim/net_fault.h"
 
 #include <assert.h>
 #include <math.h>
@@ -270,6 +271,8 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		c->fixed[OP_GATE].seconds = c->effect.gate_s[0];
 	if (c->effect.gate_s[1] >= 0)
 		c->fixed[OP_GATE_BWD].seconds = c->effect.gate_s[1];
+	for (k = 0; k < OP_KIND_N; k++)
+		c->fixed[k].seconds /= net_gpu_share_least(spec->net, 1);
 	*out_p = c;
 	return ST_OK;
 }
@@ -313,10 +316,14 @@ static struct work slowest_expert(const struct cost *c, enum op_kind kind,
 	const double *rows;
 
 	for (r = 0; r < (size_t)w->ranks; r++) {
+		double speed = net_gpu_share(c->spec.net, (int)r);
+
 		rows = w->rows + r * n;
-		if (r && !memcmp(rows, rows - n, n * sizeof(*rows)))
+		if (r && speed == 1 &&
+		    !memcmp(rows, rows - n, n * sizeof(*rows)))
 			continue;
 		layer_expert_work(&c->layer, kind, rows, share, &work);
+		work.seconds /= speed;
 		if (work.seconds > most.seconds)
 			most = work;
 	}
@@ -395,12 +402,13 @@ const struct step_load *cost_op_load(const struct cost *c,
 
 double cost_op(const struct cost *c, const struct op *op)
 {
+	double slow = op->slow > 0 ? op->slow : 1;
 	const struct coll_step *step;
 
 	if (!op_kind_is_comm(op->kind))
-		return op_work(c, op).seconds;
+		return slow * op_work(c, op).seconds;
 	step = cost_op_step(c, op);
-	return step ? coll_step_time(step, 1.0 / op->n_chunks) : 0;
+	return step ? slow * coll_step_time(step, 1.0 / op->n_chunks) : 0;
 }
 
 double cost_op_outside(const struct cost *c, const struct op *op)

@@ -29,6 +29,8 @@ struct ring {
 	struct coll_part part;
 	struct coll_tally tally;
 	double hops_s;	/* latency and message cost over the pipeline */
+	double near, far;	/* bytes that the links see of one, inside and
+				   between domains */
 };
 
 static int wrap(int i, int n)
@@ -57,6 +59,30 @@ static double edge_s(const struct ring *r, int src, int dst)
 }
 
 /*
+ * A collective with an efficiency of its own: the links have the tier's, so
+ * that they see more bytes, or fewer; the ramp counts those.
+ */
+static double own_constants(const struct comm_tier *own,
+			    struct comm_tier *tier)
+{
+	double bytes;
+
+	if (!(own->efficiency > 0))
+		return 1;
+	bytes = tier->efficiency / own->efficiency;
+	*tier = *own;
+	tier->ramp /= sqrt(bytes);
+	return bytes;
+}
+
+static void add(struct ring *r, int src, int dst, double bytes)
+{
+	bool near = net_same_domain(r->b.spec->net, src, dst);
+
+	coll_add(&r->part, src, dst, bytes * (near ? r->near : r->far));
+}
+
+/*
  * Walks channel 0 of the first group for the pipeline's time; all channels
  * together load the edges of a node alike, but for the one edge that each
  * channel leaves out where it leaves the node.
@@ -69,8 +95,8 @@ static void ring_node(struct ring *r, int base, int i, double bytes)
 	if (r->b.shape.nodes == 1)
 		inside = bytes;
 	for (l = 0; l < local && local > 1; l++) {
-		coll_add(&r->part, member(r, base, i, l),
-			 member(r, base, i, l + dir), inside);
+		add(r, member(r, base, i, l), member(r, base, i, l + dir),
+		    inside);
 	}
 	for (l = 0; l < local && r->b.shape.nodes > 1; l++) {
 		/* channel l leaves at l+1 (even) or l (odd) ... */
@@ -79,8 +105,8 @@ static void ring_node(struct ring *r, int base, int i, double bytes)
 		int next = (i + 1) % r->b.shape.nodes;
 		int enter = next % 2 ? l + 1 : l;
 
-		coll_add(&r->part, member(r, base, i, leave),
-			 member(r, base, next, enter), bytes / local);
+		add(r, member(r, base, i, leave),
+		    member(r, base, next, enter), bytes / local);
 	}
 }
 
@@ -111,8 +137,8 @@ static int tree_parent(int i, int n)
 
 static void both_ways(struct ring *r, int a, int b, double bytes)
 {
-	coll_add(&r->part, a, b, bytes);
-	coll_add(&r->part, b, a, bytes);
+	add(r, a, b, bytes);
+	add(r, b, a, bytes);
 }
 
 /* Node i's place in the second tree and back. */
@@ -158,8 +184,8 @@ static void send_recv(struct ring *r, int base, double bytes)
 	int i;
 
 	for (i = 0; i < r->b.group; i++) {
-		coll_add(&r->part, base + i * r->b.stride,
-			 base + (i + 1) % r->b.group * r->b.stride, bytes);
+		add(r, base + i * r->b.stride,
+		    base + (i + 1) % r->b.group * r->b.stride, bytes);
 	}
 }
 
@@ -235,11 +261,27 @@ static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
 	coll_view_release(&v);
 }
 
+static enum comm_op constants_of(enum coll_op op)
+{
+	switch (op) {
+	case COLL_ALLGATHER:
+		return COMM_ALLGATHER;
+	case COLL_REDUCESCATTER:
+		return COMM_REDUCESCATTER;
+	case COLL_SENDRECV:
+		return COMM_SENDRECV;
+	default:
+		return COMM_ALLREDUCE;
+	}
+}
+
 enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 		      int group, int stride, double bytes, struct coll *out)
 {
 	const struct cluster *c = &spec->net->cluster;
 	struct coll_spec plain = *spec;
+	struct net net = *spec->net;	/* with the collective's constants */
+	struct gpu *g = &net.cluster.gpu;
 	struct ring r = { .b = { .spec = &plain, .nodes = c->nodes,
 				 .gpus = c->gpus_per_node,
 				 .ranks = spec->net->n_ranks,
@@ -251,6 +293,9 @@ enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 		r.b.shape.nodes = group;
 	}
 	plain.comm.window = 0;
+	plain.net = &net;
+	r.near = own_constants(&g->intra_op[constants_of(op)], &g->intra);
+	r.far = own_constants(&g->inter_op[constants_of(op)], &g->inter);
 	*out = (struct coll){ .n_steps = 1 };
 	fill_groups(&r, op, bytes);
 	ring_solve(&r, op, &out->step[0]);

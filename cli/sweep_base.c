@@ -257,6 +257,11 @@ static void put_sensitivity(struct page *p, const struct sensitivity *v)
 	static const char *const head[] = { "resource", "now", "elasticity" };
 	char now[UNIT_TEXT_MAX];
 
+	char *text = xasprintf("The next money goes to: %s.", v->n_rows ?
+			       resource_name(v->row[0].resource) : "nothing");
+
+	page_text(p, text);
+	free(text);
 	page_text(p, "Elasticity: per cent that the best plan's step falls "
 		  "for 1 % more of the rate, or 1 % less of the latency, "
 		  "planned again each time.");
@@ -285,6 +290,8 @@ static bool is_cheap(const struct base *b)
 
 static enum status put_upgrade(const struct base *b)
 {
+	/* hundreds of searches, each long where ranks differ */
+	int steps = b->s.routing.kind == ROUTING_UNIFORM ? PATH_STEPS : 0;
 	struct page *p = b->sink->page;
 	struct sensitivity v;
 	enum status st;
@@ -296,7 +303,7 @@ static enum status put_upgrade(const struct base *b)
 		return ST_OK;
 	}
 	page_text(p, b->name);
-	st = sensitivity_run(&b->s, PATH_STEPS, NULL, &v);
+	st = sensitivity_run(&b->s, steps, NULL, &v);
 	if (st == ST_INPUT) {
 		page_text(p, err_msg());
 		err_clear();
@@ -304,6 +311,9 @@ static enum status put_upgrade(const struct base *b)
 	}
 	if (!st)
 		put_sensitivity(p, &v);
+	if (!st && !steps)
+		page_text(p, "Until which value each of them pays: `moecast "
+			  "sensitivity`.");
 	return st;
 }
 

@@ -392,8 +392,9 @@ static enum status draw_heat(const struct figure_sink *sink,
 	}
 	heat_cells(s, h);
 	st = figure_put(sink, name, "The best plan of each point: letters as "
-			"above the map, thick lines where it changes, darker "
-			"is slower, crossed out is without a plan.",
+			"above the map (exchange, layout, chunks forward / "
+			"backward), thick lines where it changes; darker is "
+			"slower, crossed out has no plan.",
 			write_heat, c);
 	free(h->cell);
 	free(h);

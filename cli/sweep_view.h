@@ -26,7 +26,7 @@ struct buf;
 void sweep_about(const struct sweep_spec *spec, const struct scenario *s,
 		 const char *costs, struct buf *out);
 
-#define VIEW_SYSTEMS_MAX 16
+#define VIEW_SYSTEMS_MAX 32
 #define VIEW_PLANS_MAX 512	/* different ones; the last stands for more */
 #define VIEW_POINTS_MAX SWEEP_POINTS_MAX
 

@@ -103,11 +103,31 @@ static double widest(char *const *text, int n, int font)
 	return most;
 }
 
-static int legend_lines(const struct heat *h)
+/* Entries of the legend; one more says how many have none. */
+static int legend_entries(const struct heat *h)
 {
 	int n = h->c->n_plans;
 
 	return n > CHART_HEAT_PLANS_MAX ? CHART_HEAT_PLANS_MAX + 1 : n;
+}
+
+/* As many equal columns as the longest entry leaves room for. */
+static int legend_columns(const struct heat *h)
+{
+	double most = 1, room = h->p.width - 2 * PAGE_EDGE;
+	int n = legend_entries(h), i;
+
+	for (i = 0; i < n && i < CHART_HEAT_PLANS_MAX; i++)
+		most = fmax(most, LEGEND_SAMPLE_PT + FONT_BODY +
+			    chart_text_pt(h->c->plan[i], FONT_SMALL));
+	return (int)fmin(fmax(floor(room / most), 1), fmax(n, 1));
+}
+
+static int legend_lines(const struct heat *h)
+{
+	int columns = legend_columns(h);
+
+	return (legend_entries(h) + columns - 1) / columns;
 }
 
 static void cut_tics(struct heat *h)
@@ -280,31 +300,31 @@ static void put_scale(const struct heat *h, struct buf *out)
 			    h->c->kind, value, sizeof(value)));
 }
 
+/* Column by column. */
 static void put_legend(const struct heat *h, struct buf *out)
 {
-	int n = legend_lines(h), i;
+	int lines = legend_lines(h), n = legend_entries(h), i;
+	double width = (double)(h->p.width - 2 * PAGE_EDGE) /
+		       legend_columns(h);
 	struct chart_place at = { .font = FONT_SMALL };
-	char letter[CHART_LETTER_MAX], *cut, *more;
+	char letter[CHART_LETTER_MAX], *text;
 
 	for (i = 0; i < n; i++) {
-		at.y = h->p.top + GAP_PT + LEGEND_LINE_PT * (n - i + 0.5);
-		if (i == CHART_HEAT_PLANS_MAX) {
-			at.x = PAGE_EDGE;
-			at.bold = false;
-			more = xasprintf("and %d others", h->c->n_plans - i);
-			chart_label(out, &h->p, &at, more);
-			free(more);
-			break;
-		}
-		at.x = PAGE_EDGE;
-		at.bold = true;
-		chart_label(out, &h->p, &at, chart_heat_letter(i, letter));
+		bool last = i == CHART_HEAT_PLANS_MAX;
+
+		at.x = PAGE_EDGE + i / lines * width;
+		at.y = h->p.top + GAP_PT + LEGEND_LINE_PT *
+		       (lines - i % lines + 0.5);
+		at.bold = !last;
+		chart_label(out, &h->p, &at, last ? ".." :
+			    chart_heat_letter(i, letter));
 		at.x += LEGEND_SAMPLE_PT;
 		at.bold = false;
-		cut = chart_cut(h->c->plan[i], FONT_SMALL,
-				h->p.width - PAGE_EDGE - at.x);
-		chart_label(out, &h->p, &at, cut);
-		free(cut);
+		text = last ? xasprintf("%d others", h->c->n_plans - i) :
+		       chart_cut(h->c->plan[i], FONT_SMALL,
+				 width - LEGEND_SAMPLE_PT);
+		chart_label(out, &h->p, &at, text);
+		free(text);
 	}
 }
 

@@ -11,13 +11,13 @@
 /* In print a figure stays on one sheet, and a table's head is repeated. */
 static const char style[] =
 	"body{font:15px/1.45 'DejaVu Sans',Helvetica,Arial,sans-serif;"
-	"color:#000;background:#fff;max-width:84em;margin:1.5em auto;"
+	"color:#000;background:#fff;max-width:87em;margin:1.5em auto;"
 	"padding:0 1em}\n"
 	"table{border-collapse:collapse;font-size:13px}\n"
 	"th,td{padding:.2em .7em;text-align:left;border-bottom:1px solid "
 	"#d9d9d9;overflow-wrap:anywhere;vertical-align:top}\n"
 	"td.n,th.n{text-align:right;white-space:nowrap}\n"
-	"figure{display:inline-block;margin:.5em 1em 1em 0;"
+	"figure{display:inline-block;margin:.5em .3em 1em 0;"
 	"vertical-align:top;max-width:100%}\n"
 	"figure svg{max-width:100%;height:auto}\n"
 	"figcaption{font-size:13px;color:#555;max-width:48em}\n"
@@ -58,7 +58,8 @@ static void put_element(struct page *p, const char *tag, const char *text)
 
 void page_heading(struct page *p, int level, const char *text)
 {
-	const char tag[] = { 'h', (char)('0' + level), '\0' };
+	const char tag[] = { 'h', (char)('0' + level + p->deeper),
+			     '\0' };
 
 	put_element(p, tag, text);
 }

@@ -27,6 +27,7 @@
 struct page {
 	struct buf out;
 	const char *prefix;	/* of the figures' ids; NULL: "f" */
+	int deeper;	/* added to the level of every heading */
 	int n_figures;
 };
 

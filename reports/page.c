@@ -7,6 +7,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define HALF_PAGE_MAX 700.0	/* of a figure's width */
 
 /* In print a figure stays on one sheet, and a table's head is repeated. */
 static const char style[] =
@@ -20,6 +23,8 @@ static const char style[] =
 	"figure{display:inline-block;margin:.5em .3em 1em 0;"
 	"vertical-align:top;max-width:100%}\n"
 	"figure svg{max-width:100%;height:auto}\n"
+	"@media(min-width:1200px){figure{max-width:49%}"
+	"figure.wide{max-width:100%}}\n"
 	"figcaption{font-size:13px;color:#555;max-width:48em}\n"
 	"pre{font-size:12px;background:#f7f7f7;padding:.7em;"
 	"white-space:pre-wrap;overflow-wrap:anywhere}\n"
@@ -152,6 +157,14 @@ void page_table_end(struct page *p)
 	buf_puts(&p->out, "</tbody></table></div>\n");
 }
 
+/* Too wide for two in a row. */
+static bool is_wide(const char *svg)
+{
+	const char *box = strstr(svg, "viewBox=\"0 0 ");
+
+	return box && strtod(box + 13, NULL) > HALF_PAGE_MAX;
+}
+
 enum status page_figure(struct page *p, const char *svg_path,
 			const char *png_name, const char *caption)
 {
@@ -163,7 +176,8 @@ enum status page_figure(struct page *p, const char *svg_path,
 		return st;
 	prefix = xasprintf("%s%d_", p->prefix ? p->prefix : "f",
 			   ++p->n_figures);
-	buf_puts(&p->out, "<figure>\n");
+	buf_puts(&p->out, is_wide(svg) ? "<figure class=\"wide\">\n" :
+		 "<figure>\n");
 	html_svg(&p->out, svg, prefix);
 	buf_puts(&p->out, "<figcaption>");
 	html_text(&p->out, caption);

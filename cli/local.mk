@@ -33,3 +33,7 @@ moecast_SOURCES += %D%/cmd_compress.c
 moecast_SOURCES += %D%/report_layers.c %D%/report_layers.h
 moecast_SOURCES += %D%/reproduce_hetu.c %D%/reproduce.h
 moecast_SOURCES += %D%/jitter_jobs.c %D%/jitter_jobs.h
+moecast_SOURCES += %D%/sweep_view.c %D%/sweep_view.h
+moecast_SOURCES += %D%/sweep_figures.h %D%/sweep_draw.c
+moecast_SOURCES += %D%/sweep_base.c %D%/sweep_page.c
+moecast_SOURCES += %D%/report_sweeps.c %D%/report_sweeps.h

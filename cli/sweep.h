@@ -50,7 +50,9 @@ void sweep_row_plan(const json_t *row, struct buf *out);
 enum status sweep_print_json(const struct sweep_run *r);
 enum status sweep_print_table(const struct sweep_run *r, struct buf *out);
 enum status sweep_write_csv(const struct sweep_run *r, const char *path);
-/* Table, CSV and figures in a directory. */
+/* Figures and sweep.html; without gnuplot the page alone. */
+enum status sweep_write_page(const struct sweep_run *r, const char *dir);
+/* Table, CSV, figures and page in a directory. */
 enum status sweep_write_dir(const struct sweep_run *r, const char *dir);
 
 #endif

@@ -306,10 +306,6 @@ if HAVE_CUDA
 EXTRA_PROGRAMS += tests/bench/bench_gpu tests/bench/bench_layer
 tests_bench_bench_layer_SOURCES = %D%/bench/bench_layer.c
 tests_bench_bench_layer_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
-tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
-tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
-tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
-EXTRA_PROGRAMS += tests/bench/bench_gpu
 bench_gpu_checks = %D%/bench/bench_gpu_rank.c %D%/bench/bench_gpu.h
 bench_gpu_checks += %D%/bench/bench_gpu_check.c %D%/bench/bench_gpu_ffn.c
 tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c $(bench_gpu_checks)

@@ -74,6 +74,14 @@ enum status contest_foretell(struct contest *c)
 
 /* ---- the planner's ---- */
 
+/* The runner's layers have no technique but the baseline. */
+#define RUNNER_TECHNIQUES (1u << TECH_BASELINE)
+
+static bool runner_has(const struct plan *p)
+{
+	return !(p->technique_mask & ~RUNNER_TECHNIQUES);
+}
+
 /* The customary degrees, whatever search.degree lists. */
 static void add_fixed(struct contest *c, const struct plan *best)
 {
@@ -103,8 +111,11 @@ static void add_planned(struct contest *c, const struct search_result *r,
 		snprintf(why, sizeof(why), "#%d", i + 1);
 		contest_add(c, &r->top[i].plan, why);
 	}
-	for (i = 0; i < r->n_baselines; i++)
-		contest_add(c, &r->baseline[i].plan, r->baseline[i].system);
+	for (i = 0; i < r->n_baselines; i++) {
+		if (runner_has(&r->baseline[i].plan))
+			contest_add(c, &r->baseline[i].plan,
+				    r->baseline[i].system);
+	}
 	add_fixed(c, &r->best.plan);
 }
 
@@ -129,17 +140,12 @@ static enum status add_other(struct spread *x, const struct plan *p)
 	return st;
 }
 
-/* Inside one node the steps between nodes have nothing to do. */
-static bool is_of_use(const struct scenario *s, const struct layout *l,
-		      enum a2a_alg alg)
+/* Inside one node there is nothing to do for steps between nodes. */
+static bool is_of_use(const struct scenario *s, const struct plan *p)
 {
-	bool pairwise = alg == A2A_FLAT || alg == A2A_PAIRWISE;
-
-	if (!(s->search.alltoall_mask & 1u << alg))
-		return false;
-	if (alg == A2A_DIRECT)
-		return !direct_why_not_layout(&s->cluster, l, &s->model);
-	return pairwise || s->cluster.nodes > 1;
+	return s->search.alltoall_mask & 1u << p->alltoall &&
+	       !direct_why_not_plan(&s->cluster, p, &s->model) &&
+	       (a2a_table[p->alltoall].n_steps == 1 || s->cluster.nodes > 1);
 }
 
 static enum status spread_degrees(struct spread *x, const struct plan *best)
@@ -151,10 +157,9 @@ static enum status spread_degrees(struct spread *x, const struct plan *best)
 
 	for (d = 0; d < N_OF(spread_degree); d++) {
 		for (a = 0; a < A2A_N && !st; a++) {
-			if (!is_of_use(&x->c->s, &best->layout,
-				       (enum a2a_alg)a))
-				continue;
 			p.alltoall = (enum a2a_alg)a;
+			if (!is_of_use(&x->c->s, &p))
+				continue;
 			p.degree_forward = spread_degree[d];
 			p.degree_backward = spread_degree[d];
 			st = add_other(x, &p);
@@ -231,7 +236,10 @@ static enum status plan_contest(const struct validate *v, struct contest *c)
 {
 	const struct search_options so = { .top = v->plans };
 	struct search_result r;
-	enum status st = search_run(&c->s, &so, &r);
+	enum status st;
+
+	c->s.search.technique_mask = RUNNER_TECHNIQUES;
+	st = search_run(&c->s, &so, &r);
 
 	if (st)
 		return st;

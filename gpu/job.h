@@ -29,8 +29,8 @@
  * out: those of the plan's factor), "counts" (a list for each rank of copies
  * for each expert), "seed", "graph", "plant_fault". Its ranks are the job's,
  * where that says how many. It is run on every tier of the job, layers before
- * benchmarks; rows of op "layer" with variant "forward" and "step", their
- * texts `plan` and `layer`, wrong 0 or not.
+ * benchmarks (quick: with few repetitions): rows of op "layer" with variant
+ * "forward" and "step", their texts `plan` and `layer`, wrong 0 or not.
  *
  * Answer: JSON lines on stdout: {"type": "run", ...} (scenarios/sample.h),
  * {"type": "sample", ...}, {"type": "progress", "done": .., "total": ..,
@@ -69,8 +69,8 @@ struct job_task {
 	struct job_list ctas;
 	struct job_list beside_bytes;	/* none: what takes as long */
 	struct job_list m, n, k, batch;	/* products: the grid */
-	struct layer_case *layer;	/* op "layer", or NULL; owned */
 	bool optional;		/* left out where nobody can do it */
+	struct layer_case *layer;	/* op "layer", or NULL; owned */
 };
 
 struct job {

@@ -12,6 +12,7 @@
 #define REPEAT_SHARE 0.4
 #define CAP_MIN_S 0.02
 #define CAP_MAX_S 2.0
+#define CAP_QUICK_S 0.1
 
 static double now_s(void)
 {
@@ -106,7 +107,7 @@ static double cap_s(const struct job *j)
 	int tiers = j->n_tiers > 1 ? j->n_tiers : 1;
 	double each = j->budget_s * REPEAT_SHARE / tiers / count_layers(j);
 
-	return fmin(fmax(each, CAP_MIN_S), CAP_MAX_S);
+	return fmin(fmax(each, CAP_MIN_S), j->quick ? CAP_QUICK_S : CAP_MAX_S);
 }
 
 enum status run_layers(const struct run_layers *r)

@@ -9,7 +9,7 @@ job() {
 	file=$1
 	shift
 	{
-		echo '{"backend": "host", "budget_s": 4, "seed": 2, "tasks": ['
+		echo '{"backend": "host", "quick": true, "budget_s": 60, "seed": 2, "tasks": ['
 		comma=
 		for task; do
 			echo "$comma{\"op\": \"layer\", $task}"
@@ -64,7 +64,7 @@ test_planted() {
 # beside benchmarks, and a layer of one rank
 test_mixed() {
 	cat >mixed.json <<END
-{"backend": "host", "budget_s": 2, "tasks": [
+{"backend": "host", "quick": true, "budget_s": 20, "tasks": [
  {"op": "stream", "min_bytes": 4096, "max_bytes": 8192},
  {"op": "layer", $small, $(plan 1 flat 1 none)}]}
 END
@@ -104,7 +104,7 @@ model: {hidden: 32, layers: 1, experts: 4, experts_per_token: 2,
 routing: {kind: zipf, skew: 1, seed: 3}
 layout: {pp: 1}
 END
-	moecast validate v.yaml --backend=host --db=v.db --budget=3s \
+	moecast validate v.yaml --backend=host --db=v.db --budget=20s \
 		--plans=2 --spread=2 --tolerance=100000 >v.out 2>v.err &&
 	test_grep 'mean error' v.out
 }

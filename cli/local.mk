@@ -30,3 +30,4 @@ moecast_SOURCES += %D%/sweep_pool.c %D%/sweep_pool.h
 moecast_SOURCES += %D%/cmd_sensitivity.c
 moecast_SOURCES += %D%/cmd_reproduce.c
 moecast_SOURCES += %D%/jitter_jobs.c %D%/jitter_jobs.h
+moecast_SOURCES += %D%/cmd_share.c

@@ -325,3 +325,7 @@ unit_tests += tests/unit/test_jitter
 tests_unit_test_jitter_SOURCES = %D%/unit/test_jitter.c
 tests_unit_test_jitter_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t212-faults.sh
+bench_programs += tests/bench/bench_scale
+tests_bench_bench_scale_SOURCES = %D%/bench/bench_scale.c
+tests_bench_bench_scale_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t213-share.sh

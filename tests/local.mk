@@ -404,3 +404,7 @@ tests_unit_test_chart_heat_SOURCES = %D%/unit/test_chart_heat.c
 tests_unit_test_chart_heat_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t213-sweep-figures.sh
 EXTRA_DIST += %D%/page_drawn.py
+bench_programs += tests/bench/bench_scale
+tests_bench_bench_scale_SOURCES = %D%/bench/bench_scale.c
+tests_bench_bench_scale_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t213-share.sh

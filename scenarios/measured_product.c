@@ -4,9 +4,8 @@
  *
  * Nodes lie where the logarithms of rows m, columns of all products batch*n
  * and depth k of the points are (of products that start one by one: m, n, k
- * and batch). A node's rate is the (geometric) mean of
- * its points; nodes without points take additive effects of the three axes,
- * fitted to the others. Seconds T = 2 m n k batch / rate are then made
+ * and batch). A node's rate is the (geometric) mean of its points; what the
+ * nodes without points have: measured_fill.c. Seconds T = 2 m n k batch / rate are then made
  * isotonic, and between nodes T is linear in rows, columns and depth
  * themselves, which keeps it monotone: a fixed part and a part per row is
  * what products have, and of points four times apart that leaves 14 % error

@@ -17,7 +17,7 @@ routing: {kind: zipf, skew: 1, seed: 3}
 search: {alltoall: flat, degree: [1, 2], capacity: none}
 END
 cat >four.yaml <<END
-cluster: {nodes: 2, gpus_per_node: 2, gpu: h200-sxm, 
+cluster: {nodes: 2, gpus_per_node: 2, gpu: h200-sxm,
           nic: {bandwidth: 100GB/s}}
 model: {$small}
 layout: {ep: 4, esp: 1}

@@ -214,6 +214,14 @@ static double log_work(const struct product_grid *g, int node)
 	return sum;
 }
 
+/* By what the axes say: not how many products share the columns. */
+static double least_elements(const struct product_point *p)
+{
+	double columns = p->n * p->batch;
+
+	return p->m * p->k + p->k * columns + p->m * columns;
+}
+
 static struct product_grid *grid_new(const struct product_table *t,
 				     double start_s)
 {
@@ -227,7 +235,7 @@ static struct product_grid *grid_new(const struct product_table *t,
 	g->elements_min = INFINITY;
 	for (i = 0; i < t->n; i++)
 		g->elements_min = fmin(g->elements_min,
-				       point_elements(&t->point[i]));
+				       least_elements(&t->point[i]));
 	if (any_missing(g, node))
 		grid_fill(g, t, start_s, node);
 	g->seconds = xcalloc((size_t)g->n, sizeof(*g->seconds));
@@ -386,7 +394,7 @@ double product_seconds(const struct product_table *t, double m, double n,
 		sum += share[i] * g->seconds[node[i]];
 	/* small on all axes at once is not between the points either */
 	if (outside_p)
-		*outside_p = outside || point_elements(&p) <
+		*outside_p = outside || least_elements(&p) <
 			g->elements_min * (1 - RANGE_SLACK);
 	return past != 0 ? sum * exp(past) : sum;
 }

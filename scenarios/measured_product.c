@@ -32,6 +32,9 @@
 #define NARROW_MAX 256
 #define GRID_POINTS_MIN 16
 
+/* So many nodes a point, and one grid would be guesses for the most part. */
+#define SPARSE 8
+
 /* Beyond the ends by so much (of the logarithm) is still inside. */
 #define RANGE_SLACK 1e-9
 
@@ -278,10 +281,13 @@ static struct product_grid *grid_of(const struct product_table *t, bool narrow,
 /*
  * Gates' products and experts' have shapes so far apart that what lies between
  * would be guessed, and none is asked for there: each has a grid of its own,
- * unless a table has too few of one kind to lay a grid.
+ * unless a table has too few of one kind, or a point for most nodes.
  */
 static void set_grids(struct product_table *t)
 {
+	struct product_grid all = {
+		.one_by_one = !strcmp(t->variant, ONE_BY_ONE),
+	};
 	double start_s = INFINITY;
 	int narrow = 0, i;
 
@@ -291,7 +297,9 @@ static void set_grids(struct product_table *t)
 		start_s = fmin(start_s, p->seconds);
 		narrow += is_narrow(p->n, p->k, p->batch);
 	}
-	if (narrow < GRID_POINTS_MIN || t->n - narrow < GRID_POINTS_MIN) {
+	set_axes(&all, t);
+	if (narrow < GRID_POINTS_MIN || t->n - narrow < GRID_POINTS_MIN ||
+	    all.n <= SPARSE * t->n) {
 		t->grid = grid_new(t, start_s);
 		return;
 	}

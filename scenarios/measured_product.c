@@ -4,9 +4,8 @@
  *
  * Nodes lie where the logarithms of rows m, columns of all products batch*n
  * and depth k of the points are (of products that start one by one: m, n, k
- * and batch). A node's rate is the (geometric) mean of
- * its points; nodes without points take additive effects of the three axes,
- * fitted to the others. Seconds T = 2 m n k batch / rate are then made
+ * and batch). A node's rate is the (geometric) mean of its points; what the
+ * nodes without points have: measured_fill.c. Seconds T = 2 m n k batch / rate are then made
  * isotonic, and between nodes T is linear in rows, columns and depth
  * themselves, which keeps it monotone: a fixed part and a part per row is
  * what products have, and of points four times apart that leaves 14 % error
@@ -32,6 +31,9 @@
  * than that have no grid of their own. */
 #define NARROW_MAX 256
 #define GRID_POINTS_MIN 16
+
+/* So many nodes a point, and one grid would be guesses for the most part. */
+#define SPARSE 8
 
 /* Beyond the ends by so much (of the logarithm) is still inside. */
 #define RANGE_SLACK 1e-9
@@ -215,6 +217,14 @@ static double log_work(const struct product_grid *g, int node)
 	return sum;
 }
 
+/* By what the axes say: not how many products share the columns. */
+static double least_elements(const struct product_point *p)
+{
+	double columns = p->n * p->batch;
+
+	return p->m * p->k + p->k * columns + p->m * columns;
+}
+
 static struct product_grid *grid_new(const struct product_table *t,
 				     double start_s)
 {
@@ -228,7 +238,7 @@ static struct product_grid *grid_new(const struct product_table *t,
 	g->elements_min = INFINITY;
 	for (i = 0; i < t->n; i++)
 		g->elements_min = fmin(g->elements_min,
-				       point_elements(&t->point[i]));
+				       least_elements(&t->point[i]));
 	if (any_missing(g, node))
 		grid_fill(g, t, start_s, node);
 	g->seconds = xcalloc((size_t)g->n, sizeof(*g->seconds));
@@ -271,10 +281,13 @@ static struct product_grid *grid_of(const struct product_table *t, bool narrow,
 /*
  * Gates' products and experts' have shapes so far apart that what lies between
  * would be guessed, and none is asked for there: each has a grid of its own,
- * unless a table has too few of one kind to lay a grid.
+ * unless a table has too few of one kind, or a point for most nodes.
  */
 static void set_grids(struct product_table *t)
 {
+	struct product_grid all = {
+		.one_by_one = !strcmp(t->variant, ONE_BY_ONE),
+	};
 	double start_s = INFINITY;
 	int narrow = 0, i;
 
@@ -284,7 +297,9 @@ static void set_grids(struct product_table *t)
 		start_s = fmin(start_s, p->seconds);
 		narrow += is_narrow(p->n, p->k, p->batch);
 	}
-	if (narrow < GRID_POINTS_MIN || t->n - narrow < GRID_POINTS_MIN) {
+	set_axes(&all, t);
+	if (narrow < GRID_POINTS_MIN || t->n - narrow < GRID_POINTS_MIN ||
+	    all.n <= SPARSE * t->n) {
 		t->grid = grid_new(t, start_s);
 		return;
 	}
@@ -387,7 +402,7 @@ double product_seconds(const struct product_table *t, double m, double n,
 		sum += share[i] * g->seconds[node[i]];
 	/* small on all axes at once is not between the points either */
 	if (outside_p)
-		*outside_p = outside || point_elements(&p) <
+		*outside_p = outside || least_elements(&p) <
 			g->elements_min * (1 - RANGE_SLACK);
 	return past != 0 ? sum * exp(past) : sum;
 }

@@ -91,7 +91,7 @@ static const struct argp argp = {
 static enum status best_plan(const struct scenario *s,
 			     struct search_result *out)
 {
-	struct search_options o = { .top = 1 };
+	struct search_options o = { .top = 1, .no_systems = true };
 
 	return search_run(s, &o, out);
 }

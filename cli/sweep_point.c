@@ -85,7 +85,8 @@ static enum status search_point(const struct sweep_spec *spec,
 				struct scenario *s, json_t *row)
 {
 	const struct search_options o = { .top = 1,
-					  .lane_only = spec->lane_only };
+					  .lane_only = spec->lane_only,
+					  .no_systems = true };
 	struct profile_use use;
 	struct search_result r;
 	enum status st = profile_use_load(&use, s);

@@ -225,7 +225,8 @@ static void drop_slow(struct contest *c)
 
 static enum status plan_contest(const struct validate *v, struct contest *c)
 {
-	const struct search_options so = { .top = v->plans };
+	const struct search_options so = { .top = v->plans,
+					   .no_systems = true };
 	struct search_result r;
 	enum status st;
 

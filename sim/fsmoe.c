@@ -220,7 +220,7 @@ static void table_make(struct pass *x)
 	x->step_s = TABLE_PASSES * evaluate(x, 0) / (TABLE_POINTS - 1);
 	for (int i = 0; i < TABLE_POINTS; i++)
 		x->table[i] = evaluate(x, i * x->step_s);
-	x->has_table = true;
+	x->has_table = x->step_s > 0;
 }
 
 static double pass_s(const void *moe, double gradient_s)

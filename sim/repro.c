@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Far beyond any constant; keeps products finite. */
+#define VALUE_MAX 1e16
+
 const struct repro_row repro_table[] = {
 	{ "fsmoe", repro_fsmoe_open, repro_fsmoe_measure,
 	  repro_fsmoe_close },
@@ -43,6 +46,12 @@ enum status repro_get(const struct paper *p, const char *prefix,
 	for (int i = 0; i < n && !st; i++) {
 		snprintf(name, sizeof(name), "%s%s", prefix, want[i].name);
 		st = paper_get(p, name, want[i].value_p);
+		if (!st && !(*want[i].value_p >= want[i].least &&
+			     *want[i].value_p <= VALUE_MAX))
+			st = err_set(ST_INPUT, "%s: '%s' is %g, must be in "
+				     "%g..%g", p->path, name,
+				     *want[i].value_p, want[i].least,
+				     VALUE_MAX);
 	}
 	return st;
 }
@@ -75,6 +84,10 @@ static enum status run_rows(const struct paper *p, const struct repro_row *f,
 
 		st = f->measure(state, row->n_words, row->word,
 				&out->predicted[i]);
+		if (!st && !(out->predicted[i] >= 0 &&
+			     out->predicted[i] < INFINITY))
+			st = err_set(ST_INPUT, "the constants give no finite "
+				     "forecast of this row");
 		if (st)
 			return err_prefix(st, "%s", row->where);
 		out->error[i] = row_error(row, out->predicted[i]);

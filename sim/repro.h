@@ -42,6 +42,7 @@ enum status repro_unknown(int n, const char *const *word);
 struct repro_want {
 	const char *name;
 	double *value_p;
+	double least;		/* smallest that makes sense, 0: any */
 };
 enum status repro_get(const struct paper *p, const char *prefix,
 		      const struct repro_want *want, int n);

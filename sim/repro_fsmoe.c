@@ -15,6 +15,7 @@
 #include "sim/repro.h"
 
 #include "base/units.h"
+#include "scenarios/keys.h"
 #include "sim/fsmoe.h"
 
 #include <math.h>
@@ -25,6 +26,7 @@
 #define S_PER_MS 1e-3
 #define BEDS 2
 #define MODELS 3
+#define BATCHES_MAX 1000000
 #define GRID 1458	/* 3^6 2 */
 
 struct model_shape {
@@ -46,15 +48,15 @@ struct repro {
 static enum status get_fit(const struct paper *p, const char *bed,
 			   const char *op, double scale, struct curve *out)
 {
-	char alpha[64], beta[64];
-	double a, b;
+	char prefix[64];
+	double a = 0, b = 0;
+	const struct repro_want want[] = {
+		{ ".alpha_ms", &a, 0 }, { ".beta_ms", &b, 0 },
+	};
 	enum status st;
 
-	snprintf(alpha, sizeof(alpha), "%s.%s.alpha_ms", bed, op);
-	snprintf(beta, sizeof(beta), "%s.%s.beta_ms", bed, op);
-	st = paper_get(p, alpha, &a);
-	if (!st)
-		st = paper_get(p, beta, &b);
+	snprintf(prefix, sizeof(prefix), "%s.%s", bed, op);
+	st = repro_get(p, prefix, want, 2);
 	if (!st)
 		*out = curve_make(a * S_PER_MS, b * S_PER_MS * scale, 0,
 				  CURVE_PUBLISHED);
@@ -68,15 +70,15 @@ static enum status get_bed(const struct paper *p, const char *bed,
 	double nodes = 0, gpus = 0, node_scale = 0, ag_slip = 0, ar_slip = 0;
 	double gemm_scale = 0;
 	const struct repro_want want[] = {
-		{ ".nodes", &nodes }, { ".gpus", &gpus },
-		{ ".node_elements", &node_scale },
-		{ ".ag.slip", &ag_slip }, { ".ar.slip", &ar_slip },
-		{ ".memory_Bps", &t->memory_Bps },
+		{ ".nodes", &nodes, 2 }, { ".gpus", &gpus, 1 },
+		{ ".node_elements", &node_scale, 0 },
+		{ ".ag.slip", &ag_slip, 0 }, { ".ar.slip", &ar_slip, 0 },
+		{ ".memory_Bps", &t->memory_Bps, 1 },
 	};
 	const struct repro_want all[] = {
-		{ "gemm_scale", &gemm_scale },
-		{ "interference", &t->interference },
-		{ "score_passes", &t->score_passes },
+		{ "gemm_scale", &gemm_scale, 0 },
+		{ "interference", &t->interference, 0 },
+		{ "score_passes", &t->score_passes, 0 },
 	};
 	enum status st = repro_get(p, bed, want, 6);
 
@@ -92,6 +94,11 @@ static enum status get_bed(const struct paper *p, const char *bed,
 		st = get_fit(p, bed, "rs", node_scale, &t->rs);
 	if (!st)
 		st = get_fit(p, bed, "ar", ar_slip, &t->ar);
+	if (!st && (nodes > RANKS_MAX || gpus > RANKS_MAX))
+		st = err_set(ST_INPUT, "%s: testbed '%s' has too many nodes "
+			     "or GPUs", p->path, bed);
+	if (st)
+		return st;
 	t->nodes = (int)nodes;
 	t->gpus = (int)gpus;
 	t->duplicates = gpus;
@@ -102,25 +109,34 @@ static enum status get_model(const struct paper *p, const char *name,
 			     struct model_shape *m)
 {
 	const struct repro_want want[] = {
-		{ ".hidden", &m->hidden }, { ".ffn", &m->ffn },
-		{ ".heads", &m->heads }, { ".products", &m->products },
-		{ ".attention", &m->attention },
-		{ ".layers_a", &m->layers_a }, { ".layers_b", &m->layers_b },
+		{ ".hidden", &m->hidden, 1 }, { ".ffn", &m->ffn, 1 },
+		{ ".heads", &m->heads, 1 }, { ".products", &m->products, 2 },
+		{ ".attention", &m->attention, 0 },
+		{ ".layers_a", &m->layers_a, 0 },
+		{ ".layers_b", &m->layers_b, 0 },
 	};
 
-	return repro_get(p, name, want, 7);
+	enum status st = repro_get(p, name, want, 7);
+
+	if (!st && (m->layers_a > GRADIENT_LAYERS_MAX ||
+		    m->layers_b > GRADIENT_LAYERS_MAX || m->products > 3))
+		st = err_set(ST_INPUT, "%s: '%s' has more than %d layers, or "
+			     "more than 3 products", p->path, name,
+			     GRADIENT_LAYERS_MAX);
+	return st;
 }
 
 enum status repro_fsmoe_open(const struct paper *p, struct repro **out_p)
 {
 	struct repro *r = xcalloc(1, sizeof(*r));
 	const struct repro_want want[] = {
-		{ "copies", &r->copies }, { "batch", &r->batch },
-		{ "table.batch", &r->table_batch },
-		{ "table.length", &r->table_length },
-		{ "a.length", &r->length[0] }, { "b.length", &r->length[1] },
-		{ "micro_batches", &r->batches },
-		{ "grid.no_drop", &r->no_drop },
+		{ "copies", &r->copies, 1 }, { "batch", &r->batch, 1 },
+		{ "table.batch", &r->table_batch, 1 },
+		{ "table.length", &r->table_length, 1 },
+		{ "a.length", &r->length[0], 1 },
+		{ "b.length", &r->length[1], 1 },
+		{ "micro_batches", &r->batches, 1 },
+		{ "grid.no_drop", &r->no_drop, 0 },
 	};
 	enum status st = get_bed(p, "a", &r->bed[0]);
 
@@ -130,6 +146,9 @@ enum status repro_fsmoe_open(const struct paper *p, struct repro **out_p)
 		st = get_model(p, model_names[i], &r->model[i]);
 	if (!st)
 		st = repro_get(p, "", want, 8);
+	if (!st && r->batches > BATCHES_MAX)
+		st = err_set(ST_INPUT, "%s: 'micro_batches' is above %d",
+			     p->path, BATCHES_MAX);
 	if (st)
 		free(r);
 	else
@@ -393,7 +412,7 @@ static enum status measure_sweep(struct repro *r, int n,
 	int size = n == 4 ? size_find(word[1]) : 0;
 	struct case_of c = case_make(r, 0, 0, 1);
 
-	if (policy < 0 || base < 0 || size < 2)
+	if (policy < 0 || base < 0 || size < 2 || case_layers(r, &c) < 1)
 		return repro_unknown(n, word);
 	if (!strcmp(word[0], "length"))
 		c.length = size;
@@ -415,6 +434,8 @@ static enum status measure_model(struct repro *r, int n,
 	if (bed < 0 || model < 0 || policy < 0 || base < 0)
 		return repro_unknown(n, word);
 	c = case_make(r, bed, model, 1);
+	if (case_layers(r, &c) < 1)
+		return repro_unknown(n, word);
 	*value_p = case_speedup(r, &c, policy, base);
 	return ST_OK;
 }

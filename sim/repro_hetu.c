@@ -26,10 +26,10 @@ enum status repro_hetu_open(const struct paper *p, struct repro **out_p)
 {
 	struct repro *r = xcalloc(1, sizeof(*r));
 	const struct repro_want want[] = {
-		{ "flops", &r->flops }, { "memory_Bps", &r->memory_Bps },
-		{ "link_Bps", &r->link_Bps }, { "gpus", &r->gpus },
-		{ "length", &r->length }, { "hidden", &r->hidden },
-		{ "ffn", &r->ffn }, { "copies", &r->copies },
+		{ "flops", &r->flops, 0 }, { "memory_Bps", &r->memory_Bps, 0 },
+		{ "link_Bps", &r->link_Bps, 0 }, { "gpus", &r->gpus, 0 },
+		{ "length", &r->length, 0 }, { "hidden", &r->hidden, 0 },
+		{ "ffn", &r->ffn, 0 }, { "copies", &r->copies, 0 },
 	};
 	enum status st = repro_get(p, "", want, 8);
 

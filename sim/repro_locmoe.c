@@ -28,15 +28,15 @@ enum status repro_locmoe_open(const struct paper *p, struct repro **out_p)
 {
 	struct repro *r = xcalloc(1, sizeof(*r));
 	const struct repro_want want[] = {
-		{ "share_128", &r->share_128 },
-		{ "share_256", &r->share_256 },
-		{ "alltoall_left", &r->alltoall_left },
-		{ "experts", &r->experts },
-		{ "npus_per_node", &r->npus_per_node },
-		{ "switch.used", &r->switch_used },
-		{ "hash.load", &r->hash_load },
-		{ "expert_share", &r->expert_share },
-		{ "penalty", &r->penalty },
+		{ "share_128", &r->share_128, 0 },
+		{ "share_256", &r->share_256, 0 },
+		{ "alltoall_left", &r->alltoall_left, 0 },
+		{ "experts", &r->experts, 0 },
+		{ "npus_per_node", &r->npus_per_node, 0 },
+		{ "switch.used", &r->switch_used, 0 },
+		{ "hash.load", &r->hash_load, 0 },
+		{ "expert_share", &r->expert_share, 0 },
+		{ "penalty", &r->penalty, 0 },
 	};
 	enum status st = repro_get(p, "", want, 9);
 

@@ -28,8 +28,8 @@ enum status repro_lsh_open(const struct paper *p, struct repro **out_p)
 {
 	struct repro *r = xcalloc(1, sizeof(*r));
 	const struct repro_want want[] = {
-		{ "hashes", &r->hashes }, { "top_k", &r->top_k },
-		{ "cluster_passes", &r->cluster_passes },
+		{ "hashes", &r->hashes, 0 }, { "top_k", &r->top_k, 0 },
+		{ "cluster_passes", &r->cluster_passes, 0 },
 	};
 	enum status st = repro_get(p, "", want, 3);
 
@@ -52,9 +52,9 @@ enum status repro_lsh_measure(struct repro *r, int n,
 	double share, rate, hidden, ffn, flops, memory_Bps;
 	double experts, all, training_s, hash_s, cluster_s, rest;
 	const struct repro_want want[] = {
-		{ ".alltoall_share", &share }, { ".rate", &rate },
-		{ ".hidden", &hidden }, { ".ffn", &ffn },
-		{ ".flops", &flops }, { ".memory_Bps", &memory_Bps },
+		{ ".alltoall_share", &share, 0 }, { ".rate", &rate, 0 },
+		{ ".hidden", &hidden, 0 }, { ".ffn", &ffn, 0 },
+		{ ".flops", &flops, 0 }, { ".memory_Bps", &memory_Bps, 0 },
 	};
 	enum status st;
 

@@ -43,14 +43,14 @@ static enum status get_model(const struct paper *p, const char *name,
 			     struct shape *m)
 {
 	const struct repro_want want[] = {
-		{ ".hidden", &m->hidden }, { ".ffn", &m->ffn },
-		{ ".length", &m->length }, { ".comp_ms", &m->comp_ms },
-		{ ".comp_fall_ms", &m->comp_fall_ms },
-		{ ".port_ms", &m->port_ms }, { ".shared_ms", &m->shared_ms },
-		{ ".ext.serial", &m->serial[EXT] },
-		{ ".hyt.serial", &m->serial[HYT] },
-		{ ".ext.moved", &m->moved[EXT] },
-		{ ".hyt.moved", &m->moved[HYT] },
+		{ ".hidden", &m->hidden, 0 }, { ".ffn", &m->ffn, 0 },
+		{ ".length", &m->length, 0 }, { ".comp_ms", &m->comp_ms, 0 },
+		{ ".comp_fall_ms", &m->comp_fall_ms, 0 },
+		{ ".port_ms", &m->port_ms, 0 }, { ".shared_ms", &m->shared_ms, 0 },
+		{ ".ext.serial", &m->serial[EXT], 0 },
+		{ ".hyt.serial", &m->serial[HYT], 0 },
+		{ ".ext.moved", &m->moved[EXT], 0 },
+		{ ".hyt.moved", &m->moved[HYT], 0 },
 	};
 
 	return repro_get(p, name, want, 11);
@@ -60,9 +60,9 @@ enum status repro_luffy_open(const struct paper *p, struct repro **out_p)
 {
 	struct repro *r = xcalloc(1, sizeof(*r));
 	const struct repro_want want[] = {
-		{ "condensed", &r->condensed },
-		{ "experts_per_sequence", &r->experts_per_sequence },
-		{ "top_k", &r->top_k },
+		{ "condensed", &r->condensed, 0 },
+		{ "experts_per_sequence", &r->experts_per_sequence, 0 },
+		{ "top_k", &r->top_k, 0 },
 	};
 	enum status st = repro_get(p, "", want, 3);
 

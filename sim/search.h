@@ -78,6 +78,7 @@ struct search_options {
 	bool brute_force;	/* no pruning: for tests */
 	bool lane_only;		/* no flow model: flow_s = lane_s; for tests
 				   and sweeps */
+	bool no_systems;	/* no published systems among the baselines */
 	const struct progress *progress;	/* or NULL */
 };
 

@@ -185,7 +185,7 @@ static enum status add_baselines(struct search *x, struct search_result *out)
 		if (x->degree[i] != 1)
 			st = add_baseline(x, x->degree[i], &like, out);
 	}
-	if (!st)
+	if (!st && !x->o->no_systems)
 		st = search_rivals(x, &like, out);
 	for (int i = 0; i < out->n_baselines; i++)
 		out->baseline[i].speedup =

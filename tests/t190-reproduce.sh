@@ -89,4 +89,15 @@ test_expect_success 'errors name the place' '
 	test_grep "no constant or assumption .copies" err
 '
 
+test_expect_success 'constants that make no sense are refused' '
+	for change in "name: a.gpus, value: [0-9]*/name: a.gpus, value: 0" \
+		"name: gpt2-xl.layers_a, value: 48/name: gpt2-xl.layers_a, value: 1e9" \
+		"name: copies, value: 2.4/name: copies, value: 1e300"
+	do
+		sed "s/$change/" "$papers/fsmoe.yaml" >bad.yaml &&
+		test_must_fail cmp -s "$papers/fsmoe.yaml" bad.yaml &&
+		test_expect_code 2 moecast reproduce bad.yaml || exit 1
+	done
+'
+
 test_done

@@ -426,6 +426,24 @@ enum status cuda_direct_places(struct cuda_direct *d,
 			   "k_direct_cell_places()");
 }
 
+int cuda_direct_runs(const struct direct_cells *back, int ranks, int fine)
+{
+	return back->experts / ranks * (ranks * (fine / back->chunks) + 1);
+}
+
+enum status cuda_direct_regroup(struct cuda_direct *d,
+				const struct direct_cells *forward,
+				const struct direct_cells *back, int chunk,
+				int fine, struct k_run *run, cudaStream_t s)
+{
+	struct k_direct_cells f = kernel_cells(forward);
+	struct k_direct_cells b = kernel_cells(back);
+
+	return cuda_status(k_direct_regroup(&d->k, &f, &b, chunk,
+					    fine / b.chunks, run, s),
+			   "k_direct_regroup()");
+}
+
 struct direct_route cuda_direct_chunk(const struct cuda_direct *d,
 				      const struct direct_cells *c, int chunk)
 {

@@ -164,6 +164,19 @@ enum status cuda_direct_cells(struct cuda_direct *d,
 /* After it: places and weights of rows. */
 enum status cuda_direct_places(struct cuda_direct *d,
 			       const struct direct_cells *c, cudaStream_t s);
+/*
+ * After the places of both passes, with a capacity: from where the rows of a
+ * chunk of `back` come in the rows of `forward`, as table of runs, of
+ * cuda_direct_runs() runs. `fine`: a number of chunks that both degrees
+ * divide.
+ */
+struct k_run;
+enum status cuda_direct_regroup(struct cuda_direct *d,
+				const struct direct_cells *forward,
+				const struct direct_cells *back, int chunk,
+				int fine, struct k_run *run, cudaStream_t s);
+int cuda_direct_runs(const struct direct_cells *back, int ranks, int fine);
+
 /* The route of one chunk: what cuda_direct_dispatch() and the sums want.
  * Offsets of tokens' rows in a window are the caller's to move. */
 struct direct_route cuda_direct_chunk(const struct cuda_direct *d,

@@ -53,7 +53,7 @@ static enum status run_pass(struct cuda_layer *l, int pass)
 		st = cuda_layer_op(l, i);
 	}
 	for (i = 0; i < LANE_N && !st; i++) {
-		if (i != LANE_COMPUTE && used[i])
+		if (used[i] && l->lane[i] != l->lane[LANE_COMPUTE])
 			st = join_lane(l, i);
 	}
 	return st;

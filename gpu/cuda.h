@@ -23,6 +23,7 @@
 #define GPU_CUDA_H
 
 #include "gpu/backend.h"
+#include "gpu/cuda_ffn.h"
 #include "gpu/layer.h"
 #include "gpu/ranks.h"
 #include "gpu/team.h"
@@ -108,6 +109,7 @@ struct cuda_rank {
 	double *seconds, *beside_s;	/* of the last run */
 	int64_t wrong;
 	struct cuda_layer *layer;	/* the prepared one, or NULL */
+	struct ffn_kept ffn;	/* of layers so far */
 };
 
 

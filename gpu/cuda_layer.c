@@ -126,13 +126,13 @@ static enum status open_ffn(struct cuda_layer *l)
 		.ffn = layer_shard_ffn(&l->c), .gated = l->c.gated,
 		.bf16 = layer_is_bf16(l),
 	};
-	enum status st = cuda_ffn_open(&shape, &l->ffn);
+	enum status st = cuda_ffn_get(&l->rank->ffn, &shape, &l->ffn);
 
 	if (st || !l->c.shared_ffn)
 		return st;
 	shape.experts = 1;
 	shape.ffn = l->c.shared_ffn;
-	return cuda_ffn_open(&shape, &l->shared);
+	return cuda_ffn_get(&l->rank->ffn, &shape, &l->shared);
 }
 
 static enum status wait_all(struct cuda_layer *l)
@@ -313,8 +313,6 @@ void cuda_layer_close(struct cuda_rank *r)
 		close_pass(l, i);
 	close_lanes(l);
 	cuda_layer_direct_close(l);
-	cuda_ffn_close(l->ffn);
-	cuda_ffn_close(l->shared);
 	if (l->blas)
 		cublasDestroy(l->blas);
 	while (l->n_owned > 0)

@@ -17,6 +17,7 @@ libgpu_a_SOURCES += %D%/cuda_layer_pass.c %D%/cuda_layer_exchange.c
 libgpu_a_SOURCES += %D%/cuda_layer_ops.c %D%/cuda_layer_run.c
 libgpu_a_SOURCES += %D%/cuda_layer_direct.c
 libgpu_a_SOURCES += %D%/cuda_layer_trace.c
+libgpu_a_SOURCES += %D%/cuda_fault.c
 libgpu_a_SOURCES += %D%/cuda_layer_part.c %D%/cuda_layer_check.c
 libgpu_a_SOURCES += %D%/cuda_ffn.c %D%/cuda_ffn_product.c
 libgpu_a_SOURCES += %D%/cuda_ffn_tune.c %D%/cuda_ffn.h

@@ -155,6 +155,9 @@ enum status cuda_layer_comms(struct cuda_layer *l, const ncclUniqueId *id);
 /* All ranks begin together: what comes after on the stream. */
 enum status cuda_layer_align(struct cuda_layer *l);
 
+/* cuda_fault.c: what a test wants to go wrong now. */
+enum status cuda_layer_fault(struct cuda_layer *l);
+
 /* cuda_layer_gate.c: on the COMPUTE lane. */
 enum status cuda_layer_gate(struct cuda_layer *l);
 enum status cuda_layer_gate_bwd(struct cuda_layer *l);

@@ -63,6 +63,8 @@ enum status cuda_layer_step(struct cuda_layer *l, cudaEvent_t middle)
 {
 	enum status st = run_pass(l, 0);
 
+	if (!st)
+		st = cuda_layer_fault(l);
 	if (!st && middle)
 		CUDA_GOTO(out, st, cudaEventRecord(middle,
 						   l->lane[LANE_COMPUTE]));

@@ -23,6 +23,7 @@
 #define GPU_CUDA_H
 
 #include "gpu/backend.h"
+#include "gpu/cuda_ffn.h"
 #include "gpu/layer.h"
 #include "gpu/ranks.h"
 #include "gpu/team.h"
@@ -108,6 +109,7 @@ struct cuda_rank {
 	double *seconds, *beside_s;	/* of the last run */
 	int64_t wrong;
 	struct cuda_layer *layer;	/* the prepared one, or NULL */
+	struct ffn_kept ffn;	/* of layers so far */
 };
 
 
@@ -192,6 +194,8 @@ void cuda_product_free(struct cuda_product *p);	/* NULL is fine */
 /* cuda_prepare.c: lays the works out in the arena, fills them. */
 enum status cuda_rank_prepare(struct cuda_rank *r, const struct bench_case *c,
 			      uint64_t max_bytes, const ncclUniqueId *id);
+
+void cuda_work_release(struct cuda_work *w);
 
 /* By op and variant; NULL: there is none. */
 const struct cuda_op *cuda_op_find(const struct bench_work *w);

@@ -4,7 +4,6 @@
 #include "gpu/cuda.h"
 
 #include "base/mem.h"
-#include "gpu/cuda_direct.h"
 #include "gpu/ref.h"
 
 #include <stdlib.h>
@@ -289,12 +288,8 @@ static void part_release(struct backend *b)
 	int i;
 
 	for (i = 0; i < ranks_count(b->ranks); i++) {
-		cuda_product_free(b->rank[i].work.product);
-		cuda_product_free(b->rank[i].other.product);
-		/* nobody's work is left, and this may not wait for others */
-		cuda_direct_close(b->rank[i].work.direct, false);
-		cuda_direct_close(b->rank[i].other.direct, false);
-		b->rank[i].work = b->rank[i].other = (struct cuda_work){ 0 };
+		cuda_work_release(&b->rank[i].work);
+		cuda_work_release(&b->rank[i].other);
 	}
 }
 

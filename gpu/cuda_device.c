@@ -160,6 +160,7 @@ static void close_streams(struct cuda_rank *r)
 void cuda_rank_close(struct cuda_rank *r, bool is_sound)
 {
 	close_comms(r, is_sound);
+	cuda_ffn_close_kept(&r->ffn);
 	while (r->n_events > 0)
 		cudaEventDestroy(r->event[--r->n_events]);
 	if (r->lt)

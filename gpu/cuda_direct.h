@@ -164,6 +164,19 @@ enum status cuda_direct_cells(struct cuda_direct *d,
 /* After it: places and weights of rows. */
 enum status cuda_direct_places(struct cuda_direct *d,
 			       const struct direct_cells *c, cudaStream_t s);
+/*
+ * After the places of both passes, with a capacity: from where the rows of a
+ * chunk of `back` come in the rows of `forward`, as table of runs, of
+ * cuda_direct_runs() runs. `fine`: a number of chunks that both degrees
+ * divide.
+ */
+struct k_run;
+enum status cuda_direct_regroup(struct cuda_direct *d,
+				const struct direct_cells *forward,
+				const struct direct_cells *back, int chunk,
+				int fine, struct k_run *run, cudaStream_t s);
+int cuda_direct_runs(const struct direct_cells *back, int ranks, int fine);
+
 /* The route of one chunk: what cuda_direct_dispatch() and the sums want.
  * Offsets of tokens' rows in a window are the caller's to move. */
 struct direct_route cuda_direct_chunk(const struct cuda_direct *d,
@@ -229,25 +242,6 @@ enum status cuda_direct_send_sums(struct cuda_direct *d,
 enum status cuda_direct_add_sums(struct cuda_direct *d,
 				 const struct direct_route *r,
 				 const struct direct_combine *c,
-				 cudaStream_t s);
-
-/*
- * The exchange alone: block p of `send` (window) to block `rank` of
- * `receive` (window) at rank p; blocks of `bytes`, a multiple of 16. When
- * the stream is through, everything has come and `send` may be changed. For
- * measurements: `way`, or DIRECT_AUTO by size.
- */
-enum direct_way {
-	DIRECT_AUTO,
-	DIRECT_STORE,		/* threads store 16 bytes each */
-	DIRECT_BULK,		/* bulk copies through shared memory */
-	DIRECT_ENGINE,		/* copy engines */
-	DIRECT_WAYS
-};
-
-enum status cuda_direct_alltoall(struct cuda_direct *d, uint64_t send,
-				 uint64_t receive, uint64_t bytes,
-				 enum direct_way way, int channel,
 				 cudaStream_t s);
 
 #endif

@@ -7,7 +7,7 @@
  */
 #include "gpu/cuda.h"
 
-#include "gpu/cuda_direct.h"
+#include "gpu/cuda_direct_alltoall.h"
 #include "gpu/ref.h"
 
 #include <stdio.h>

@@ -168,6 +168,48 @@ void cuda_ffn_close(struct cuda_ffn *f)
 	free(f);
 }
 
+static bool same_shape(const struct ffn_shape *a, const struct ffn_shape *b)
+{
+	return a->experts == b->experts && a->hidden == b->hidden &&
+	       a->ffn == b->ffn && a->gated == b->gated && a->bf16 == b->bf16;
+}
+
+enum status cuda_ffn_get(struct ffn_kept *kept, const struct ffn_shape *shape,
+			 struct cuda_ffn **out_p)
+{
+	struct cuda_ffn *f;
+	enum status st;
+	int i = 0;
+
+	while (i < FFN_KEPT - 1 && kept->f[i] &&
+	       !same_shape(&kept->f[i]->shape, shape))
+		i++;
+	f = kept->f[i];
+	if (f && !same_shape(&f->shape, shape)) {
+		cuda_ffn_close(f);
+		f = kept->f[i] = NULL;
+	}
+	if (!f) {
+		st = cuda_ffn_open(shape, &f);
+		if (st)
+			return st;
+	}
+	for (; i > 0; i--)
+		kept->f[i] = kept->f[i - 1];
+	kept->f[0] = *out_p = f;
+	return ST_OK;
+}
+
+void cuda_ffn_close_kept(struct ffn_kept *kept)
+{
+	int i;
+
+	for (i = 0; i < FFN_KEPT; i++) {
+		cuda_ffn_close(kept->f[i]);
+		kept->f[i] = NULL;
+	}
+}
+
 void cuda_ffn_leave(struct cuda_ffn *f, int sms)
 {
 	f->leave = sms > 0 && sms < f->sms ? sms : 0;

@@ -81,6 +81,16 @@ enum status cuda_ffn_open(const struct ffn_shape *shape,
 			  struct cuda_ffn **out_p);
 void cuda_ffn_close(struct cuda_ffn *f);	/* NULL is fine */
 
+/* One of those kept, or a new one in the place of the one that was not used
+ * for longest: what tuning found serves later layers. */
+#define FFN_KEPT 4
+struct ffn_kept {
+	struct cuda_ffn *f[FFN_KEPT];	/* the last used first */
+};
+enum status cuda_ffn_get(struct ffn_kept *kept, const struct ffn_shape *shape,
+			 struct cuda_ffn **out_p);
+void cuda_ffn_close_kept(struct ffn_kept *kept);
+
 /* Products leave so many multiprocessors to others (an exchange beside
  * them); 0: none. Holds for later calls; part of what is tuned. */
 void cuda_ffn_leave(struct cuda_ffn *f, int sms);

@@ -83,6 +83,12 @@ void ffn_choose(const struct cuda_ffn *f, enum ffn_product p,
 /* From now on. */
 void ffn_keep(struct cuda_ffn *f, enum ffn_product p,
 	      const struct ffn_rows *rows, enum ffn_way way, int algo);
+/* What tuning found for the nearest number of rows, of the same kind (padded
+ * or packed); how far off, >= 1. NULL: nothing yet. */
+const struct ffn_choice *ffn_known(const struct cuda_ffn *f,
+				   enum ffn_product p,
+				   const struct ffn_rows *rows,
+				   double *ratio_p);
 void ffn_problems_free(struct cuda_ffn *f);
 
 /* cuda_ffn_tune.c: chooses. */

@@ -249,13 +249,14 @@ static enum status problem_find(struct cuda_ffn *f, enum ffn_product p,
 	return ST_OK;
 }
 
-/* The choice for the rows that are nearest in number. */
-static const struct ffn_choice *find_near(const struct cuda_ffn *f,
-					  enum ffn_product p, int64_t stride,
-					  int64_t total)
+/* The choice for the rows that are nearest in number; NULL: none of them is
+ * padded as these are, or packed. */
+static const struct ffn_choice *nearest(const struct cuda_ffn *f,
+					enum ffn_product p, int64_t stride,
+					int64_t total, double *ratio_p)
 {
 	const struct ffn_choice *c, *best = NULL;
-	double ratio, least = FFN_NEAR_RATIO;
+	double ratio;
 
 	for (c = f->choice; c; c = c->next) {
 		if (c->product != p || c->leave != f->leave ||
@@ -264,12 +265,31 @@ static const struct ffn_choice *find_near(const struct cuda_ffn *f,
 		ratio = stride ? (double)stride / (double)c->stride
 			       : (double)(total + 1) / (double)(c->total + 1);
 		ratio = ratio < 1 ? 1 / ratio : ratio;
-		if (ratio < least) {
-			least = ratio;
+		if (!best || ratio < *ratio_p) {
+			*ratio_p = ratio;
 			best = c;
 		}
 	}
 	return best;
+}
+
+static const struct ffn_choice *find_near(const struct cuda_ffn *f,
+					  enum ffn_product p, int64_t stride,
+					  int64_t total)
+{
+	double ratio = 1;
+	const struct ffn_choice *c = nearest(f, p, stride, total, &ratio);
+
+	return ratio < FFN_NEAR_RATIO ? c : NULL;
+}
+
+const struct ffn_choice *ffn_known(const struct cuda_ffn *f,
+				   enum ffn_product p,
+				   const struct ffn_rows *rows,
+				   double *ratio_p)
+{
+	*ratio_p = 1;
+	return nearest(f, p, rows->stride, ffn_total(rows), ratio_p);
 }
 
 static const cublasLtMatmulAlgo_t *near_algo(struct cuda_ffn *f,

@@ -5,12 +5,18 @@
  * moment may need more power than another: the best few of short runs are
  * run again for a while, in turn.
  *
+ * What was found stays with the handle. Other numbers of rows of the same
+ * product get a shorter race of the same kind of candidates, numbers close to
+ * known ones none.
+ *
  * On two H200 the six products of mixtral-16k took 51.5 ms with the best of
  * such longer runs, 51.7 with the best of short ones and 51.4 with the best of
  * all layouts of the operands: what is left is noise. So of those that are
  * about as fast the one call over all experts is taken, the simplest.
  */
 #include "gpu/cuda_ffn_int.h"
+
+#include <time.h>
 
 #define SHORT_RUNS 2		/* of a candidate that is not clearly slower */
 #define SHORT_SLOWER 1.1f	/* than the best: one run is enough */
@@ -21,6 +27,16 @@
 #define FINAL_RUNS 2		/* at least */
 #define FINAL_RUNS_MAX 200
 #define TIE 1.015f		/* about as fast */
+#define SAME_RATIO 1.1		/* of rows: what is known does for these */
+/* A product's time in all, more where a run of it takes long. */
+#define FIRST_MS 250.0f
+#define FIRST_TIMES 60
+#define LATER_MS 50.0f
+#define LATER_TIMES 6
+/* Of that, the end of what each way may take, and of the finals. */
+static const float way_share[FFN_WAYS] = {
+	[FFN_BATCHED] = 0.42f, [FFN_EACH] = 0.52f, [FFN_IN_TURN] = 0.6f
+};
 
 struct candidate {
 	enum ffn_way way;
@@ -34,7 +50,27 @@ struct race {
 	const struct ffn_rows *rows;
 	const struct ffn_buffers *b;
 	cudaStream_t s;
+	int only;		/* the one way to try, or -1 */
+	float least_ms;
+	int times;
+	double start_ms;
 };
+
+static double clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
+}
+
+/* In all, with the fastest candidate's time known. */
+static float limit_ms(const struct race *r, float best)
+{
+	float ms = best * (float)r->times;
+
+	return ms > r->least_ms ? ms : r->least_ms;
+}
 
 /* Mean milliseconds of n runs. */
 static enum status time_n(const struct race *r, const struct candidate *c,
@@ -87,38 +123,55 @@ static void place(struct candidate *best, int *n, const struct candidate *c)
 	best[i] = *c;
 }
 
+static bool is_late(const struct race *r, enum ffn_way way, float best)
+{
+	return clock_ms() - r->start_ms > way_share[way] * limit_ms(r, best);
+}
+
+/* Each way's first candidate at least. */
+static enum status try_way(const struct race *r, enum ffn_way way,
+			   struct candidate *best, int *n)
+{
+	struct candidate c = { .way = way };
+	enum status st = ST_OK;
+
+	for (; c.algo < FFN_ALGOS && !st; c.algo++) {
+		if (c.algo && is_late(r, way, best[0].ms))
+			break;
+		st = time_short(r, &c, *n ? best[0].ms : 0);
+		if (!st)
+			place(best, n, &c);
+	}
+	return st == ST_UNAVAILABLE ? ST_OK : st;
+}
+
 static enum status try_all(const struct race *r, struct candidate *best,
 			   int *n)
 {
-	struct candidate c = { 0 };
-	enum status st;
+	enum status st = ST_OK;
 	int way;
 
-	for (way = 0; way < FFN_WAYS; way++) {
-		c.way = (enum ffn_way)way;
-		for (c.algo = 0; c.algo < FFN_ALGOS; c.algo++) {
-			st = time_short(r, &c, *n ? best[0].ms : 0);
-			if (st == ST_UNAVAILABLE)
-				break;
-			if (st)
-				return st;
-			place(best, n, &c);
-		}
+	for (way = 0; way < FFN_WAYS && !st; way++) {
+		if (r->only < 0 || r->only == way)
+			st = try_way(r, (enum ffn_way)way, best, n);
 	}
-	return ST_OK;
+	return st;
 }
 
 /* A rounds' first run is left out: it has the clock of the one before. */
 static enum status run_finals(const struct race *r, struct candidate *best,
 			      int n)
 {
-	float sum[FINALISTS] = { 0 }, ms;
+	float sum[FINALISTS] = { 0 }, ms, each;
 	enum status st = ST_OK;
 	int round, i, runs;
 
+	each = (limit_ms(r, best[0].ms) - (float)(clock_ms() - r->start_ms)) /
+	       (float)(n * FINAL_ROUNDS);
+	each = each > FINAL_MS ? FINAL_MS : each;
 	for (round = 0; round < FINAL_ROUNDS; round++) {
 		for (i = 0; i < n && !st; i++) {
-			runs = (int)(FINAL_MS / best[i].ms);
+			runs = (int)(each / best[i].ms);
 			runs = runs < FINAL_RUNS ? FINAL_RUNS
 			     : runs > FINAL_RUNS_MAX ? FINAL_RUNS_MAX : runs;
 			st = time_n(r, &best[i], 1, &ms);
@@ -151,12 +204,20 @@ enum status ffn_tune_one(struct cuda_ffn *f, enum ffn_product p,
 			 const struct ffn_rows *rows,
 			 const struct ffn_buffers *b, cudaStream_t s)
 {
-	const struct race r = { f, p, rows, b, s };
+	double ratio;
+	const struct ffn_choice *known = ffn_known(f, p, rows, &ratio);
+	const struct race r = {
+		f, p, rows, b, s, known ? (int)known->way : -1,
+		known ? LATER_MS : FIRST_MS,
+		known ? LATER_TIMES : FIRST_TIMES, clock_ms()
+	};
 	struct candidate best[FINALISTS];
 	const struct candidate *c;
 	enum status st;
 	int n = 0;
 
+	if (known && ratio < SAME_RATIO)
+		return ST_OK;
 	st = try_all(&r, best, &n);
 	if (!st && n > 1)
 		st = run_finals(&r, best, n);

@@ -42,6 +42,14 @@ static void set_sizes(struct cuda_layer *l)
 		  p->degree_backward;
 }
 
+/* Is the program a chain, each op after the one before it? Then one stream
+ * does, and nothing waits for events. */
+static bool is_chain(const struct cuda_layer *l)
+{
+	return cuda_layer_is_direct(l) && l->pass[0].chunks == 1 &&
+	       l->pass[1].chunks == 1 && l->c.plan.layout.dp == 1;
+}
+
 /* The COMPUTE lane is the rank's own stream. */
 static enum status open_lanes(struct cuda_layer *l)
 {
@@ -53,7 +61,9 @@ static enum status open_lanes(struct cuda_layer *l)
 	for (i = 0; i < LANE_N; i++) {
 		CUDA_GOTO(out, st, cudaEventCreateWithFlags(
 			&l->joined[i], cudaEventDisableTiming));
-		if (i != LANE_COMPUTE)
+		if (is_chain(l))
+			l->lane[i] = l->lane[LANE_COMPUTE];
+		else if (i != LANE_COMPUTE)
 			CUDA_GOTO(out, st, cudaStreamCreateWithPriority(
 				&l->lane[i], cudaStreamNonBlocking, high));
 	}
@@ -75,10 +85,12 @@ static enum status open_events(struct cuda_layer *l)
 	l->is_awaited = xcalloc((size_t)p->n_ops, sizeof(*l->is_awaited));
 	for (i = 0; i < p->n_ops; i++) {
 		for (d = 0; d < op[i].n_deps; d++) {
-			if (op[op[i].dep[d]].lane != op[i].lane)
+			if (l->lane[op[op[i].dep[d]].lane] !=
+			    l->lane[op[i].lane])
 				l->is_awaited[op[i].dep[d]] = true;
 		}
-		if (op[i].step && op[i - 1].lane != op[i].lane)
+		if (op[i].step &&
+		    l->lane[op[i - 1].lane] != l->lane[op[i].lane])
 			l->is_awaited[i - 1] = true;
 	}
 	for (i = 0; i < p->n_ops; i++) {
@@ -114,13 +126,13 @@ static enum status open_ffn(struct cuda_layer *l)
 		.ffn = layer_shard_ffn(&l->c), .gated = l->c.gated,
 		.bf16 = layer_is_bf16(l),
 	};
-	enum status st = cuda_ffn_open(&shape, &l->ffn);
+	enum status st = cuda_ffn_get(&l->rank->ffn, &shape, &l->ffn);
 
 	if (st || !l->c.shared_ffn)
 		return st;
 	shape.experts = 1;
 	shape.ffn = l->c.shared_ffn;
-	return cuda_ffn_open(&shape, &l->shared);
+	return cuda_ffn_get(&l->rank->ffn, &shape, &l->shared);
 }
 
 static enum status wait_all(struct cuda_layer *l)
@@ -278,7 +290,7 @@ static void close_lanes(struct cuda_layer *l)
 	for (i = 0; i < LANE_N; i++) {
 		if (l->joined[i])
 			cudaEventDestroy(l->joined[i]);
-		if (i != LANE_COMPUTE && l->lane[i])
+		if (l->lane[i] && l->lane[i] != l->lane[LANE_COMPUTE])
 			cudaStreamDestroy(l->lane[i]);
 	}
 	for (i = 0; l->done && i < l->program->n_ops; i++) {
@@ -301,8 +313,6 @@ void cuda_layer_close(struct cuda_rank *r)
 		close_pass(l, i);
 	close_lanes(l);
 	cuda_layer_direct_close(l);
-	cuda_ffn_close(l->ffn);
-	cuda_ffn_close(l->shared);
 	if (l->blas)
 		cublasDestroy(l->blas);
 	while (l->n_owned > 0)

@@ -70,6 +70,7 @@ struct layer_direct {
 	int64_t *base[CUDA_PASSES], *base_pinned[CUDA_PASSES];
 	int64_t *base_device[CUDA_PASSES];
 	bool is_known;		/* kept is this step's */
+	struct k_run *run;	/* capacity, unequal degrees: of a chunk */
 };
 
 struct cuda_layer {
@@ -154,6 +155,9 @@ enum status cuda_layer_comms(struct cuda_layer *l, const ncclUniqueId *id);
 /* All ranks begin together: what comes after on the stream. */
 enum status cuda_layer_align(struct cuda_layer *l);
 
+/* cuda_fault.c: what a test wants to go wrong now. */
+enum status cuda_layer_fault(struct cuda_layer *l);
+
 /* cuda_layer_gate.c: on the COMPUTE lane. */
 enum status cuda_layer_gate(struct cuda_layer *l);
 enum status cuda_layer_gate_bwd(struct cuda_layer *l);
@@ -191,6 +195,9 @@ enum status cuda_layer_direct_begin_bwd(struct cuda_layer *l);
 enum status cuda_layer_direct_to(struct cuda_layer *l, const struct op *op);
 enum status cuda_layer_direct_from(struct cuda_layer *l, const struct op *op);
 enum status cuda_layer_direct_add(struct cuda_layer *l, int pass);
+/* Sets runs and rows of the move. */
+enum status cuda_layer_direct_regroup(struct cuda_layer *l, int chunk,
+				      struct k_move *m);
 enum status cuda_layer_rows(struct cuda_layer *l, int pass, int chunk,
 			    struct ffn_rows *rows, int64_t *base);
 

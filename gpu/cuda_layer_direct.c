@@ -282,6 +282,10 @@ enum status cuda_layer_direct_open(struct cuda_layer *l)
 		st = open_pass(l, 1);
 	else
 		d->pass[1] = d->pass[0];
+	if (!st && is_regrouped(l) && l->is_static)
+		st = cuda_layer_alloc(l, &d->run, sizeof(struct k_run) *
+				      (size_t)cuda_direct_runs(
+					&d->pass[1], n, l->fine));
 	if (!st && !ranks_barrier(l->all))
 		st = err_set(ST_FAIL, "rank %d: another rank failed",
 			     l->rank->rank);
@@ -370,6 +374,22 @@ enum status cuda_layer_rows(struct cuda_layer *l, int pass, int chunk,
 	*rows = ffn_rows_of(l->direct.kept[0] + chunk * l->local, l->local);
 	*base = row_base(l, pass, chunk);
 	return ST_OK;
+}
+
+/*
+ * With a capacity the rows of an expert lie without gaps, other than the
+ * plan's slots: how many there are only the device knows.
+ */
+enum status cuda_layer_direct_regroup(struct cuda_layer *l, int chunk,
+				      struct k_move *m)
+{
+	struct layer_direct *d = &l->direct;
+
+	m->run = d->run;
+	m->n = cuda_direct_runs(&d->pass[1], group_size(l), l->fine);
+	m->rows = (uint64_t)(d->base[1][chunk + 1] - d->base[1][chunk]);
+	return cuda_direct_regroup(d->d, &d->pass[0], &d->pass[1], chunk,
+				   l->fine, d->run, l->lane[LANE_COMPUTE]);
 }
 
 static struct direct_route chunk_of(const struct cuda_layer *l, int pass,

@@ -236,8 +236,9 @@ static enum status op_expert(struct cuda_layer *l, const struct op *op)
 }
 
 /* What the forward chunks kept, in the order of this backward chunk. */
-static enum status regroup(struct cuda_layer *l, const struct layer_chunk *c)
+static enum status regroup(struct cuda_layer *l, int chunk)
 {
+	const struct layer_chunk *c = &l->pass[1].plan.chunk[chunk];
 	size_t inner = (size_t)layer_shard_ffn(&l->c) * l->element;
 	size_t pre = inner * (size_t)layer_w1_parts(&l->c);
 	struct ffn_buffers to = expert_buffers(l, 1, c->layout_base);
@@ -249,8 +250,12 @@ static enum status regroup(struct cuda_layer *l, const struct layer_chunk *c)
 		.dst = { layer_row(l, l->regrouped.x, c->layout_base) },
 	};
 	cudaStream_t s = l->lane[LANE_COMPUTE];
-	enum status st;
+	enum status st = ST_OK;
 
+	if (cuda_layer_is_direct(l) && l->is_static)
+		st = cuda_layer_direct_regroup(l, chunk, &m);
+	if (st)
+		return st;
 	CUDA_GOTO(out, st, k_layer_move(&m, l->row_bytes, s));
 	m.src[0] = l->kept.pre;
 	m.dst[0] = to.pre;
@@ -268,14 +273,13 @@ out:
 static enum status op_expert_bwd_data(struct cuda_layer *l,
 				      const struct op *op)
 {
-	const struct layer_chunk *c = &l->pass[1].plan.chunk[op->chunk];
 	struct ffn_buffers b;
 	struct ffn_rows rows;
 	int64_t base;
 	enum status st = cuda_layer_rows(l, 1, op->chunk, &rows, &base);
 
 	if (!st && is_regrouped(l))
-		st = regroup(l, c);
+		st = regroup(l, op->chunk);
 	if (st)
 		return st;
 	b = expert_buffers(l, 1, base);
@@ -418,7 +422,8 @@ static enum status wait_for(struct cuda_layer *l, int i, int dep)
 {
 	const struct op *op = l->program->op;
 
-	if (op[dep].lane == op[i].lane || op[dep].backward != op[i].backward)
+	if (l->lane[op[dep].lane] == l->lane[op[i].lane] ||
+	    op[dep].backward != op[i].backward)
 		return ST_OK;
 	return cuda_status(cudaStreamWaitEvent(l->lane[op[i].lane],
 					       l->done[dep], 0),

@@ -53,7 +53,7 @@ static enum status run_pass(struct cuda_layer *l, int pass)
 		st = cuda_layer_op(l, i);
 	}
 	for (i = 0; i < LANE_N && !st; i++) {
-		if (i != LANE_COMPUTE && used[i])
+		if (used[i] && l->lane[i] != l->lane[LANE_COMPUTE])
 			st = join_lane(l, i);
 	}
 	return st;
@@ -63,6 +63,8 @@ enum status cuda_layer_step(struct cuda_layer *l, cudaEvent_t middle)
 {
 	enum status st = run_pass(l, 0);
 
+	if (!st)
+		st = cuda_layer_fault(l);
 	if (!st && middle)
 		CUDA_GOTO(out, st, cudaEventRecord(middle,
 						   l->lane[LANE_COMPUTE]));

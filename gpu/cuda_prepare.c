@@ -2,6 +2,7 @@
 /* Buffers, data and communicators of a case on one rank. */
 #include "gpu/cuda.h"
 
+#include "gpu/cuda_direct.h"
 #include "gpu/ref.h"
 
 #define ALIGN 256ull	/* of buffers; what cudaMalloc gives */
@@ -124,4 +125,12 @@ enum status cuda_rank_prepare(struct cuda_rank *r, const struct bench_case *c,
 		st = fill_work(r, &r->other);
 out:
 	return st;
+}
+
+void cuda_work_release(struct cuda_work *w)
+{
+	cuda_product_free(w->product);
+	/* nobody's work is left, and this may not wait for others */
+	cuda_direct_close(w->direct, false);
+	*w = (struct cuda_work){ 0 };
 }

@@ -103,6 +103,14 @@ cudaError_t k_direct_cell_places(const struct k_direct *d,
 				 const struct k_direct_cells *c,
 				 cudaStream_t s);
 
+/* run: [experts / ranks * (ranks * each + 1)]; `each`: finest chunks of one
+ * of the backward pass `b` */
+struct k_run;
+cudaError_t k_direct_regroup(const struct k_direct *d,
+			     const struct k_direct_cells *f,
+			     const struct k_direct_cells *b, int chunk,
+			     int each, struct k_run *run, cudaStream_t s);
+
 /* By bulk copies where the device has them and `bulk`, else by threads. */
 cudaError_t k_direct_dispatch(const struct k_direct *d,
 			      const struct k_direct_route *r, uint64_t from,

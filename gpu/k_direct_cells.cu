@@ -260,6 +260,58 @@ extern "C" cudaError_t k_direct_cell_places(const struct k_direct *d,
 	return cudaGetLastError();
 }
 
+/*
+ * With a capacity and unequal degrees: where the rows of a backward chunk are
+ * in the forward pass's layout, as runs by (local expert, source, finest
+ * chunk) and one of zeros behind each expert. A source's rows follow those of
+ * the one before it, whose number only the device knows. Empty runs have the
+ * start of the next one.
+ */
+static __global__ void __launch_bounds__(BLOCK)
+regroup(const __grid_constant__ struct k_direct d,
+	const __grid_constant__ struct k_direct_cells f,
+	const __grid_constant__ struct k_direct_cells b, int chunk, int each,
+	struct k_run *run)
+{
+	int local = b.experts / d.ranks, fine = each * b.chunks;
+	int per_expert = d.ranks * each + 1;
+	int low = (int)order_first(b.capacity, chunk, b.chunks);
+
+	for (int i = threadIdx.x; i < local * per_expert; i += BLOCK) {
+		int e = i / per_expert, s = i % per_expert / each;
+		int at = chunk * each + i % per_expert % each;
+		const int32_t *to, *from;
+		int g, first, rows;
+
+		if (s == d.ranks) {
+			const int32_t *tail = b.tail + 2 * (chunk * local + e);
+
+			run[i] = { -1, tail[0], tail[1] - tail[0], tail[0] };
+			continue;
+		}
+		g = at / (fine / f.chunks);
+		to = b.slot + 3 * ((uint64_t)(chunk * d.ranks + s) * local + e);
+		from = f.slot + 3 * ((uint64_t)(g * d.ranks + s) * local + e);
+		first = (int)order_first(b.capacity, at, fine) - low;
+		rows = (int)order_first(b.capacity, at + 1, fine) - low;
+		rows = max(min(rows, to[1]) - first, 0);
+		first = min(first, to[1]);
+		run[i] = { (int32_t)f.row_base[g] + from[2] + low + first -
+			   (int32_t)order_first(f.capacity, g, f.chunks),
+			   to[2] + first, rows, to[2] + first };
+	}
+}
+
+extern "C" cudaError_t k_direct_regroup(const struct k_direct *d,
+					const struct k_direct_cells *f,
+					const struct k_direct_cells *b,
+					int chunk, int each, struct k_run *run,
+					cudaStream_t s)
+{
+	regroup<<<1, BLOCK, 0, s>>>(*d, *f, *b, chunk, each, run);
+	return cudaGetLastError();
+}
+
 extern "C" cudaError_t k_direct_load_cells(void)
 {
 	struct cudaFuncAttributes a;
@@ -267,6 +319,9 @@ extern "C" cudaError_t k_direct_load_cells(void)
 
 	if (rc == cudaSuccess) {
 		rc = cudaFuncGetAttributes(&a, slots);
+	}
+	if (rc == cudaSuccess) {
+		rc = cudaFuncGetAttributes(&a, regroup);
 	}
 	return rc == cudaSuccess ? cudaFuncGetAttributes(&a, cell_places)
 				 : rc;

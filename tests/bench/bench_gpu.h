@@ -4,7 +4,7 @@
 #define TESTS_BENCH_GPU_H
 
 #include "gpu/cuda.h"
-#include "gpu/cuda_direct.h"
+#include "gpu/cuda_direct_alltoall.h"
 #include "gpu/cuda_ffn.h"
 #include "gpu/ranks.h"
 

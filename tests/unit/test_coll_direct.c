@@ -6,7 +6,7 @@
 #include "tests/unit/coll_bench.h"
 
 #include "scenarios/program.h"
-#include "sim/route.h"
+#include "sim/cost.h"
 
 #define TOKENS 512
 #define HIDDEN 64
@@ -114,15 +114,16 @@ struct layer_world {
 	struct workload work;
 };
 
-static void world_make(struct layer_world *w, const struct cluster *c,
-		       enum routing_kind kind, double factor, int ep)
+static void world_make_model(struct layer_world *w, const struct cluster *c,
+			     enum routing_kind kind, double factor, int ep,
+			     int experts, int k)
 {
 	struct routing_spec spec = { .kind = kind, .skew = 1, .seed = 3 };
 	int n = c->nodes * c->gpus_per_node;
 
 	*w = (struct layer_world){
 		.model = { .hidden = HIDDEN, .layers = 1, .moe_layers = 1,
-			   .experts = 8, .experts_per_token = 3,
+			   .experts = experts, .experts_per_token = k,
 			   .expert_ffn = 128, .gated = true,
 			   .sequence = TOKENS, .batch_per_gpu = 1,
 			   .dtype = DT_BF16 },
@@ -133,6 +134,12 @@ static void world_make(struct layer_world *w, const struct cluster *c,
 				      &w->routing), ST_OK);
 	assert_int_equal(workload_make(&w->routing, c, &w->model, &w->layout,
 				       factor, &w->work), ST_OK);
+}
+
+static void world_make(struct layer_world *w, const struct cluster *c,
+		       enum routing_kind kind, double factor, int ep)
+{
+	world_make_model(w, c, kind, factor, ep, 8, 3);
 }
 
 static void world_release(struct layer_world *w)
@@ -226,6 +233,65 @@ static void test_where(void **state)
 	assert_non_null(strstr(direct_why_not_layout(&c, &l, &m), "ep=1"));
 }
 
+/*
+ * A layer, 4 experts, 2 of each token, ep 2; HBM 1 MB/us, no kernel_launch:
+ * of 512 tokens' 1024 copies 512 stay; 5 in 6 tokens (1 - C(2, 2) / C(4, 2))
+ * have an expert on a given rank. Row 128 bytes.
+ *	permute		2 us; 2 * 1024 pairs * 16 bytes
+ *	unpermute	(512 + 5/6 512 + 512) * 128 bytes
+ *	dispatch	2 + 0.2 + 1 us; 5/6 512 rows at 0.05; (5/6 512 + 512)
+ *			rows copied
+ *	combine		without those copies
+ *	expert		without regrouping: 1024 rows in and out, twice
+ */
+static double one(const struct layer_world *w, const struct net *net,
+		  enum a2a_alg alg, enum op_kind kind)
+{
+	struct cost_spec spec = {
+		.net = net, .model = &w->model, .workload = &w->work,
+		.layout = w->layout, .alltoall = alg,
+	};
+	struct op op = { .kind = kind, .n_chunks = 1 };
+	struct cost *c;
+	double s;
+
+	assert_int_equal(cost_new(&spec, &c), ST_OK);
+	s = cost_op(c, &op);
+	cost_free(c);
+	return s;
+}
+
+#define DIRECT(kind) one(&w, &net, A2A_DIRECT, (kind))
+
+static void test_layer(void **state)
+{
+	const double there = TOKENS * 5.0 / 6 * HIDDEN * 2;
+	const double tokens = TOKENS * HIDDEN * 2.0;
+	struct cluster c = direct_cluster(1, 2);
+	struct layer_world w;
+	struct net net;
+
+	(void)state;
+	c.gpu.kernel_s = 0;
+	c.gpu.sms = 4;
+	c.gpu.gemm_efficiency = 1;
+	c.gpu.tile_m = c.gpu.tile_n = 128;
+	c.gpu.flops[DT_BF16] = 1e15;
+	world_make_model(&w, &c, ROUTING_UNIFORM, 0, 2, 4, 2);
+	assert_int_equal(net_init(&net, &c, NET_EFFECTIVE), ST_OK);
+	NEAR(DIRECT(OP_PERMUTE), 2 * US + 2048 * 16 * 1e-12);
+	NEAR(DIRECT(OP_UNPERMUTE_BWD), 2 * US);
+	NEAR(DIRECT(OP_UNPERMUTE), (2 * tokens + there) * 1e-12);
+	NEAR(DIRECT(OP_PERMUTE_BWD), (2 * tokens + there) * 1e-12);
+	NEAR(DIRECT(OP_COMBINE), 3.2 * US + there / 50e9);
+	NEAR(DIRECT(OP_DISPATCH), 3.2 * US + there / 50e9 +
+	     (there + tokens) * 1e-12);
+	NEAR(one(&w, &net, A2A_FLAT, OP_EXPERT) - DIRECT(OP_EXPERT),
+	     4 * 2 * tokens * 1e-12);
+	net_release(&net);
+	world_release(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_distinct_even),
 		cmocka_unit_test(test_distinct_skewed),
 		cmocka_unit_test(test_where),
+		cmocka_unit_test(test_layer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,16 +21,6 @@ static const double spread_capacity[] = { 0, 1.0, 1.25, 2.0 };
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
-static bool same_plan(const struct plan *p, const struct plan *q)
-{
-	return !memcmp(&p->layout, &q->layout, sizeof(p->layout)) &&
-		p->alltoall == q->alltoall &&
-		p->degree_forward == q->degree_forward &&
-		p->degree_backward == q->degree_backward &&
-		p->capacity_factor == q->capacity_factor &&
-		p->technique_mask == q->technique_mask;
-}
-
 struct trial *contest_add(struct contest *c, const struct plan *p,
 			  const char *why)
 {
@@ -38,7 +28,7 @@ struct trial *contest_add(struct contest *c, const struct plan *p,
 	size_t i;
 
 	for (i = 0; i < c->n; i++) {
-		if (same_plan(&c->trial[i].plan, p))
+		if (plan_equal(&c->trial[i].plan, p))
 			return NULL;
 	}
 	c->trial = array_grow(c->trial, &c->cap, c->n + 1, sizeof(*c->trial));

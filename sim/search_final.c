@@ -164,23 +164,13 @@ static enum status add_baselines(struct search *x, struct search_result *out)
 	return st;
 }
 
-static bool same_plan(const struct plan *p, const struct plan *q)
-{
-	return !memcmp(&p->layout, &q->layout, sizeof(p->layout)) &&
-		p->alltoall == q->alltoall &&
-		p->degree_forward == q->degree_forward &&
-		p->degree_backward == q->degree_backward &&
-		p->capacity_factor == q->capacity_factor &&
-		p->technique_mask == q->technique_mask;
-}
-
 /* A baseline that won stands first among the candidates, as any winner. */
 static void list_best_first(struct search *x, const struct candidate *best)
 {
 	struct candidate_list *l = &x->top;
 	int at = 0;
 
-	while (at < l->n && !same_plan(&l->item[at].plan, &best->plan))
+	while (at < l->n && !plan_equal(&l->item[at].plan, &best->plan))
 		at++;
 	if (at == l->n) {
 		l->item = xrealloc_array(l->item, (size_t)l->n + 1,

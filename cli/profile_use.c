@@ -107,9 +107,29 @@ static void drop_smaller(struct measured *m, const struct cluster *c)
 	m->n_curves = n;
 }
 
+/* What the user says of a tier holds under every limit of CTAs. */
+static void restore_in_limits(struct scenario *s, const struct scenario *was,
+			      const struct key_row *row, bool intra)
+{
+	size_t at = row->offset - (intra ?
+		offsetof(struct scenario, cluster.gpu.intra) :
+		offsetof(struct scenario, cluster.gpu.inter));
+	struct gpu *g = &s->cluster.gpu;
+	int i;
+
+	for (i = 0; i < g->n_limits; i++) {
+		struct comm_tier *t = intra ? &g->limit[i].intra :
+			&g->limit[i].inter;
+
+		memcpy((char *)t + at, (const char *)was + row->offset,
+		       key_field_size(row));
+	}
+}
+
 /* Keys comm.intra.* and comm.inter.* that the user set come back. */
 static void restore_set_keys(struct scenario *s, const struct scenario *was)
 {
+	bool intra;
 	size_t i;
 
 	for (i = 0; i < n_scenario_keys; i++) {
@@ -121,7 +141,10 @@ static void restore_set_keys(struct scenario *s, const struct scenario *was)
 		memcpy((char *)s + row->offset,
 		       (const char *)was + row->offset, key_field_size(row));
 		/* they are for all collectives of the tier */
-		if (!strncmp(row->name, "comm.intra", strlen("comm.intra")))
+		intra = !strncmp(row->name, "comm.intra",
+				 strlen("comm.intra"));
+		restore_in_limits(s, was, row, intra);
+		if (intra)
 			memset(s->cluster.gpu.intra_op, 0,
 			       sizeof(s->cluster.gpu.intra_op));
 		else

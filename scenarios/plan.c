@@ -77,6 +77,17 @@ void plan_print(const struct plan *p, struct buf *out)
 	print_techniques(p->technique_mask, out);
 }
 
+char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX])
+{
+	const char *name = a2a_table[p->alltoall].name;
+
+	if (p->ctas)
+		snprintf(out, PLAN_EXCHANGE_MAX, "%s ctas=%d", name, p->ctas);
+	else
+		snprintf(out, PLAN_EXCHANGE_MAX, "%s", name);
+	return out;
+}
+
 /* Digits in [min, max] up to `*end_p`; false otherwise. */
 static bool parse_count(const char *s, long min, long max, int *out,
 			const char **end_p)

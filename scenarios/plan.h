@@ -35,6 +35,10 @@ bool plan_equal(const struct plan *p, const struct plan *q);
 
 void plan_print(const struct plan *p, struct buf *out);
 
+/* "flat", or "flat ctas=8" under a limit: for tables. Returns `out`. */
+#define PLAN_EXCHANGE_MAX 48
+char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX]);
+
 /* Message: "plan: ..." naming the word, its value and what is allowed. */
 enum status plan_parse(const char *text, struct plan *out);
 

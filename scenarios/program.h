@@ -99,6 +99,8 @@ int layout_expert_copies(const struct layout *l, const struct model *m);
 bool group_in_domain(const struct cluster *c, int group, int stride);
 
 bool op_kind_is_comm(enum op_kind k);
+/* A step of the all-to-all, there or back. */
+bool op_kind_is_exchange(enum op_kind k);
 const char *op_kind_name(enum op_kind k);	/* "dispatch", ... */
 const char *op_kind_breakdown(enum op_kind k);	/* "alltoall", "expert", ... */
 

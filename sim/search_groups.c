@@ -61,7 +61,7 @@ enum status search_group_cost(struct search *x, const struct group *g,
 			      struct cost **out_p)
 {
 	struct cost_spec spec = {
-		.net = &x->net,
+		.net = search_net(x, g->ctas),
 		.model = &x->s->model,
 		.workload = &x->work,
 		.layout = x->layout[g->layout],
@@ -86,6 +86,7 @@ static struct plan group_plan(const struct search *x, const struct group *g,
 		.degree_backward = backward,
 		.capacity_factor = g->factor,
 		.technique_mask = 1u << TECH_BASELINE,
+		.ctas = g->ctas,
 	};
 }
 
@@ -183,9 +184,10 @@ static void keep_group(struct search *x, const struct group *g)
 }
 
 static enum status add_group(struct search *x, int layout, double factor,
-			     enum a2a_alg alg)
+			     enum a2a_alg alg, int ctas)
 {
-	struct group g = { .layout = layout, .factor = factor, .alg = alg };
+	struct group g = { .layout = layout, .factor = factor, .alg = alg,
+			   .ctas = ctas };
 	struct degree_times t;
 	struct plan p = group_plan(x, &g, 1, 1);
 	struct cost *c;
@@ -210,6 +212,16 @@ static enum status add_group(struct search *x, int layout, double factor,
 	g.weighted_s = g.bound_s * search_weight(&x->layout[layout]);
 	keep_group(x, &g);
 	return ST_OK;
+}
+
+static enum status add_limits(struct search *x, int layout, double factor,
+			      enum a2a_alg alg)
+{
+	enum status st = ST_OK;
+
+	for (int i = 0; i < x->n_ctas && !st; i++)
+		st = add_group(x, layout, factor, alg, x->ctas[i]);
+	return st;
 }
 
 /* The factors to try for the current routing; returns their number. */
@@ -243,8 +255,8 @@ static enum status add_layout_groups(struct search *x, int layout)
 		st = search_at(x, layout, factor[i]);
 		for (int a = 0; a < A2A_N && !st; a++) {
 			if (x->s->search.alltoall_mask & 1u << a)
-				st = add_group(x, layout, factor[i],
-					       (enum a2a_alg)a);
+				st = add_limits(x, layout, factor[i],
+						(enum a2a_alg)a);
 		}
 		if (st)
 			return st;
@@ -262,7 +274,9 @@ static int by_bound(const void *va, const void *vb)
 		return a->layout - b->layout;
 	if (a->factor != b->factor)
 		return a->factor < b->factor ? -1 : 1;
-	return (int)a->alg - (int)b->alg;
+	if (a->alg != b->alg)
+		return (int)a->alg - (int)b->alg;
+	return a->ctas - b->ctas;
 }
 
 enum status search_bound_groups(struct search *x)

@@ -29,3 +29,5 @@ moecast_SOURCES += %D%/sweep_point.c %D%/sweep_point.h
 moecast_SOURCES += %D%/sweep_pool.c %D%/sweep_pool.h
 moecast_SOURCES += %D%/cmd_sensitivity.c
 moecast_SOURCES += %D%/cmd_reproduce.c
+moecast_SOURCES += %D%/cmd_compress.c
+moecast_SOURCES += %D%/report_layers.c %D%/report_layers.h

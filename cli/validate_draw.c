@@ -47,7 +47,7 @@ static struct cloud cloud_of(const struct contests *all, const char *tier)
 	return k;
 }
 
-static enum status draw_scatter(const struct contests *all, const char *path)
+enum status validate_draw_scatter(const struct contests *all, const char *path)
 {
 	struct chart_scatter_series series[N_TIERS];
 	struct cloud cloud[N_TIERS];
@@ -105,7 +105,7 @@ static int places_of(const struct contest *c, struct place *p)
 
 /* Both times of every plan, fastest forecast first: where the measured ones
  * do not rise, the order is wrong. */
-static enum status draw_ranking(const struct contest *c, const char *path)
+enum status validate_draw_ranking(const struct contest *c, const char *path)
 {
 	struct place *p = xcalloc(c->n + 1, sizeof(*p));
 	int n = places_of(c, p), i;
@@ -142,14 +142,14 @@ static enum status draw_all(const struct validate *v,
 			    const struct contests *all, const char *format)
 {
 	char *path = xasprintf("%s/predicted.%s", v->out_dir, format);
-	enum status st = draw_scatter(all, path);
+	enum status st = validate_draw_scatter(all, path);
 	size_t i;
 
 	free(path);
 	for (i = 0; i < all->n && i < RANKINGS_MAX && !st; i++) {
 		path = xasprintf("%s/ranking-%zu.%s", v->out_dir, i + 1,
 				 format);
-		st = draw_ranking(all->c[i], path);
+		st = validate_draw_ranking(all->c[i], path);
 		free(path);
 	}
 	return st;

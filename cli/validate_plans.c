@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of what the planner did not choose: customary values. */
+/* Of what the planner did not choose: customary values, 1 first. */
 static const int spread_degree[] = { 1, 2, 4, 8 };
 static const double spread_capacity[] = { 0, 1.0, 1.25, 2.0 };
 
@@ -21,14 +21,22 @@ static const double spread_capacity[] = { 0, 1.0, 1.25, 2.0 };
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
+/* Techniques and stages are forecast, not run. */
+static bool can_run(const struct plan *p)
+{
+	return p->technique_mask == 1u << TECH_BASELINE && p->layout.pp == 1;
+}
+
 struct trial *contest_add(struct contest *c, const struct plan *p,
 			  const char *why)
 {
 	struct trial *t;
 	size_t i;
 
+	if (!can_run(p))
+		return NULL;
 	for (i = 0; i < c->n; i++) {
-		if (plan_equal(&c->trial[i].plan, p))
+		if (plan_same(&c->trial[i].plan, p))
 			return NULL;
 	}
 	c->trial = array_grow(c->trial, &c->cap, c->n + 1, sizeof(*c->trial));
@@ -64,6 +72,12 @@ enum status contest_foretell(struct contest *c)
 
 /* ---- the planner's ---- */
 
+/* Inside one node there is nothing to do for steps between nodes. */
+static bool is_of_use(const struct scenario *s, enum a2a_alg alg)
+{
+	return a2a_table[alg].n_steps == 1 || s->cluster.nodes > 1;
+}
+
 /* The customary degrees, whatever search.degree lists. */
 static void add_fixed(struct contest *c, const struct plan *best)
 {
@@ -93,8 +107,11 @@ static void add_planned(struct contest *c, const struct search_result *r,
 		snprintf(why, sizeof(why), "#%d", i + 1);
 		contest_add(c, &r->top[i].plan, why);
 	}
-	for (i = 0; i < r->n_baselines; i++)
-		contest_add(c, &r->baseline[i].plan, r->baseline[i].system);
+	for (i = 0; i < r->n_baselines; i++) {
+		if (is_of_use(&c->s, r->baseline[i].plan.alltoall))
+			contest_add(c, &r->baseline[i].plan,
+				    r->baseline[i].system);
+	}
 	add_fixed(c, &r->best.plan);
 }
 
@@ -119,31 +136,21 @@ static enum status add_other(struct spread *x, const struct plan *p)
 	return st;
 }
 
-/* Inside one node the steps between nodes have nothing to do. */
-static bool is_of_use(const struct scenario *s, enum a2a_alg alg)
-{
-	bool pairwise = alg == A2A_FLAT || alg == A2A_PAIRWISE;
-
-	return s->search.alltoall_mask & 1u << alg &&
-	       (pairwise || s->cluster.nodes > 1);
-}
-
-static enum status spread_degrees(struct spread *x, const struct plan *best)
+/* All algorithms at that degree. */
+static enum status spread_algorithms(struct spread *x, const struct plan *best,
+				     int degree)
 {
 	struct plan p = *best;
 	enum status st = ST_OK;
-	size_t d;
 	int a;
 
-	for (d = 0; d < N_OF(spread_degree); d++) {
-		for (a = 0; a < A2A_N && !st; a++) {
-			if (!is_of_use(&x->c->s, (enum a2a_alg)a))
-				continue;
-			p.alltoall = (enum a2a_alg)a;
-			p.degree_forward = spread_degree[d];
-			p.degree_backward = spread_degree[d];
-			st = add_other(x, &p);
-		}
+	p.degree_forward = p.degree_backward = degree;
+	for (a = 0; a < A2A_N && !st; a++) {
+		if (!(x->c->s.search.alltoall_mask & 1u << a) ||
+		    !is_of_use(&x->c->s, (enum a2a_alg)a))
+			continue;
+		p.alltoall = (enum a2a_alg)a;
+		st = add_other(x, &p);
 	}
 	return st;
 }
@@ -176,8 +183,7 @@ static enum status spread_layouts(struct spread *x, const struct plan *best)
 	p.degree_forward = p.degree_backward = 1;
 	for (i = 0; i < n && !st; i++) {
 		p.layout = layout[i];
-		if (p.layout.pp == 1)
-			st = add_other(x, &p);
+		st = add_other(x, &p);
 	}
 	free(layout);
 	return st;
@@ -187,12 +193,15 @@ static enum status add_spread(struct contest *c, const struct plan *best,
 			      int n)
 {
 	struct spread x = { c, n };
-	enum status st = spread_layouts(&x, best);
+	enum status st = spread_algorithms(&x, best, 1);
+	size_t d;
 
 	if (!st)
-		st = spread_capacities(&x, best);
+		st = spread_layouts(&x, best);
 	if (!st)
-		st = spread_degrees(&x, best);
+		st = spread_capacities(&x, best);
+	for (d = 1; d < N_OF(spread_degree) && !st; d++)
+		st = spread_algorithms(&x, best, spread_degree[d]);
 	return st;
 }
 
@@ -215,13 +224,19 @@ static void drop_slow(struct contest *c)
 static enum status plan_contest(const struct validate *v, struct contest *c)
 {
 	const struct search_options so = { .top = v->plans };
+	struct plan like;
 	struct search_result r;
 	enum status st = search_run(&c->s, &so, &r);
 
 	if (st)
 		return st;
 	add_planned(c, &r, v->plans);
-	st = add_spread(c, &r.best.plan, v->spread);
+	if (!can_run(&r.best.plan))
+		cli_warn("the chosen plan cannot be run here: it has "
+			 "techniques or stages");
+	like = r.best.plan;
+	like.technique_mask = 1u << TECH_BASELINE;
+	st = add_spread(c, &like, v->spread);
 	search_release(&r);
 	if (!st)
 		st = contest_foretell(c);

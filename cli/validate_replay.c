@@ -2,7 +2,6 @@
 /* Recorded rows (JSON lines as of `moecast db --save`), foretold afresh. */
 #include "cli/validate.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "profiles/jsonl.h"
 
@@ -50,7 +49,7 @@ static enum status open_contest(struct replay *r, const char *line,
 			r->all->n--;
 			return st;
 		}
-		st = contest_costs(r->v, c);
+		st = contest_costs(r->v, r->all, c);
 		if (st)
 			return st;
 	}
@@ -58,25 +57,21 @@ static enum status open_contest(struct replay *r, const char *line,
 	return ST_OK;
 }
 
-static struct trial *find_trial(struct contest *c, const struct plan *p)
+static enum status find_trial(struct contest *c, const struct plan *p,
+			      struct trial **out_p)
 {
 	struct trial *t = contest_add(c, p, "recorded");
-	struct buf want = { 0 }, have = { 0 };
 	size_t i;
 
-	if (t)
-		return t;
-	plan_print(p, &want);
-	for (i = 0; i < c->n; i++) {
-		buf_clear(&have);
-		plan_print(&c->trial[i].plan, &have);
-		t = &c->trial[i];
-		if (!strcmp(buf_str(&have), buf_str(&want)))
-			break;
+	for (i = 0; i < c->n && !t; i++) {
+		if (plan_same(&c->trial[i].plan, p))
+			t = &c->trial[i];
 	}
-	buf_release(&want);
-	buf_release(&have);
-	return t;
+	if (!t)
+		return err_set(ST_INPUT, "a plan with techniques or stages "
+			       "was never run");
+	*out_p = t;
+	return ST_OK;
 }
 
 /* Of rows that are there twice the newer one counts. */
@@ -84,16 +79,17 @@ static enum status take_row(struct replay *r, const struct sample *s)
 {
 	struct contest *c;
 	struct plan p;
-	struct trial *t;
+	struct trial *t = NULL;
 	enum status st = plan_parse(s->plan, &p);
 
 	if (!st)
 		st = open_contest(r, s->layer, &c);
 	if (!st)
 		st = layout_check(&p.layout, &c->s.cluster, &c->s.model);
+	if (!st)
+		st = find_trial(c, &p, &t);
 	if (st)
 		return st;
-	t = find_trial(c, &p);
 	if (!strcmp(s->variant, "step"))
 		t->measured_step_s = s->median_s;
 	else
@@ -141,26 +137,33 @@ static enum status load(const char *path, struct store *db)
 	return st;
 }
 
-enum status validate_replay(const struct validate *v, struct contests *all)
+enum status validate_rows(const struct validate *v, struct store *db,
+			  const char *name, struct contests *all)
 {
 	struct replay r = { .v = v, .all = all };
+	enum status st = store_each(db, on_sample, &r);
+	size_t i;
+
+	if (!st && r.skipped)
+		cli_warn("%zu layers of '%s' cannot be foretold, the first: "
+			 "%s", r.skipped, name, r.why);
+	for (i = 0; i < all->n && !st; i++)
+		st = contest_foretell(all->c[i]);
+	return st;
+}
+
+enum status validate_replay(const struct validate *v, struct contests *all)
+{
 	struct store *db = NULL;
 	enum status st = store_open(STORE_MEMORY, STORE_WRITE, &db);
-	size_t i;
 
 	if (!st)
 		st = load(v->replay, db);
 	if (!st)
-		st = store_each(db, on_sample, &r);
+		st = validate_rows(v, db, v->replay, all);
 	store_close(db);
-	if (!st && r.skipped)
-		cli_warn("%zu layers of '%s' cannot be foretold, the first: "
-			 "%s", r.skipped, v->replay, r.why);
 	if (!st && !all->n)
 		st = err_set(ST_INPUT, "'%s' has no layer that can be "
-			     "foretold%s%s", v->replay, r.skipped ? ": " : "",
-			     r.why);
-	for (i = 0; i < all->n && !st; i++)
-		st = contest_foretell(all->c[i]);
+			     "foretold", v->replay);
 	return st;
 }

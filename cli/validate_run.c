@@ -103,13 +103,19 @@ static enum status task_json(const struct batch *b, size_t i, json_t **out_p)
 	return st;
 }
 
-/* Sockets between ranks need them to be processes of several hosts: the
- * runner emulates those (gpu/run.h). */
-static int emulated(const struct contest *c)
+static bool is_host(const struct validate *v)
+{
+	return !strcmp(v->backend, "host");
+}
+
+/* Sockets between GPUs need processes of several hosts: the runner emulates
+ * those (gpu/run.h). The host's ranks are threads. */
+static int emulated(const struct validate *v, const struct contest *c)
 {
 	const struct cluster *k = &c->s.cluster;
 
-	return k->nodes > 1 && !strcmp(c->tier, "socket") ? k->nodes : 0;
+	return !is_host(v) && k->nodes > 1 && !strcmp(c->tier, "socket") ?
+		k->nodes : 0;
 }
 
 static json_t *job_head(const struct batch *b, const struct contest *c)
@@ -118,11 +124,11 @@ static json_t *job_head(const struct batch *b, const struct contest *c)
 	json_t *j = json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:i}",
 			      "schema", "moecast.job/1", "backend", v->backend,
 			      "ranks", cluster_gpus(&c->s.cluster),
-			      "emulate_nodes", emulated(c), "budget_s",
+			      "emulate_nodes", emulated(v, c), "budget_s",
 			      b->budget_s, "deadline_s", v->deadline_s,
 			      "seed", v->seed);
 
-	if (strcmp(v->backend, "host") != 0)
+	if (!is_host(v))
 		json_object_set_new(j, "tiers", json_pack("[s]", c->tier));
 	return j;
 }
@@ -213,9 +219,10 @@ static enum status run_batch(const struct batch *b)
 
 /* ---- all of it ---- */
 
-static bool same_place(const struct contest *a, const struct contest *b)
+static bool same_place(const struct validate *v, const struct contest *a,
+		       const struct contest *b)
 {
-	return !strcmp(a->tier, b->tier) && emulated(a) == emulated(b) &&
+	return !strcmp(a->tier, b->tier) && emulated(v, a) == emulated(v, b) &&
 		cluster_gpus(&a->s.cluster) == cluster_gpus(&b->s.cluster);
 }
 
@@ -229,7 +236,7 @@ static void fill_batch(const struct contests *all, size_t first, bool *begun,
 	b->n = 0;
 	for (i = first; i < all->n; i++) {
 		c = all->c[i];
-		if (begun[i] || !same_place(all->c[first], c) ||
+		if (begun[i] || !same_place(b->v, all->c[first], c) ||
 		    b->n + c->n > TASKS_MAX)
 			continue;
 		begun[i] = true;

@@ -35,6 +35,17 @@ static int *layout_field(struct layout *l, enum word_id w)
 	return field[w];
 }
 
+bool plan_same(const struct plan *p, const struct plan *q)
+{
+	return !memcmp(&p->layout, &q->layout, sizeof(p->layout)) &&
+		p->alltoall == q->alltoall &&
+		p->degree_forward == q->degree_forward &&
+		p->degree_backward == q->degree_backward &&
+		p->capacity_factor == q->capacity_factor &&
+		p->technique_mask == q->technique_mask &&
+		p->ctas == q->ctas;
+}
+
 static void print_techniques(unsigned mask, struct buf *out)
 {
 	const char *comma = "";
@@ -46,17 +57,6 @@ static void print_techniques(unsigned mask, struct buf *out)
 			comma = ",";
 		}
 	}
-}
-
-bool plan_equal(const struct plan *p, const struct plan *q)
-{
-	return !memcmp(&p->layout, &q->layout, sizeof(p->layout)) &&
-		p->alltoall == q->alltoall &&
-		p->degree_forward == q->degree_forward &&
-		p->degree_backward == q->degree_backward &&
-		p->capacity_factor == q->capacity_factor &&
-		p->technique_mask == q->technique_mask &&
-		p->ctas == q->ctas;
 }
 
 void plan_print(const struct plan *p, struct buf *out)

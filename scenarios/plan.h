@@ -31,7 +31,7 @@ struct plan {
 };
 
 /* Every knob equal? */
-bool plan_equal(const struct plan *p, const struct plan *q);
+bool plan_same(const struct plan *p, const struct plan *q);
 
 void plan_print(const struct plan *p, struct buf *out);
 

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct group plan_group(const struct search *x, const struct plan *p)
+struct group search_plan_group(const struct search *x, const struct plan *p)
 {
 	struct group g = { .factor = p->capacity_factor, .alg = p->alltoall,
-			   .ctas = p->ctas };
+			   .tech = p->technique_mask, .ctas = p->ctas };
 
 	while (memcmp(&x->layout[g.layout], &p->layout, sizeof(p->layout)))
 		g.layout++;
@@ -26,18 +26,18 @@ static struct group plan_group(const struct search *x, const struct plan *p)
 static enum status flow_run(struct search *x, struct candidate *k,
 			    struct program *prog, struct exec_result *run)
 {
-	struct group g = plan_group(x, &k->plan);
+	struct group g = search_plan_group(x, &k->plan);
 	struct cost *c;
 	uint64_t *end;
-	enum status st = search_at(x, g.layout, g.factor);
+	enum status st = search_at(x, g.layout, g.factor, g.tech);
 
 	if (!st)
-		st = search_group_cost(x, &g, false, true, &c);
+		st = search_memo_cost(x, &g, &c);
+	if (!st)
+		st = program_lower(&k->plan, &x->s->cluster, &x->s->model,
+				   prog);
 	if (st)
 		return st;
-	st = program_lower(&k->plan, &x->s->cluster, &x->s->model, prog);
-	if (st)
-		goto out_cost;
 	end = xcalloc((size_t)prog->n_ops, sizeof(*end));
 	k->lane_s = s_from_ps(exec_lane_time(prog, c, end));
 	free(end);
@@ -46,12 +46,10 @@ static enum status flow_run(struct search *x, struct candidate *k,
 		program_release(prog);
 	else
 		k->flow_s = s_from_ps(run->time_ps);
-out_cost:
-	cost_free(c);
 	return st;
 }
 
-static enum status flow_time(struct search *x, struct candidate *k)
+enum status search_flow_time(struct search *x, struct candidate *k)
 {
 	struct program prog;
 	struct exec_result run;
@@ -82,7 +80,7 @@ static bool come_in(struct search *x, const struct candidate *k, int at)
 	struct candidate_list *l = &x->top;
 	int i = 0;
 
-	while (i < l->n && !plan_equal(&l->item[i].plan, &k->plan))
+	while (i < l->n && !plan_same(&l->item[i].plan, &k->plan))
 		i++;
 	if (i < at)
 		return false;	/* is there */
@@ -128,7 +126,7 @@ static enum status rank_finalists(struct search *x)
 	add_limits(x, &n);
 	for (int i = 0; i < n; i++) {
 		struct candidate *k = &x->top.item[i];
-		enum status st = flow_time(x, k);
+		enum status st = search_flow_time(x, k);
 
 		if (st)
 			return st;
@@ -149,18 +147,44 @@ static bool has_degree(const struct search *x, int d)
 	return false;
 }
 
-/* A baseline that the user's space allows competes with the finalists. */
-static void baseline_competes(struct search *x, const struct candidate *k,
-			      struct search_result *out)
+static bool has_tech(const struct search *x, unsigned tech)
+{
+	for (int i = 0; i < x->n_techs; i++) {
+		if (x->tech[i] == tech)
+			return true;
+	}
+	return false;
+}
+
+static bool in_limits(const struct search *x, const struct candidate *k)
+{
+	double room = search_memory_room(x->s);
+
+	return k->drop_fraction <= x->s->constraints.max_drop &&
+		!search_tech_broken(x) &&
+		!(room > 0 && k->memory.total > room);
+}
+
+void search_competes(struct search *x, const struct candidate *k,
+		     struct search_result *out)
 {
 	const struct plan *p = &k->plan;
 
 	if (k->flow_s < out->best_s && has_degree(x, p->degree_forward) &&
 	    search_limit_listed(x, p->ctas) &&
+	    has_degree(x, p->degree_backward) && in_limits(x, k) &&
+	    has_tech(x, p->technique_mask) &&
 	    x->s->search.alltoall_mask & 1u << p->alltoall) {
 		out->best = *k;
 		out->best_s = k->flow_s;
 	}
+}
+
+void search_memory(struct search *x, struct candidate *k)
+{
+	memory_estimate(x->s, &k->plan, &x->work, &k->memory);
+	k->memory.buffers += x->effect.memory_bytes;
+	k->memory.total += x->effect.memory_bytes;
 }
 
 static enum status add_baseline(struct search *x, int degree,
@@ -173,11 +197,12 @@ static enum status add_baseline(struct search *x, int degree,
 
 	k.plan.alltoall = A2A_FLAT;
 	k.plan.ctas = 0;
+	k.plan.technique_mask = 1u << TECH_BASELINE;
 	k.plan.degree_forward = k.plan.degree_backward = degree;
-	st = flow_time(x, &k);
+	st = search_flow_time(x, &k);
 	if (st)
 		return st;
-	memory_estimate(x->s, &k.plan, &x->work, &k.memory);
+	search_memory(x, &k);
 	if (degree == 1)
 		snprintf(b->system, sizeof(b->system), "sequential");
 	else
@@ -185,13 +210,14 @@ static enum status add_baseline(struct search *x, int degree,
 	b->plan = k.plan;
 	b->time_s = k.flow_s;
 	out->n_baselines++;
-	baseline_competes(x, &k, out);
+	search_competes(x, &k, out);
 	return ST_OK;
 }
 
 /*
  * The layer run sequentially (DeepSpeed-MoE) and at each fixed degree (Tutel
- * without adaptation), flat exchange, with the chosen layout and capacity.
+ * without adaptation), flat exchange, with the chosen layout and capacity,
+ * then the published systems.
  */
 static enum status add_baselines(struct search *x, struct search_result *out)
 {
@@ -202,6 +228,8 @@ static enum status add_baselines(struct search *x, struct search_result *out)
 		if (x->degree[i] != 1)
 			st = add_baseline(x, x->degree[i], &like, out);
 	}
+	if (!st)
+		st = search_rivals(x, &like, out);
 	for (int i = 0; i < out->n_baselines; i++)
 		out->baseline[i].speedup =
 			out->baseline[i].time_s / out->best_s;
@@ -214,7 +242,7 @@ static void list_best_first(struct search *x, const struct candidate *best)
 	struct candidate_list *l = &x->top;
 	int at = 0;
 
-	while (at < l->n && !plan_equal(&l->item[at].plan, &best->plan))
+	while (at < l->n && !plan_same(&l->item[at].plan, &best->plan))
 		at++;
 	if (at == l->n) {
 		l->item = xrealloc_array(l->item, (size_t)l->n + 1,
@@ -237,5 +265,8 @@ enum status search_choose(struct search *x, struct search_result *out)
 	if (st)
 		return st;
 	list_best_first(x, &out->best);
+	st = search_gains(x, out);
+	if (st)
+		return st;
 	return flow_run(x, &out->best, &out->program, &out->exec);
 }

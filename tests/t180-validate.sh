@@ -133,6 +133,7 @@ test_expect_success 'the job: baselines, degrees, algorithms, counts' '
 		test_grep -q "$plan" job.tasks || exit 1
 	done &&
 	! grep "alltoall=2d" job.tasks &&
+	! grep -v "techniques=baseline" job.tasks &&
 	test "$(sort times | uniq -d | wc -l)" -eq 0
 '
 
@@ -226,9 +227,10 @@ test_expect_success 'a replay passes over what it cannot foretell' '
 		cat l.jsonl
 		sed -n "s/tokens=1024/tokens=x/p" l.jsonl | head -n 1
 		sed -n "s/degree=1/degree=0/p" l.jsonl | head -n 1
+		sed -n "s/=baseline/=lsh/p" l.jsonl | head -n 1
 	} >odd.jsonl &&
 	moecast validate --replay odd.jsonl --tolerance 100 --json >got 2>err &&
-	test_cmp again got && test_grep "2 layers of .odd.jsonl. cannot" err &&
+	test_cmp again got && test_grep "3 layers of .odd.jsonl. cannot" err &&
 	head -n 1 l.jsonl >none.jsonl &&
 	grep -v "\"op\":\"layer\"" none.jsonl >empty.jsonl &&
 	test_expect_code 2 moecast validate --replay empty.jsonl 2>err &&

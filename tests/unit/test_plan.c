@@ -55,7 +55,7 @@ static void check_round_trip(const struct plan *p)
 	assert_true(q.capacity_factor == p->capacity_factor);
 	assert_int_equal(q.technique_mask, p->technique_mask);
 	assert_int_equal(q.ctas, p->ctas);
-	assert_true(plan_equal(&q, p));
+	assert_true(plan_same(&q, p));
 	buf_release(&b);
 }
 
@@ -108,18 +108,18 @@ static void test_equal(void **state)
 	(void)state;
 	assert_int_equal(plan_parse(LINE, &p), ST_OK);
 	assert_int_equal(plan_parse(LINE, &q), ST_OK);
-	assert_true(plan_equal(&p, &q));
+	assert_true(plan_same(&p, &q));
 	q.ctas = 4;
-	assert_false(plan_equal(&p, &q));
+	assert_false(plan_same(&p, &q));
 	q = p;
 	q.layout.pp++;
-	assert_false(plan_equal(&p, &q));
+	assert_false(plan_same(&p, &q));
 	q = p;
 	q.degree_backward++;
-	assert_false(plan_equal(&p, &q));
+	assert_false(plan_same(&p, &q));
 	q = p;
 	q.capacity_factor = 0;
-	assert_false(plan_equal(&p, &q));
+	assert_false(plan_same(&p, &q));
 }
 
 /* LINE with one word replaced must be refused, and say `want`. */

@@ -72,6 +72,9 @@ enum status contest_foretell(struct contest *c)
 
 /* ---- the planner's ---- */
 
+/* The runner's layers have no technique but the baseline. */
+#define RUNNER_TECHNIQUES (1u << TECH_BASELINE)
+
 /* Inside one node there is nothing to do for steps between nodes. */
 static bool is_of_use(const struct scenario *s, enum a2a_alg alg)
 {
@@ -226,7 +229,10 @@ static enum status plan_contest(const struct validate *v, struct contest *c)
 	const struct search_options so = { .top = v->plans };
 	struct plan like;
 	struct search_result r;
-	enum status st = search_run(&c->s, &so, &r);
+	enum status st;
+
+	c->s.search.technique_mask = RUNNER_TECHNIQUES;
+	st = search_run(&c->s, &so, &r);
 
 	if (st)
 		return st;

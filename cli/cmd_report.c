@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/report_data.h"
 #include "cli/report_layers.h"
+#include "cli/report_products.h"
 #include "profiles/fit.h"
 #include "reports/fit_page.h"
 #include "reports/gnuplot.h"
@@ -67,7 +68,7 @@ struct report {
 	struct report_data data;
 	struct figure *figure;	/* owned; FIGURES_MAX */
 	int n_figures, left_out;
-	struct report_layers layers;
+	struct report_figures products, layers;
 	char *note;	/* owned; NULL: nothing was left out */
 	char *page;	/* owned: path of index.html */
 };
@@ -405,7 +406,7 @@ static enum status write_page(const struct report *r)
 {
 	struct fit_page_run *run = report_data_page_runs(&r->data);
 	struct fit_page_fit *fit = report_data_page_fits(&r->data);
-	struct fit_page_figure figure[FIGURES_MAX + REPORT_LAYERS_MAX];
+	struct fit_page_figure figure[FIGURES_MAX + 2 * REPORT_FIGURES_MAX];
 	struct fit_page p = {
 		.title = base_name(r->o->db), .run = run, .fit = fit,
 		.n_runs = (int)r->data.n_runs,
@@ -422,6 +423,8 @@ static enum status write_page(const struct report *r)
 			f->heading, f->caption, f->svg, base_name(f->png),
 		};
 	}
+	for (i = 0; i < r->products.n; i++)
+		figure[p.n_figures++] = r->products.figure[i];
 	for (i = 0; i < r->layers.n; i++)
 		figure[p.n_figures++] = r->layers.figure[i];
 	st = fit_page_write(&p, r->page);
@@ -439,7 +442,13 @@ static void remove_figures(const struct report *r)
 		unlink(r->figure[i].svg);
 		unlink(r->figure[i].png);
 	}
-	report_layers_remove(&r->layers);
+	report_figures_remove(&r->products);
+	report_figures_remove(&r->layers);
+}
+
+static int n_figures(const struct report *r)
+{
+	return r->n_figures + r->products.n + r->layers.n;
 }
 
 static enum status print_result(const struct report *r)
@@ -449,7 +458,7 @@ static enum status print_result(const struct report *r)
 
 	if (!r->o->common.json) {
 		printf("%s: %d figures (SVG and PNG) of %zu fits\n", r->page,
-		       r->n_figures + r->layers.n, r->data.n_groups);
+		       n_figures(r), r->data.n_groups);
 		if (r->note)
 			printf("left out: %s\n", r->note);
 		return ST_OK;
@@ -460,12 +469,13 @@ static enum status print_result(const struct report *r)
 		json_array_append_new(files, json_string(r->figure[i].svg));
 		json_array_append_new(files, json_string(r->figure[i].png));
 	}
-	report_layers_list(&r->layers, files);
+	report_figures_list(&r->products, files);
+	report_figures_list(&r->layers, files);
 	return cli_print_json(json_pack(
 		"{s:s, s:o, s:i, s:i, s:i, s:s}", "schema",
 		"moecast.report/1", "files", files, "fits",
 		(int)r->data.n_groups, "figures",
-		r->n_figures + r->layers.n,
+		n_figures(r),
 		"figures_left_out", r->left_out, "left_out",
 		r->note ? r->note : ""));
 }
@@ -479,6 +489,8 @@ static enum status make(struct report *r, struct store *db)
 	plan_figures(r);
 	r->page = xasprintf("%s/index.html", r->o->dir);
 	st = draw(r);
+	if (!st)
+		st = report_products_draw(db, r->o->dir, &r->products);
 	if (!st)
 		st = report_layers_draw(db, r->o->db, r->o->dir, &r->layers);
 	if (!st)
@@ -501,7 +513,8 @@ static void report_release(struct report *r)
 	free(r->figure);
 	free(r->note);
 	free(r->page);
-	report_layers_release(&r->layers);
+	report_figures_release(&r->products);
+	report_figures_release(&r->layers);
 	report_data_release(&r->data);
 }
 
@@ -546,7 +559,8 @@ enum status cmd_report(int argc, char **argv)
 		.parser = parse,
 		.doc = "Draws every fit of a profile database: cost against "
 		       "size with the measured points and the error band, "
-		       "and fitted against measured time; index.html shows "
+		       "and fitted against measured time; of products TFLOP/s "
+		       "against rows, with the interpolation; index.html shows "
 		       "them all. Needs gnuplot.",
 		.children = children,
 	};

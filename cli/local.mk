@@ -30,4 +30,6 @@ moecast_SOURCES += %D%/sweep_pool.c %D%/sweep_pool.h
 moecast_SOURCES += %D%/cmd_sensitivity.c
 moecast_SOURCES += %D%/cmd_reproduce.c
 moecast_SOURCES += %D%/cmd_compress.c
-moecast_SOURCES += %D%/report_layers.c %D%/report_layers.h
+moecast_SOURCES += %D%/report_layers.c %D%/report_layers.h \
+	%D%/report_figures.c %D%/report_figures.h \
+	%D%/report_products.c %D%/report_products.h

@@ -31,5 +31,5 @@ moecast_SOURCES += %D%/cmd_sensitivity.c
 moecast_SOURCES += %D%/cmd_reproduce.c
 moecast_SOURCES += %D%/cmd_compress.c
 moecast_SOURCES += %D%/report_layers.c %D%/report_layers.h \
-	%D%/report_figures.c %D%/report_figures.h \
+	%D%/report_fits.c %D%/report_fits.h %D%/report_figures.c %D%/report_figures.h \
 	%D%/report_products.c %D%/report_products.h

@@ -153,6 +153,7 @@ static enum status default_plan(const struct scenario *s, struct plan *out)
 		.capacity_factor = x->capacity.n == 1 ? x->capacity.v[0] : 0,
 		.technique_mask = technique_mask_fits(x->technique_mask) ?
 			x->technique_mask : 1u << TECH_BASELINE,
+		.ctas = x->ctas.n == 1 ? x->ctas.v[0] : 0,
 	};
 	st = default_layout(s, layout, n, out);
 	free(layout);

@@ -50,9 +50,10 @@ json_t *json_knobs(const struct plan *p)
 			json_array_append_new(techniques,
 				json_string(technique_table[i].name));
 	}
-	return json_pack("{s:s, s:i, s:i, s:f, s:b, s:{s:i,s:i,s:i,s:i,s:i}, "
+	return json_pack("{s:s, s:i, s:i, s:i, s:f, s:b, s:{s:i,s:i,s:i,s:i,s:i}, "
 			 "s:o}",
 			 "alltoall", a2a_table[p->alltoall].name,
+			 "ctas", p->ctas,
 			 "degree_forward", p->degree_forward,
 			 "degree_backward", p->degree_backward,
 			 "capacity_factor", p->capacity_factor,

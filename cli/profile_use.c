@@ -112,6 +112,25 @@ static bool begins(const struct key_row *row, const char *with)
 	return !strncmp(row->name, with, strlen(with));
 }
 
+/* What the user says of a tier holds under every limit of CTAs. */
+static void restore_in_limits(struct scenario *s, const struct scenario *was,
+			      const struct key_row *row, bool intra)
+{
+	size_t at = row->offset - (intra ?
+		offsetof(struct scenario, cluster.gpu.intra) :
+		offsetof(struct scenario, cluster.gpu.inter));
+	struct gpu *g = &s->cluster.gpu;
+	int i;
+
+	for (i = 0; i < g->n_limits; i++) {
+		struct comm_tier *t = intra ? &g->limit[i].intra :
+			&g->limit[i].inter;
+
+		memcpy((char *)t + at, (const char *)was + row->offset,
+		       key_field_size(row));
+	}
+}
+
 /* Keys of the tiers and of direct that the user set come back. */
 static void restore_set_keys(struct scenario *s, const struct scenario *was)
 {
@@ -128,10 +147,13 @@ static void restore_set_keys(struct scenario *s, const struct scenario *was)
 		memcpy((char *)s + row->offset,
 		       (const char *)was + row->offset, key_field_size(row));
 		/* they are for all collectives of the tier */
-		if (begins(row, "comm.intra"))
+		if (begins(row, "comm.intra")) {
+			restore_in_limits(s, was, row, true);
 			memset(g->intra_op, 0, sizeof(g->intra_op));
-		else if (begins(row, "comm.inter"))
+		} else if (begins(row, "comm.inter")) {
+			restore_in_limits(s, was, row, false);
 			memset(g->inter_op, 0, sizeof(g->inter_op));
+		}
 	}
 }
 

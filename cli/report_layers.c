@@ -4,7 +4,6 @@
 #include "cli/validate.h"
 
 #include <string.h>
-#include <unistd.h>
 
 static enum status see_group(void *arg, const struct store_group *g)
 {
@@ -15,21 +14,17 @@ static enum status see_group(void *arg, const struct store_group *g)
 }
 
 /* The figure's files have the same name but for their ends. */
-static enum status add_figure(struct report_layers *r, const char *dir,
+static enum status add_figure(struct report_figures *r, const char *dir,
 			      const char *heading, const char *caption,
 			      const char *name, const struct contests *all,
 			      const struct contest *one)
 {
-	const char *svg = arena_printf(&r->arena, "%s/%s.svg", dir, name);
-	const char *png = arena_printf(&r->arena, "%s/%s.png", dir, name);
+	const char *svg, *png;
 	enum status st;
 
-	r->png[r->n] = png;
-	r->figure[r->n++] = (struct fit_page_figure){
-		arena_strdup(&r->arena, heading),
-		arena_strdup(&r->arena, caption), svg,
-		png + strlen(dir) + 1,
-	};
+	report_figures_add(r, dir, heading, caption, name);
+	svg = r->figure[r->n - 1].svg_path;
+	png = r->png[r->n - 1];
 	st = one ? validate_draw_ranking(one, svg) :
 		validate_draw_scatter(all, svg);
 	if (st)
@@ -38,7 +33,7 @@ static enum status add_figure(struct report_layers *r, const char *dir,
 		validate_draw_scatter(all, png);
 }
 
-static enum status draw(struct report_layers *r, const char *dir,
+static enum status draw(struct report_figures *r, const char *dir,
 			const struct contests *all)
 {
 	const char *caption, *name;
@@ -69,44 +64,17 @@ static enum status draw(struct report_layers *r, const char *dir,
 }
 
 enum status report_layers_draw(struct store *db, const char *db_path,
-			       const char *dir, struct report_layers *out)
+			       const char *dir, struct report_figures *out)
 {
 	struct validate v = { .db = db_path };
 	struct contests all = { 0 };
 	enum status st = store_each_group(db, see_group, &v);
 
-	*out = (struct report_layers){ 0 };
+	*out = (struct report_figures){ 0 };
 	if (!st)
 		st = validate_rows(&v, db, db_path, &all);
 	if (!st && all.n)
 		st = draw(out, dir, &all);
 	contests_release(&all);
 	return st;
-}
-
-void report_layers_remove(const struct report_layers *r)
-{
-	int i;
-
-	for (i = 0; i < r->n; i++) {
-		unlink(r->figure[i].svg_path);
-		unlink(r->png[i]);
-	}
-}
-
-void report_layers_list(const struct report_layers *r, json_t *files)
-{
-	int i;
-
-	for (i = 0; i < r->n; i++) {
-		json_array_append_new(files,
-				      json_string(r->figure[i].svg_path));
-		json_array_append_new(files, json_string(r->png[i]));
-	}
-}
-
-void report_layers_release(struct report_layers *r)
-{
-	arena_release(&r->arena);
-	*r = (struct report_layers){ 0 };
 }

@@ -56,8 +56,11 @@ void sweep_row_plan(const json_t *row, struct buf *out)
 	const json_t *knobs = json_object_get(row, "knobs");
 	const json_t *layout = json_object_get(knobs, "layout");
 	double capacity = number_of(knobs, "capacity_factor");
+	double ctas = number_of(knobs, "ctas");
 
 	buf_puts(out, text_of(knobs, "alltoall"));
+	if (ctas > 0)
+		buf_addf(out, " ctas=%g", ctas);
 	for (int i = 0; i < 5; i++) {
 		double v = number_of(layout, degree[i]);
 
@@ -251,6 +254,7 @@ static void csv_plan(FILE *f, const json_t *row)
 	add_techniques(knobs, &techniques);
 	putc(',', f);
 	csv_text(f, buf_str(&techniques));
+	csv_number(f, number_of(knobs, "ctas"));
 	buf_release(&techniques);
 }
 
@@ -294,7 +298,8 @@ enum status sweep_write_csv(const struct sweep_run *r, const char *path)
 	}
 	fputs(",time_s,tokens_per_s,speedup_over_sequential,drop_fraction,"
 	      "memory_bytes,alltoall,degree_forward,degree_backward,"
-	      "capacity_factor,ep,esp,tp,dp,pp,techniques,reason\n", o.f);
+	      "capacity_factor,ep,esp,tp,dp,pp,techniques,ctas,"
+	      "reason\n", o.f);
 	st = store_sweep_each(r->db, r->sweep, csv_row, &o);
 	if (st) {
 		outfile_abort(&f);

@@ -113,8 +113,8 @@ enum status validate_draw_ranking(const struct contest *c, const char *path)
 	double *predicted = xcalloc((size_t)n + 1, sizeof(*x));
 	double *measured = xcalloc((size_t)n + 1, sizeof(*x));
 	const struct chart_series series[] = {
-		{ "forecast", x, predicted, n, false },
-		{ "measured", x, measured, n, true },
+		{ "forecast", x, predicted, n, false, false },
+		{ "measured", x, measured, n, true, false },
 	};
 	const struct chart_lines chart = {
 		.head = { c->s.model.name, c->line },

@@ -125,6 +125,7 @@ static enum status print_json(const struct validate *v,
 static void print_plan(struct table *t, const struct trial *k)
 {
 	char chunks[32], layout[64], capacity[32] = "none";
+	char exchange[PLAN_EXCHANGE_MAX];
 	const struct layout *l = &k->plan.layout;
 
 	snprintf(chunks, sizeof(chunks), "%d/%d", k->plan.degree_forward,
@@ -135,7 +136,7 @@ static void print_plan(struct table *t, const struct trial *k)
 		snprintf(capacity, sizeof(capacity), "%.4g",
 			 k->plan.capacity_factor);
 	table_text(t, k->why);
-	table_text(t, a2a_table[k->plan.alltoall].name);
+	table_text(t, plan_exchange_text(&k->plan, exchange));
 	table_text(t, chunks);
 	table_text(t, capacity);
 	table_text(t, layout);

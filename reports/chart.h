@@ -70,6 +70,9 @@ struct chart_series {
 	const double *x, *y;	/* NaN breaks the line */
 	int n;
 	bool points_only;
+	/* a line without points in the ink of the series before; the legend
+	 * leaves it out */
+	bool of_last;
 };
 
 struct chart_lines {

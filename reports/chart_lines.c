@@ -43,6 +43,16 @@ static bool is_point(const struct chart_lines *c, const struct chart_series *s,
 	       (!c->x_log || s->x[i] > 0) && (!c->y_log || s->y[i] > 0);
 }
 
+/* Colours and shapes go by what the legend lists. */
+static int look_of(const struct chart_lines *c, int s)
+{
+	int i, look = -1;
+
+	for (i = 0; i <= s; i++)
+		look += !c->series[i].of_last;
+	return look < 0 ? 0 : look;
+}
+
 static void axis_widen(struct axis *a, double v)
 {
 	a->lo = fmin(a->lo, v);
@@ -136,17 +146,23 @@ static bool has_points(const struct chart_lines *c, int s)
 static void put_plot(const struct chart_lines *c, struct buf *out)
 {
 	const char *sep = "plot ";
-	int s;
+	int s, look;
 
 	for (s = 0; s < n_shown(c); s++) {
+		const struct chart_series *e = &c->series[s];
+
 		if (!has_points(c, s))
 			continue;
-		buf_addf(out, "%s$series%d using 1:2 with %s pt %d ps 0.8 "
-			 "lc rgb '#%06x'", sep, s, c->series[s].points_only ?
-			 "points" : "linespoints",
-			 point_types[s % N_POINT_TYPES], chart_ink(s));
-		if (!c->series[s].points_only)
-			buf_addf(out, " lw 1.5 dt %d", s % DASH_TYPES + 1);
+		look = look_of(c, s);
+		buf_addf(out, "%s$series%d using 1:2 with %s", sep, s,
+			 e->of_last ? "lines" : e->points_only ? "points" :
+			 "linespoints");
+		if (!e->of_last)
+			buf_addf(out, " pt %d ps 0.8",
+				 point_types[look % N_POINT_TYPES]);
+		buf_addf(out, " lc rgb '#%06x'", chart_ink(look));
+		if (!e->points_only)
+			buf_addf(out, " lw 1.5 dt %d", look % DASH_TYPES + 1);
 		buf_puts(out, " notitle");
 		sep = ", ";
 	}
@@ -158,16 +174,17 @@ static void put_sample(const struct chart_lines *c, int s,
 		       struct buf *out)
 {
 	double x0 = x / p->width, x1 = (x + LEGEND_SAMPLE_PT - 4) / p->width;
+	int look = look_of(c, s);
 
 	y /= p->height;
 	if (!c->series[s].points_only)
 		buf_addf(out, "set arrow from screen %.6f, screen %.6f to "
 			 "screen %.6f, screen %.6f nohead front lc rgb "
 			 "'#%06x' lw 1.5 dt %d\n", x0, y, x1, y,
-			 chart_ink(s), s % DASH_TYPES + 1);
+			 chart_ink(look), look % DASH_TYPES + 1);
 	buf_addf(out, "set label '' at screen %.6f, screen %.6f point pt %d "
 		 "ps 0.8 lc rgb '#%06x' front\n", (x0 + x1) / 2, y,
-		 point_types[s % N_POINT_TYPES], chart_ink(s));
+		 point_types[look % N_POINT_TYPES], chart_ink(look));
 }
 
 /* Its height; also its commands when `out` is given. */
@@ -176,23 +193,27 @@ static double put_legend(const struct chart_lines *c,
 			 struct buf *out)
 {
 	double x[CHART_SERIES_MAX], y, height;
-	char *text[CHART_SERIES_MAX];
+	char *text[CHART_SERIES_MAX] = { NULL };
 	struct chart_place at = { .font = FONT_SMALL };
-	int line[CHART_SERIES_MAX], i;
+	int line[CHART_SERIES_MAX], of[CHART_SERIES_MAX], i, n = 0;
 
-	for (i = 0; i < n_shown(c); i++)
-		text[i] = chart_cut(c->series[i].label, FONT_SMALL,
-				    LABEL_MAX_PT);
-	height = LEGEND_LINE_PT *
-		 chart_legend_flow((const char *const *)text, n_shown(c),
-				   p->left, p->right, x, line);
 	for (i = 0; i < n_shown(c); i++) {
+		if (c->series[i].of_last)
+			continue;
+		text[n] = chart_cut(c->series[i].label, FONT_SMALL,
+				    LABEL_MAX_PT);
+		of[n++] = i;
+	}
+	height = LEGEND_LINE_PT *
+		 chart_legend_flow((const char *const *)text, n,
+				   p->left, p->right, x, line);
+	for (i = 0; i < n; i++) {
 		y = p->top + LEGEND_GAP_PT + marks_pt + height -
 		    (line[i] + 0.5) * LEGEND_LINE_PT;
 		at.x = x[i] + LEGEND_SAMPLE_PT;
 		at.y = y;
 		if (out) {
-			put_sample(c, i, p, x[i], y, out);
+			put_sample(c, of[i], p, x[i], y, out);
 			chart_label(out, p, &at, text[i]);
 		}
 		free(text[i]);

@@ -46,9 +46,9 @@ static void add_layout(struct buf *out, const struct layout *l)
 static void put_knobs(struct table *t, const struct plan *p)
 {
 	struct buf layout = { 0 };
-	char text[32];
+	char text[32], exchange[PLAN_EXCHANGE_MAX];
 
-	table_text(t, a2a_table[p->alltoall].name);
+	table_text(t, plan_exchange_text(p, exchange));
 	snprintf(text, sizeof(text), "%d/%d", p->degree_forward,
 		 p->degree_backward);
 	table_text(t, p->degree_forward ? text : "all");

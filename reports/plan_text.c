@@ -160,6 +160,9 @@ void plan_words(const struct plan *p, struct buf *out)
 	add_layout_words(out, &p->layout);
 	buf_addf(out, "Exchange tokens with the '%s' all-to-all: %s. ",
 		 a->name, a->help);
+	if (p->ctas)
+		buf_addf(out, "It may hold %d SMs of a GPU at most. ",
+			 p->ctas);
 	add_degree_words(out, p->degree_forward, p->degree_backward);
 	if (p->capacity_factor > 0)
 		buf_addf(out, "Give every expert room for %.4g times its "

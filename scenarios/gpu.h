@@ -25,6 +25,14 @@ struct comm_tier {
 enum comm_op { COMM_SENDRECV, COMM_ALLGATHER, COMM_REDUCESCATTER,
 	       COMM_ALLREDUCE, COMM_OP_N };
 
+/* What the tiers of all-to-all exchanges cost under a limit of their CTAs. */
+struct comm_limit {
+	int ctas;
+	struct comm_tier intra, inter;
+};
+
+#define COMM_LIMITS_MAX 16
+
 /* One GPU type: data sheet values and named efficiencies. gpus/<name>.yaml */
 struct gpu {
 	char name[NAME_MAX_LEN];
@@ -46,6 +54,13 @@ struct gpu {
 	/* of the direct exchange inside an NVLink domain; efficiency 0: it is
 	 * not known, or there is none; no low-latency protocol */
 	struct comm_tier direct;
+	/* limits that were measured, ascending (measured_apply()) */
+	int n_limits;
+	struct comm_limit limit[COMM_LIMITS_MAX];
+	/* the limit in force, 0: none (sim/limit.h); intra and inter are then
+	 * those of all-to-all exchanges, the other collectives keep: */
+	int ctas;
+	struct comm_limit unlimited;
 	char measured[512];	/* measurements of this type: a shipped
 					   name or a path; "": none */
 	char provenance[512];	/* of the data sheet numbers */

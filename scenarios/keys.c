@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "scenarios/keys.h"
 
+#include "scenarios/plan.h"
 #include "scenarios/scenario.h"
 
 #include <string.h>
@@ -258,6 +259,8 @@ const struct key_row scenario_keys[] = {
 	  "capacity factors to try; none or 0: dropless" },
 	MASK("search.techniques", search.technique_mask, technique_at,
 	     "baseline", "techniques to try"),
+	KNOB("search.ctas", search.ctas, 0, PLAN_CTAS_MAX, "[0]",
+	     "limits of an exchange's CTAs to try, as far as measured; 0: none"),
 	INT("search.finalists", search.finalists, 0, 1000, "8",
 	    "plans to evaluate again in the flow model"),
 	REAL("search.flow_tolerance", search.flow_tolerance, U_NUMBER, 0,

@@ -230,7 +230,7 @@ static void fold(const struct measured_curve *c, const struct exchange *e,
 	t->ll_efficiency = fmin(t->ll_efficiency, t->efficiency);
 }
 
-/* Communicators of layers have no limit of CTAs. */
+/* Of communicators without a limit of CTAs. */
 static void fold_contention(const struct measured *m, const char *tier,
 			    struct comm_tier *t)
 {
@@ -323,6 +323,117 @@ static struct measured_part fold_memory(const struct measured *m,
 	return (struct measured_part){ c, c->min_bytes, c->max_bytes };
 }
 
+/* ---- limits of CTAs ---- */
+
+/* A tier, as it is measured and as the GPU file has it. */
+struct limited_tier {
+	struct measured_part part;	/* without a limit */
+	double link_Bps, latency_s;
+	struct comm_tier file, free;	/* free: folded, without a limit */
+	bool used;	/* the cluster has the tier */
+};
+
+/* Of the very exchange that the constants without a limit come from. */
+static const struct measured_curve *find_limit(const struct measured *m,
+					       const struct limited_tier *t,
+					       int ctas)
+{
+	const struct measured_curve *u = t->part.curve, *c;
+
+	if (!u || u->ctas)
+		return NULL;
+	c = measured_find_limited(m, u->op, u->tier, u->ranks, ctas);
+	return c && c->ctas == ctas && c->ranks == u->ranks ? c : NULL;
+}
+
+/*
+ * Losses were measured under this limit, or: the part of the SMs that a
+ * collective holds is what a product loses, comm_sms of them without a limit.
+ */
+static void limit_contention(const struct measured *m, const char *tier,
+			     int ctas, int comm_sms, struct comm_tier *t)
+{
+	const struct measured_contention *c;
+
+	c = measured_find_contention(m, tier, ctas);
+	if (c && c->ctas == ctas) {
+		t->product_loss = c->product_loss;
+		t->own_loss = c->own_loss;
+	} else if (comm_sms > 0) {
+		t->product_loss = fmin(t->product_loss * ctas / comm_sms, 1);
+	}
+}
+
+static const struct exchange *exchange_of(const char *op)
+{
+	const struct exchange *e = exchanges;
+
+	while (strcmp(e->op, op))
+		e++;
+	return e;
+}
+
+/* False: the tier was not measured under that limit. */
+static bool fold_limit(const struct measured *m, const struct limited_tier *t,
+		       int ctas, int comm_sms, struct comm_tier *out)
+{
+	const struct measured_curve *c = find_limit(m, t, ctas);
+
+	*out = t->free;
+	if (!t->used)
+		return true;
+	if (!c)
+		return false;
+	*out = t->file;
+	fold(c, exchange_of(c->op), t->link_Bps, t->latency_s, out);
+	out->product_loss = t->free.product_loss;
+	out->own_loss = t->free.own_loss;
+	limit_contention(m, c->tier, ctas, comm_sms, out);
+	return true;
+}
+
+/* The smallest limit above `ctas` of any curve; 0: none. */
+static int next_limit(const struct measured *m, int ctas)
+{
+	int i, next = 0;
+
+	for (i = 0; i < m->n_curves; i++) {
+		if (m->curve[i].ctas > ctas &&
+		    (!next || m->curve[i].ctas < next))
+			next = m->curve[i].ctas;
+	}
+	return next;
+}
+
+static void fold_limits(const struct measured *m,
+			const struct limited_tier *intra,
+			const struct limited_tier *inter, struct gpu *g)
+{
+	int ctas = 0;
+
+	g->n_limits = 0;
+	while (g->n_limits < COMM_LIMITS_MAX &&
+	       (ctas = next_limit(m, ctas)) > 0) {
+		struct comm_limit *l = &g->limit[g->n_limits];
+
+		l->ctas = ctas;
+		if ((intra->used || inter->used) &&
+		    fold_limit(m, intra, ctas, g->comm_sms, &l->intra) &&
+		    fold_limit(m, inter, ctas, g->comm_sms, &l->inter))
+			g->n_limits++;
+	}
+}
+
+static void limited_tier_set(struct limited_tier *t,
+			     const struct measured_part *part, double link_Bps,
+			     double latency_s, const struct comm_tier *folded)
+{
+	t->part = *part;
+	t->link_Bps = link_Bps;
+	t->latency_s = latency_s;
+	t->free = *folded;
+}
+
 static double nic_Bps(const struct cluster *c)
 {
 	double nics = c->nic.per_gpu > 0 ? c->nic.per_gpu :
@@ -338,7 +449,11 @@ struct measured_fold measured_apply(const struct measured *m,
 	static const char *const pcie[] = { "shm", "nvlink", NULL };
 	static const char *const network[] = { "network", "socket", NULL };
 	bool on_pcie = c->intra.kind == INTRA_PCIE;
-	double link = c->gpu.nvlink_Bps;
+	double link = c->gpu.nvlink_Bps, nic = nic_Bps(c);
+	struct limited_tier intra = { .file = c->gpu.intra,
+				      .used = c->gpus_per_node > 1 };
+	struct limited_tier inter = { .file = c->gpu.inter,
+				      .used = c->nodes > 1 };
 	struct measured_fold f = { 0 };
 
 	if (on_pcie || !(link > 0))
@@ -347,15 +462,20 @@ struct measured_fold measured_apply(const struct measured *m,
 			 c->intra.latency_s, &c->gpu.intra, c->gpu.intra_op);
 	fold_direct(m, c->gpus_per_node, link, c->intra.latency_s,
 		    &c->gpu.direct);
-	fold_collectives(m, network, c->nodes, nic_Bps(c), c->nic.latency_s,
+	fold_collectives(m, network, c->nodes, nic, c->nic.latency_s,
 			 &c->gpu.inter, c->gpu.inter_op);
-	if (c->gpus_per_node > 1)
+	if (intra.used)
 		f.intra = fold_tier(m, on_pcie ? pcie : nvlink,
 				    c->gpus_per_node, link,
 				    c->intra.latency_s, &c->gpu.intra);
-	if (c->nodes > 1)
-		f.inter = fold_tier(m, network, c->nodes, nic_Bps(c),
+	if (inter.used)
+		f.inter = fold_tier(m, network, c->nodes, nic,
 				    c->nic.latency_s, &c->gpu.inter);
+	limited_tier_set(&intra, &f.intra, link, c->intra.latency_s,
+			 &c->gpu.intra);
+	limited_tier_set(&inter, &f.inter, nic, c->nic.latency_s,
+			 &c->gpu.inter);
+	fold_limits(m, &intra, &inter, &c->gpu);
 	f.memory = fold_memory(m, &c->gpu);
 	return f;
 }

@@ -145,6 +145,11 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
  * all-gather, reduce-scatter and all-reduce have constants of their own
  * (gpu.intra_op, inter_op) where they were measured with as many ranks; so
  * has the direct exchange (gpu.direct).
+ *
+ * gpu.limit gets every limit of CTAs under which the exchange of each tier
+ * that the cluster has was measured, with as many ranks as the curve without
+ * a limit. Losses beside products: those that were measured under that limit,
+ * else product_loss as the share of the SMs, which are `ctas` of comm_sms.
  */
 struct measured_part {	/* what a part came from; borrowed */
 	const struct measured_curve *curve;	/* NULL: was not measured */

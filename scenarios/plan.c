@@ -18,12 +18,14 @@
 enum word_id {
 	WORD_EP, WORD_ESP, WORD_TP, WORD_DP, WORD_PP,
 	WORD_ALLTOALL, WORD_DEGREE, WORD_CAPACITY, WORD_TECHNIQUES,
+	WORD_REQUIRED_N,
+	WORD_CTAS = WORD_REQUIRED_N,
 	WORD_N,
 };
 
 static const char *const word_names[WORD_N] = {
 	"ep", "esp", "tp", "dp", "pp",
-	"alltoall", "degree", "capacity", "techniques",
+	"alltoall", "degree", "capacity", "techniques", "ctas",
 };
 
 static int *layout_field(struct layout *l, enum word_id w)
@@ -40,7 +42,8 @@ bool plan_same(const struct plan *p, const struct plan *q)
 		p->degree_forward == q->degree_forward &&
 		p->degree_backward == q->degree_backward &&
 		p->capacity_factor == q->capacity_factor &&
-		p->technique_mask == q->technique_mask;
+		p->technique_mask == q->technique_mask &&
+		p->ctas == q->ctas;
 }
 
 static void print_techniques(unsigned mask, struct buf *out)
@@ -65,15 +68,29 @@ void plan_print(const struct plan *p, struct buf *out)
 		unit_print(p->capacity_factor, U_NUMBER, number,
 			   sizeof(number));
 	}
-	buf_addf(out, "ep=%d esp=%d tp=%d dp=%d pp=%d alltoall=%s "
-		 "degree=%d/%d capacity=%s techniques=", l->ep, l->esp, l->tp,
-		 l->dp, l->pp, a2a_table[p->alltoall].name, p->degree_forward,
-		 p->degree_backward, number);
+	buf_addf(out, "ep=%d esp=%d tp=%d dp=%d pp=%d alltoall=%s ", l->ep,
+		 l->esp, l->tp, l->dp, l->pp, a2a_table[p->alltoall].name);
+	if (p->ctas)
+		buf_addf(out, "ctas=%d ", p->ctas);
+	buf_addf(out, "degree=%d/%d capacity=%s techniques=",
+		 p->degree_forward, p->degree_backward, number);
 	print_techniques(p->technique_mask, out);
 }
 
-/* Digits in [1, max] up to `*end_p`; false otherwise. */
-static bool parse_count(const char *s, long max, int *out, const char **end_p)
+char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX])
+{
+	const char *name = a2a_table[p->alltoall].name;
+
+	if (p->ctas)
+		snprintf(out, PLAN_EXCHANGE_MAX, "%s ctas=%d", name, p->ctas);
+	else
+		snprintf(out, PLAN_EXCHANGE_MAX, "%s", name);
+	return out;
+}
+
+/* Digits in [min, max] up to `*end_p`; false otherwise. */
+static bool parse_count(const char *s, long min, long max, int *out,
+			const char **end_p)
 {
 	char *end;
 	long v;
@@ -82,7 +99,7 @@ static bool parse_count(const char *s, long max, int *out, const char **end_p)
 		return false;
 	errno = 0;
 	v = strtol(s, &end, 10);
-	if (errno || v < 1 || v > max)
+	if (errno || v < min || v > max)
 		return false;
 	*out = (int)v;
 	*end_p = end;
@@ -94,7 +111,7 @@ static enum status parse_layout(enum word_id w, const char *value,
 {
 	const char *end;
 
-	if (parse_count(value, DEGREES_MAX, layout_field(&p->layout, w),
+	if (parse_count(value, 1, DEGREES_MAX, layout_field(&p->layout, w),
 			&end) && !*end)
 		return ST_OK;
 	return err_set(ST_INPUT, "plan: '%s' is '%s', must be a number in "
@@ -107,11 +124,11 @@ static enum status parse_degree(const char *value, struct plan *p)
 	const char *end;
 	int f, b;
 
-	if (!parse_count(value, PLAN_DEGREE_MAX, &f, &end))
+	if (!parse_count(value, 1, PLAN_DEGREE_MAX, &f, &end))
 		goto err;
 	b = f;
 	if (*end == '/' &&
-	    !parse_count(end + 1, PLAN_DEGREE_MAX, &b, &end))
+	    !parse_count(end + 1, 1, PLAN_DEGREE_MAX, &b, &end))
 		goto err;
 	if (*end)
 		goto err;
@@ -122,6 +139,16 @@ err:
 	return err_set(ST_INPUT, "plan: 'degree' is '%s', must be "
 		       "FORWARD/BACKWARD, both in 1..%d", value,
 		       PLAN_DEGREE_MAX);
+}
+
+static enum status parse_ctas(const char *value, struct plan *p)
+{
+	const char *end;
+
+	if (parse_count(value, 0, PLAN_CTAS_MAX, &p->ctas, &end) && !*end)
+		return ST_OK;
+	return err_set(ST_INPUT, "plan: 'ctas' is '%s', must be a number in "
+		       "0..%d (0: no limit)", value, PLAN_CTAS_MAX);
 }
 
 static enum status parse_capacity(const char *value, struct plan *p)
@@ -211,6 +238,8 @@ static enum status parse_value(enum word_id w, char *value, struct plan *p)
 		return parse_capacity(value, p);
 	case WORD_TECHNIQUES:
 		return parse_techniques(value, p);
+	case WORD_CTAS:
+		return parse_ctas(value, p);
 	default:
 		return parse_layout(w, value, p);
 	}
@@ -273,7 +302,7 @@ enum status plan_parse(const char *text, struct plan *out)
 		st = parse_word(word, &p, &seen);
 	if (st)
 		return st;
-	for (w = 0; w < WORD_N; w++) {
+	for (w = 0; w < WORD_REQUIRED_N; w++) {
 		if (!(seen & 1u << w)) {
 			return err_set(ST_INPUT, "plan: '%s' is missing",
 				       word_names[w]);

@@ -463,3 +463,9 @@ bool op_kind_is_comm(enum op_kind k)
 {
 	return kinds[k].comm;
 }
+
+bool op_kind_is_exchange(enum op_kind k)
+{
+	return k == OP_DISPATCH || k == OP_COMBINE || k == OP_COMBINE_BWD ||
+		k == OP_DISPATCH_BWD;
+}

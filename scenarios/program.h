@@ -116,6 +116,8 @@ const char *direct_why_not_plan(const struct cluster *c, const struct plan *p,
 				const struct model *m);
 
 bool op_kind_is_comm(enum op_kind k);
+/* A step of the all-to-all, there or back. */
+bool op_kind_is_exchange(enum op_kind k);
 const char *op_kind_name(enum op_kind k);	/* "dispatch", ... */
 const char *op_kind_breakdown(enum op_kind k);	/* "alltoall", "expert", ... */
 

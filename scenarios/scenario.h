@@ -123,6 +123,8 @@ struct search_space {
 	struct knob_int degree;
 	struct knob_real capacity;	/* 0 in the list: dropless */
 	unsigned technique_mask;
+	struct knob_int ctas;	/* 0 in the list: no limit; auto: 0 and all
+				   that were measured (gpu.limit) */
 	int finalists;		/* re-evaluated in the flow model */
 	double flow_tolerance;	/* completions merged in the flow model,
 				   as a fraction of a collective's time */

@@ -209,8 +209,9 @@ void work_add_gemms(struct work *w, const struct gpu *g,
 		return;
 	w->bytes += bytes;
 	if (measured_time(m, t, group, &seconds, &past)) {
-		/* benchmarks repeat a product and find small operands in the
-		 * L2; in a layer other kernels ran in between */
+		/* a benchmark that repeats a product may find small operands
+		 * in the L2 (doc/model.md, "Products": inferred); in a layer
+		 * other kernels ran in between */
 		w->seconds += fmax(seconds, cost_stream(g, bytes));
 		return;
 	}

@@ -2,6 +2,7 @@
 /* One plan of a scenario from end to end: what `moecast simulate` does. */
 #include "sim/search.h"
 
+#include "sim/limit.h"
 #include "sim/search_priv.h"
 
 #include <stdlib.h>
@@ -88,7 +89,9 @@ enum status evaluate_plan(const struct scenario *s, const struct plan *p,
 		return err_set(ST_INPUT, "plan: 'alltoall' is 'direct', but "
 			       "%s", why);
 	*out = (struct evaluation){ 0 };
-	st = net_init(&out->net, &s->cluster, NET_EFFECTIVE);
+	st = limit_net(&s->cluster, p->ctas, &out->net);
+	if (st == ST_INPUT && p->ctas)
+		st = err_prefix(st, "plan");
 	if (!st)
 		st = make_workload(s, p, out);
 	if (!st)

@@ -22,7 +22,8 @@
  * * t) of the busiest GPU's; speeds are max-min fair. Exchanges in the engine
  * then slow down together, as one. While a product and a collective run side
  * by side, each loses a share of its speed: comm_tier.product_loss (else what
- * the collective's gpu.comm_sms are of all SMs) and comm_tier.own_loss.
+ * the SMs that the collective holds are of all: gpu.comm_sms, or the limit of
+ * an exchange's CTAs, sim/limit.h) and comm_tier.own_loss.
  *
  * An op that never shares takes exactly its cost_op(), so where nothing is
  * shared both models give the same times to the picosecond.

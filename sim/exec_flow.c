@@ -342,10 +342,10 @@ static bool needs_sms(enum op_kind k)
 	}
 }
 
-static bool is_alltoall(enum op_kind k)
+/* Is the lane's collective under the limit of CTAs (sim/limit.h)? */
+static bool is_limited(const struct flow_run *f, int lane)
 {
-	return k == OP_DISPATCH || k == OP_COMBINE || k == OP_COMBINE_BWD ||
-		k == OP_DISPATCH_BWD;
+	return run_gpu(f)->ctas && op_kind_is_exchange(f->lane[lane].o->kind);
 }
 
 static const struct comm_tier *lane_tier(const struct flow_run *f, int lane)
@@ -354,8 +354,11 @@ static const struct comm_tier *lane_tier(const struct flow_run *f, int lane)
 	const struct running *r = &f->lane[lane];
 
 	if (f->p->plan.alltoall == A2A_DIRECT && r->op >= 0 &&
-	    is_alltoall(r->o->kind) && g->direct.efficiency > 0)
+	    op_kind_is_exchange(r->o->kind) && g->direct.efficiency > 0)
 		return &g->direct;
+	if (g->ctas && !is_limited(f, lane))
+		return lane == LANE_INTRA ? &g->unlimited.intra :
+			&g->unlimited.inter;
 	return lane == LANE_INTRA ? &g->intra : &g->inter;
 }
 
@@ -370,8 +373,9 @@ static double product_loss(const struct flow_run *f, int lane)
 {
 	const struct gpu *g = run_gpu(f);
 	double loss = lane_tier(f, lane)->product_loss;
+	int held = is_limited(f, lane) ? g->ctas : g->comm_sms;
 
-	return loss > 0 ? loss : (double)g->comm_sms / g->sms;
+	return loss > 0 ? loss : fmin((double)held / g->sms, 1);
 }
 
 static double product_bound(const struct flow_run *f, const struct running *r)

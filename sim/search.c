@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Branch and bound over groups. A group is a (layout, capacity, algorithm):
- * what the collectives' cost depends on. Pass 1 gives every group a lower
+ * Branch and bound over groups. A group is a (layout, capacity, algorithm,
+ * limit of CTAs): what the collectives' cost depends on. Pass 1 gives every group a lower
  * bound for each degree, from the lane model with exchanges at their busiest
  * link alone; pass 2 costs the groups exactly, lowest bound first, until no
  * bound can beat the worst of the kept candidates. Forward and backward do
@@ -171,7 +171,7 @@ static void search_free(struct search *x)
 	free(x->layout);
 	free(x->top.item);
 	free(x->rejected.item);
-	net_release(&x->net);
+	search_limits_release(x);
 }
 
 enum status search_run(const struct scenario *s,
@@ -181,14 +181,13 @@ enum status search_run(const struct scenario *s,
 	struct search x = { .s = s, .o = o, .at_layout = -1, .at_factor = -1 };
 	struct search_result r = { 0 };
 	double began = now_s();
-	enum status st = net_init(&x.net, &s->cluster, NET_EFFECTIVE);
+	enum status st = search_limits_init(&x);
 
-	if (st)
-		return st;
 	x.top.max = o->top > s->search.finalists ?
 		o->top : s->search.finalists;
 	x.rejected.max = o->rejected;
-	st = layout_enumerate(s, &x.layout, &x.n_layouts);
+	if (!st)
+		st = layout_enumerate(s, &x.layout, &x.n_layouts);
 	if (!st)
 		st = search_bound_groups(&x);
 	if (!st)

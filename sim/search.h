@@ -2,8 +2,8 @@
 /*
  * The planner: which plan is fastest for a scenario, and why.
  *
- * Enumerates layouts x capacity x all-to-all algorithm x degree forward x
- * degree backward, drops what breaks a constraint (max_drop, memory), skips
+ * Enumerates layouts x capacity x all-to-all algorithm x limit of CTAs x
+ * degree forward x degree backward, drops what breaks a constraint (max_drop, memory), skips
  * what a lower bound shows cannot win, evaluates the rest in the lane model
  * and the best few again in the flow model. Exact within the lane model: the
  * best lane time equals brute force's (tests/unit/test_search.c).
@@ -62,7 +62,7 @@ struct search_result {
 	struct reason reason[REASONS_MAX];	/* of the infeasible */
 	int n_reasons;
 	double bound_s;		/* lane time that a bound had to beat */
-	/* groups (layout, capacity, algorithm) that were left out, lowest
+	/* groups (layout, capacity, algorithm, limit) left out, lowest
 	 * bound first: why_not says why, lane_s is the bound, the degrees
 	 * are 0 (all of them); owned */
 	struct candidate *rejected;

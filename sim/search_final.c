@@ -12,7 +12,7 @@
 struct group search_plan_group(const struct search *x, const struct plan *p)
 {
 	struct group g = { .factor = p->capacity_factor, .alg = p->alltoall,
-			   .tech = p->technique_mask };
+			   .tech = p->technique_mask, .ctas = p->ctas };
 
 	while (memcmp(&x->layout[g.layout], &p->layout, sizeof(p->layout)))
 		g.layout++;
@@ -74,6 +74,46 @@ static int by_flow(const void *va, const void *vb)
 	return candidate_compare(a, b);
 }
 
+/* Puts the candidate at place `at`, unless it stands before that. */
+static bool come_in(struct search *x, const struct candidate *k, int at)
+{
+	struct candidate_list *l = &x->top;
+	int i = 0;
+
+	while (i < l->n && !plan_same(&l->item[i].plan, &k->plan))
+		i++;
+	if (i < at)
+		return false;	/* is there */
+	if (i == l->n) {
+		l->item = xrealloc_array(l->item, (size_t)l->n + 1,
+					 sizeof(*l->item));
+		l->n++;
+	}
+	memmove(&l->item[at + 1], &l->item[at],
+		(size_t)(i - at) * sizeof(*l->item));
+	l->item[at] = *k;
+	return true;
+}
+
+/*
+ * A limit of CTAs makes an exchange slower and the products beside it faster:
+ * the lane model sees only the former. So each of the first *n_p candidates
+ * runs under every limit; those that are not among them come in behind.
+ */
+static void add_limits(struct search *x, int *n_p)
+{
+	int n = *n_p;
+
+	for (int i = 0; i < n && !x->o->lane_only; i++) {
+		for (int j = 0; j < x->n_ctas; j++) {
+			struct candidate k = x->top.item[i];
+
+			k.plan.ctas = x->ctas[j];
+			*n_p += come_in(x, &k, *n_p);
+		}
+	}
+}
+
 /* The best few in the flow model, sorted by it; the others stay behind. */
 static enum status rank_finalists(struct search *x)
 {
@@ -83,6 +123,7 @@ static enum status rank_finalists(struct search *x)
 		n = 1;
 	if (n > x->top.n)
 		n = x->top.n;
+	add_limits(x, &n);
 	for (int i = 0; i < n; i++) {
 		struct candidate *k = &x->top.item[i];
 		enum status st = search_flow_time(x, k);
@@ -130,6 +171,7 @@ void search_competes(struct search *x, const struct candidate *k,
 	const struct plan *p = &k->plan;
 
 	if (k->flow_s < out->best_s && has_degree(x, p->degree_forward) &&
+	    search_limit_listed(x, p->ctas) &&
 	    has_degree(x, p->degree_backward) && in_limits(x, k) &&
 	    has_tech(x, p->technique_mask) &&
 	    x->s->search.alltoall_mask & 1u << p->alltoall) {
@@ -154,6 +196,7 @@ static enum status add_baseline(struct search *x, int degree,
 	enum status st;
 
 	k.plan.alltoall = A2A_FLAT;
+	k.plan.ctas = 0;
 	k.plan.technique_mask = 1u << TECH_BASELINE;
 	k.plan.degree_forward = k.plan.degree_backward = degree;
 	st = search_flow_time(x, &k);

@@ -68,7 +68,7 @@ struct cost_spec search_cost_spec(const struct search *x,
 				  const struct group *g)
 {
 	return (struct cost_spec){
-		.net = &x->net,
+		.net = search_net(x, g->ctas),
 		.model = &x->s->model,
 		.workload = &x->work,
 		.layout = x->layout[g->layout],
@@ -100,6 +100,7 @@ static struct plan group_plan(const struct search *x, const struct group *g,
 		.degree_backward = backward,
 		.capacity_factor = g->factor,
 		.technique_mask = g->tech,
+		.ctas = g->ctas,
 	};
 }
 
@@ -212,10 +213,10 @@ static void keep_group(struct search *x, const struct group *g)
 }
 
 static enum status add_group(struct search *x, int layout, double factor,
-			     unsigned tech, enum a2a_alg alg)
+			     unsigned tech, enum a2a_alg alg, int ctas)
 {
 	struct group g = { .layout = layout, .factor = factor, .alg = alg,
-			   .tech = tech };
+			   .tech = tech, .ctas = ctas };
 	struct degree_times t;
 	struct plan p = group_plan(x, &g, 1, 1);
 	struct cost *c;
@@ -245,6 +246,16 @@ static enum status add_group(struct search *x, int layout, double factor,
 	g.weighted_s = g.bound_s * search_weight(&x->layout[layout]);
 	keep_group(x, &g);
 	return ST_OK;
+}
+
+static enum status add_limits(struct search *x, int layout, double factor,
+			      unsigned tech, enum a2a_alg alg)
+{
+	enum status st = ST_OK;
+
+	for (int i = 0; i < x->n_ctas && !st; i++)
+		st = add_group(x, layout, factor, tech, alg, x->ctas[i]);
+	return st;
 }
 
 /* `auto` is all of them: then direct only where it can be done. */
@@ -331,7 +342,7 @@ static void keep_broken(struct search *x, int layout, double factor,
 	}
 }
 
-/* All algorithms of a layout, a capacity and a set of techniques. */
+/* All algorithms and limits of a layout, a capacity and a set of techniques. */
 static enum status add_tech_groups(struct search *x, int layout,
 				   double factor, unsigned tech,
 				   struct broken *broken)
@@ -350,8 +361,8 @@ static enum status add_tech_groups(struct search *x, int layout,
 	}
 	for (int a = 0; a < A2A_N && !st; a++) {
 		if (is_tried(x, layout, tech, (enum a2a_alg)a))
-			st = add_group(x, layout, factor, tech,
-				       (enum a2a_alg)a);
+			st = add_limits(x, layout, factor, tech,
+					(enum a2a_alg)a);
 	}
 	return st;
 }
@@ -387,7 +398,9 @@ static int by_bound(const void *va, const void *vb)
 		return a->factor < b->factor ? -1 : 1;
 	if (a->tech != b->tech)
 		return a->tech < b->tech ? -1 : 1;
-	return (int)a->alg - (int)b->alg;
+	if (a->alg != b->alg)
+		return (int)a->alg - (int)b->alg;
+	return a->ctas - b->ctas;
 }
 
 enum status search_bound_groups(struct search *x)

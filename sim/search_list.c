@@ -24,6 +24,8 @@ int candidate_compare(const void *va, const void *vb)
 	if (!c)
 		c = (int)p->alltoall - (int)q->alltoall;
 	if (!c)
+		c = p->ctas - q->ctas;
+	if (!c)
 		c = compare_double(p->capacity_factor, q->capacity_factor);
 	if (!c)
 		c = (p->technique_mask > q->technique_mask) -

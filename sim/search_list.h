@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The best few candidates, in order. Ties go to the simpler plan: fewer
- * chunks, then the earlier algorithm, then less capacity; so that the same
- * scenario gives the same list on every machine.
+ * chunks, then the earlier algorithm, then the lower limit of CTAs (none
+ * first), then less capacity; so that the same scenario gives the same list on every machine.
  */
 #ifndef SIM_SEARCH_LIST_H
 #define SIM_SEARCH_LIST_H

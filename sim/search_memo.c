@@ -12,7 +12,8 @@
 static bool same_group(const struct group *a, const struct group *b)
 {
 	return a->layout == b->layout && a->factor == b->factor &&
-		a->alg == b->alg && a->tech == b->tech;
+		a->alg == b->alg && a->tech == b->tech &&
+		a->ctas == b->ctas;
 }
 
 static void memo_release(struct search_memo *m)

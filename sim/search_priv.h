@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Inside the planner: what its three files share. search.c is the loop,
- * search_groups.c makes groups and their bounds, search_final.c runs the
- * finalists and the baselines in the flow model.
+ * Inside the planner: what its files share. search.c is the loop,
+ * search_groups.c makes groups and their bounds, search_limit.c the network
+ * under every limit of CTAs, search_final.c runs the finalists and the
+ * baselines in the flow model.
  */
 #ifndef SIM_SEARCH_PRIV_H
 #define SIM_SEARCH_PRIV_H
@@ -14,6 +15,7 @@ struct group {
 	int layout;		/* index into search.layout */
 	double factor;
 	enum a2a_alg alg;
+	int ctas;
 	unsigned tech;		/* technique_mask of its plans */
 	double bound_s;		/* of its best pair of degrees */
 	double weighted_s;	/* the bound times search_weight() */
@@ -37,7 +39,9 @@ struct search_memo {
 struct search {
 	const struct scenario *s;
 	const struct search_options *o;
-	struct net net;
+	/* limits of CTAs: the list, then 0 if that lacks it (baselines) */
+	int ctas[KNOB_MAX + 1], n_ctas, n_limits;
+	struct net *net;	/* [n_limits], each under its limit */
 	struct layout *layout;
 	int n_layouts;
 	int degree[KNOB_MAX], n_degrees;
@@ -62,6 +66,15 @@ struct search {
 struct degree_times {
 	double forward_s[KNOB_MAX], backward_s[KNOB_MAX];
 };
+
+/*
+ * Fills x->ctas, of which the first n_ctas are the list's, and x->net; what
+ * is there after an error is to be released too.
+ */
+enum status search_limits_init(struct search *x);
+void search_limits_release(struct search *x);
+bool search_limit_listed(const struct search *x, int ctas);
+const struct net *search_net(const struct search *x, int ctas);
 
 /* Fills x->degree and x->group, in the order of their bounds. */
 enum status search_bound_groups(struct search *x);

@@ -101,6 +101,7 @@ static enum status rival_plan(struct search *x, const struct rival_row *r,
 	struct group g = search_plan_group(x, &like->plan);
 	enum status st;
 
+	g.ctas = 0;	/* no published system limits them */
 	if (r->exact_counts)
 		g.factor = 0;
 	st = set_rival_techs(x, r, &g);

@@ -59,6 +59,10 @@ static void scale_launch(struct scenario *s, double f)
 	s->cluster.gpu.kernel_s /= f;
 	scale_tier(&s->cluster.gpu.intra, f);
 	scale_tier(&s->cluster.gpu.inter, f);
+	for (int i = 0; i < s->cluster.gpu.n_limits; i++) {
+		scale_tier(&s->cluster.gpu.limit[i].intra, f);
+		scale_tier(&s->cluster.gpu.limit[i].inter, f);
+	}
 }
 
 static double value_nvlink(const struct scenario *s)

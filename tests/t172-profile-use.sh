@@ -158,4 +158,52 @@ test_expect_success 'what is not a database is refused, with the place' '
 	test_grep "auto, off" err
 '
 
+# the same exchange under 4 CTAs: at a quarter of the rate
+limited() {
+	rows
+	awk 'BEGIN {
+		for (s = 1024; s <= 2^28; s *= 2)
+			print "alltoall even nvlink bf16 4", s,
+			      10e-6 + s / 50e9, 4
+	}'
+}
+words="ep=4 esp=1 tp=1 dp=1 pp=1 alltoall=flat degree=1/1 capacity=none"
+words="$words techniques=baseline"
+
+# 10 us + 4194304 / 50e9 = 93.9 us instead of 31.0
+test_expect_success 'a limit of CTAs takes what was measured under it' '
+	limited | "$make_profile" l.db "NVIDIA H200" fit &&
+	sed "s/p\.db/l.db/" with.yaml >l.yaml &&
+	moecast simulate l.yaml --plan "$words ctas=4" --model lane --json >j &&
+	test_grep "\"ctas\": 4" j &&
+	t=$(sed -n "s/^ *\"dispatch\": \([0-9.e-]*\),*$/\1/p" j) &&
+	echo "dispatch $t" &&
+	awk -v t="$t" "BEGIN { exit !(t > 93e-6 && t < 95e-6) }" &&
+	moecast simulate l.yaml --plan "$words" --model lane --json >a &&
+	test_grep "\"ctas\": 0" a &&
+	moecast simulate with.yaml --plan "$words" --model lane --json >b &&
+	grep "\"dispatch\"" a >a.t && grep "\"dispatch\"" b >b.t &&
+	test_cmp a.t b.t
+'
+
+test_expect_success 'the planner tries it; text and knobs say so' '
+	moecast plan l.yaml --set "search.ctas=[4]" >out &&
+	test_grep "alltoall=flat ctas=4 degree=" out &&
+	test_grep "may hold 4 SMs" out &&
+	moecast plan l.yaml --set "search.ctas=[4]" --json >j &&
+	test_grep "\"ctas\": 4" j &&
+	moecast plan l.yaml --set search.ctas=auto >out &&
+	test_grep "ctas=4" out
+'
+
+test_expect_success 'a limit that was not measured: an error says which were' '
+	test_expect_code 2 moecast simulate l.yaml --plan "$words ctas=8" 2>err &&
+	test_grep "plan: .ctas. is .8., but exchanges of this cluster" err &&
+	test_grep "(measured: 4)" err &&
+	test_expect_code 2 moecast plan with.yaml --set "search.ctas=[0, 4]" 2>err &&
+	test_grep "search.ctas=.0, 4.*search.ctas: .*(measured: none)" err &&
+	test_expect_code 2 moecast simulate s.yaml --plan "$words ctas=4" 2>err &&
+	test_grep "(measured: none)" err
+'
+
 test_done

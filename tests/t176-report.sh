@@ -137,6 +137,56 @@ test_expect_success 'the same database gives the same page' '
 	cmp a/out/index.html b/index.html
 '
 
+# products: two shapes, 2 us + flop / 400e12, 3 % off up and down; grouped too
+products() {
+	awk 'BEGIN {
+		split("grouped strided-batched", variant)
+		for (v = 1; v <= 2; v++)
+			for (n = 768; n <= 1536; n += 768)
+				for (m = 16; m <= 4096; m *= 2) {
+					off = 0.03 - off
+					flop = 2 * m * n * 2048 * 8
+					t = v * (2e-6 + flop / 4e14) * (1 + off)
+					printf "{\"type\":\"sample\",\"op\":" \
+						"\"gemm\",\"variant\":\"%s\"," \
+						"\"dtype\":\"bf16\",\"m\":%d," \
+						"\"n\":%d,\"k\":2048," \
+						"\"batch\":8," \
+						"\"median_s\":%.9g}\n",
+						variant[v], m, n, t
+				}
+	}'
+}
+test_expect_success 'products: rates by shape and variant, left-out points' '
+	{
+		echo "$run" && group alltoall nvlink even 0 && products
+	} >g.jsonl &&
+	moecast db g.db --load=g.jsonl >/dev/null &&
+	moecast report --db g.db -o g --json >out &&
+	test_grep "\"figures\": 5" out &&
+	test_grep "g/products-rate-bf16-1.png" out &&
+	ls g/products-* >there &&
+	test "$(wc -l <there)" -eq 6 &&
+	for f in g/products-*.svg; do is_xml "$f" || exit 1; done &&
+	for f in g/products-*.png; do is_png "$f" || exit 1; done &&
+	for word in "Products of bf16, grouped" "NVIDIA H200" "TFLOP/s" \
+		"tokens per expert" "8 of 2048 x 768" "8 of 2048 x 1536"
+	do
+		grep -q -F -e "$word" g/products-rate-bf16-1.svg || exit 1
+	done &&
+	test_grep "strided-batched" g/products-rate-bf16-2.svg &&
+	for word in "interpolated against measured" "each of 36 points" \
+		"grouped: mean error" "strided-batched: mean error"
+	do
+		grep -q -F -e "$word" g/products-scatter-bf16-3.svg || exit 1
+	done &&
+	! grep "mean error [01]\.[0-9] %" g/products-scatter-bf16-3.svg &&
+	test "$(grep -c "<svg" g/index.html)" -eq 5 &&
+	test_grep "products-scatter-bf16-3.png" g/index.html &&
+	moecast report --db g.db -o g2 >/dev/null &&
+	cmp g/index.html g2/index.html
+'
+
 # 31 bytes at most for a tier, no control characters; a \ joins lines here
 cat >odd.run <<END
 {"type":"run","backend":"cuda","host":"\\"><script>alert(1)</script>",\

@@ -143,4 +143,34 @@ test_expect_success 'files that are none are refused' '
 	refuses ./f.json "int4"
 '
 
+# The scenario is in one directory, the GPU's file in another, what that names
+# beside it: not what has that name beside the scenario, above, or (as long as
+# the right one is there) where moecast runs.
+test_expect_success 'measured: is relative to the file that names it' '
+	mkdir -p far/gpus far/gpus/fits here &&
+	sed "s/\"source\": \"[^\"]*\"/\"source\": \"the right one\"/" \
+		"$fits" >far/gpus/fits/f.json &&
+	test_grep "the right one" far/gpus/fits/f.json &&
+	mkdir -p fits here/fits far/fits &&
+	for d in fits here/fits far/fits
+	do
+		sed "s/\"source\": \"[^\"]*\"/\"source\": \"wrong\"/" \
+			"$fits" >"$d/f.json" || exit 1
+	done &&
+	sed "s,^measured:.*,measured: fits/f.json," \
+		"$abs_srcdir/scenarios/data/gpus/h200-sxm.yaml" \
+		>far/gpus/g.yaml &&
+	test_grep "^measured: fits/f.json" far/gpus/g.yaml &&
+	scenario 2 ../far/gpus/g.yaml >here/s.yaml &&
+	note here/s.yaml >got &&
+	test_grep "measured (f.json: the right one)" got &&
+	rm far/gpus/fits/f.json fits/f.json &&
+	test_expect_code 2 moecast plan here/s.yaml >out 2>err &&
+	test_grep "measured: cannot read .*fits/f.json" err &&
+	scenario 2 "{base: ../far/gpus/g.yaml, measured: fits/f.json}" \
+		>here/s.yaml &&
+	note here/s.yaml >got &&
+	test_grep "measured (f.json: wrong)" got
+'
+
 test_done

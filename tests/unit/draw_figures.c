@@ -51,8 +51,10 @@ static enum status lines(const char *path, bool log_axes)
 {
 	const double x[] = { 0, 1, 1e3, 1e6 }, y[] = { 1, NAN, 1e-5, 2 };
 	const struct chart_series series[] = {
-		{ label, x, y, 4, false }, { "plain", y, x, 4, true },
-		{ "none", x, y, 0, false },
+		{ label, x, y, 4, false, false },
+		{ "plain", y, x, 4, true, false },
+		{ "", x, y, 4, false, true },
+		{ "none", x, y, 0, false, false },
 	};
 	const struct chart_mark mark = { 10, label };
 	const struct chart_lines c = {

@@ -7,8 +7,8 @@
  *	gemm grouped compute bf16 128 4096 14336 8 4.1e-5
  *	END
  *
- * that is: op variant tier dtype, then ranks bytes seconds, or for gemm m n k
- * batch seconds. With `fit` the fits are stored too.
+ * that is: op variant tier dtype, then ranks bytes seconds [ctas], or for gemm
+ * m n k batch seconds. With `fit` the fits are stored too.
  */
 #include "profiles/fit.h"
 
@@ -26,8 +26,8 @@ static int parse(const char *line, struct sample *s)
 	if (!strcmp(s->op, "gemm"))
 		return sscanf(line + used, "%lf %lf %lf %lf %lf", &s->m,
 			      &s->n, &s->k, &s->batch, &s->median_s) == 5;
-	return sscanf(line + used, "%d %lf %lf", &s->ranks, &s->bytes,
-		      &s->median_s) == 3;
+	return sscanf(line + used, "%d %lf %lf %d", &s->ranks, &s->bytes,
+		      &s->median_s, &s->ctas) >= 3;
 }
 
 static enum status fill(struct store *db, const char *gpu)

@@ -363,6 +363,49 @@ static void test_sms(void **state)
 }
 
 /*
+ * A limit of CTAs: the exchange holds so many of the 10 SMs, any other
+ * collective its 2; both with what was measured instead where it was. By
+ * hand: an exchange of 10 s that holds n leaves a product of 4 s the speed
+ * 1 - n/10; n = 5: it ends at 8.
+ */
+static void test_limit(void **state)
+{
+	static const int ctas[] = { 1, 3, 5, 6 };
+	static const enum op_kind kind[] = { OP_DISPATCH, OP_COMBINE,
+		OP_DISPATCH_BWD, OP_COMBINE_BWD, OP_ALLGATHER,
+		OP_ALLREDUCE_EXPERT };
+	struct op op[2] = {
+		{ .kind = OP_EXPERT, .lane = LANE_COMPUTE, .n_chunks = 1 },
+		{ .lane = LANE_INTER, .n_chunks = 1 },
+	};
+	struct program p = { .op = op, .n_ops = 2, .n_forward = 2 };
+	struct exec_result r;
+	double lost, measured;
+	struct cost c;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4 * 6 * 2; i++) {
+		op[1].kind = kind[i / 4 % 6];
+		measured = i / 24 ? 0.125 : 0;
+		cost_init(&c);
+		c.net.cluster.gpu.ctas = ctas[i % 4];
+		c.net.cluster.gpu.inter.product_loss = measured;
+		c.net.cluster.gpu.unlimited.inter.product_loss = 2 * measured;
+		c.s[OP_EXPERT] = 4;
+		set_comm(&c, op[1].kind, 10, 1);
+		assert_int_equal(exec_run(&p, &c, EXEC_FLOW, &r), ST_OK);
+		lost = i / 4 % 6 < 4 ? ctas[i % 4] / 10.0 : 0.2;
+		if (measured > 0)
+			lost = i / 4 % 6 < 4 ? measured : 2 * measured;
+		assert_true(fabs(s_from_ps(r.op[0].finish_ps) -
+				 4 / (1 - lost)) < 1e-9);
+		assert_true(fabs(s_from_ps(r.op[1].finish_ps) - 10) < 1e-9);
+		exec_release(&r);
+	}
+}
+
+/*
  * By hand: the same without SMs held; the expert moves 6 bytes of memory in
  * its 8 s (0.75 of 1 byte/s) and the dispatch 5 in 10 s (0.5). Together 1.25
  * of the memory: both at 0.8. From 10 s: expert 0 needs 8 / 0.8 = 10 s, ends
@@ -437,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_two_on_a_link),
 		cmocka_unit_test(test_sms),
+		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_contention),
 	};

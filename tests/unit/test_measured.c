@@ -340,6 +340,69 @@ static void test_find_limited(void **state)
 }
 
 /*
+ * Limits. By hand, as in test_apply(), 8 ranks: 16 us + S * 5e-12 under 4
+ * CTAs: efficiency 7/8 / 5e-12 / 400e9 = 0.4375, launch 16 - 1 - 3.5 = 11.5
+ * us. Under 8 another exchange was measured, under 12 with four ranks only:
+ * neither is offered. Products lose 0.2 beside the exchange with its 20 SMs,
+ * so 0.04 beside 4 of them; under 16 it was measured, 0.15.
+ */
+static void test_apply_limits(void **state)
+{
+	struct measured_curve c[] = {
+		curve_of("alltoall", "nvlink", 8, 12e-6, 2.5e-12, 2e-9),
+		curve_of("alltoall", "nvlink", 8, 14e-6, 2.5e-12, 0),
+		curve_of("alltoall", "nvlink", 8, 16e-6, 5e-12, 0),
+		curve_of("sendrecv", "nvlink", 8, 1e-6, 1e-12, 0),
+		curve_of("alltoall", "nvlink", 4, 1e-6, 1e-12, 0),
+		curve_of("alltoall", "socket", 2, 20e-6, 1e-11, 0),
+	};
+	struct measured_contention beside[] = {
+		{ .tier = "nvlink", .product_loss = 0.2, .own_loss = 0.05 },
+		{ .tier = "nvlink", .ctas = 16, .product_loss = 0.15,
+		  .own_loss = 0.1 },
+	};
+	const struct measured m = { .n_curves = 6, .curve = c,
+		.n_contention = 2, .contention = beside };
+	static const int ctas[] = { 0, 16, 4, 8, 12, 0 };
+	struct cluster k = host(1, 8);
+	const struct comm_limit *l = k.gpu.limit;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 6; i++)
+		c[i].ctas = ctas[i];
+	k.gpu.comm_sms = 20;
+	measured_apply(&m, &k);
+	near(k.gpu.intra.efficiency, 0.875, 1e-12);
+	near(k.gpu.intra.product_loss, 0.2, 0);
+	assert_int_equal(k.gpu.n_limits, 2);
+	assert_int_equal(l[0].ctas, 4);
+	near(l[0].intra.efficiency, 0.4375, 1e-12);
+	near(l[0].intra.launch_s, 11.5e-6, 1e-12);
+	near(l[0].intra.ramp, 0, 0);
+	near(l[0].intra.product_loss, 0.04, 1e-12);
+	near(l[0].intra.own_loss, 0.05, 0);
+	assert_int_equal(l[1].ctas, 16);
+	near(l[1].intra.efficiency, 0.875, 1e-12);
+	near(l[1].intra.product_loss, 0.15, 0);
+	near(l[1].intra.own_loss, 0.1, 0);
+	/* two nodes: between them no limit was measured */
+	k = host(2, 8);
+	measured_apply(&m, &k);
+	assert_int_equal(k.gpu.n_limits, 0);
+	near(k.gpu.intra.efficiency, 0.875, 1e-12);
+	c[3] = curve_of("alltoall", "socket", 2, 25e-6, 1e-10, 0);
+	c[3].ctas = 4;
+	k = host(2, 8);
+	measured_apply(&m, &k);
+	assert_int_equal(k.gpu.n_limits, 1);
+	assert_int_equal(l[0].ctas, 4);
+	/* half of S over 50 GB/s at 1e-10 s per byte of S: a tenth */
+	near(l[0].inter.efficiency, 0.1, 1e-12);
+	near(l[0].intra.efficiency, 0.4375, 1e-12);
+}
+
+/*
  * Between nodes: send/recv of S takes 20 us + S / 40e9, of 2 x 25e9: 0.8;
  * launch 20 - 3 (latency) - 1 (message) = 16 us. Without NVLink samples
  * shared memory serves, and a rate above the link's is cut to it.
@@ -438,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_repeats),
 		cmocka_unit_test(test_bad_points),
 		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_apply_limits),
 		cmocka_unit_test(test_apply),
 		cmocka_unit_test(test_apply_collectives),
 		cmocka_unit_test(test_find_limited),

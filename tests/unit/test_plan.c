@@ -30,6 +30,10 @@ static void test_print(void **state)
 	p.capacity_factor = 0;
 	plan_print(&p, &b);
 	assert_non_null(strstr(buf_str(&b), " capacity=none "));
+	buf_clear(&b);
+	p.ctas = 24;	/* a word that is there only when it says something */
+	plan_print(&p, &b);
+	assert_non_null(strstr(buf_str(&b), " alltoall=2d ctas=24 degree="));
 	buf_release(&b);
 }
 
@@ -50,6 +54,8 @@ static void check_round_trip(const struct plan *p)
 	assert_int_equal(q.degree_backward, p->degree_backward);
 	assert_true(q.capacity_factor == p->capacity_factor);
 	assert_int_equal(q.technique_mask, p->technique_mask);
+	assert_int_equal(q.ctas, p->ctas);
+	assert_true(plan_same(&q, p));
 	buf_release(&b);
 }
 
@@ -69,6 +75,7 @@ static void test_round_trip(void **state)
 			p.degree_forward = 1 + a;
 			p.degree_backward = PLAN_DEGREE_MAX - a;
 			p.capacity_factor = factors[f];
+			p.ctas = f % 2 ? PLAN_CTAS_MAX - (int)f : 0;
 			check_round_trip(&p);
 		}
 	}
@@ -86,6 +93,33 @@ static void test_lenient(void **state)
 	assert_int_equal(p.degree_backward, 3);
 	assert_int_equal(p.layout.ep, 64);
 	assert_true(p.capacity_factor == 0);
+	assert_int_equal(p.ctas, 0);
+	assert_int_equal(plan_parse(LINE " ctas=0", &p), ST_OK);
+	assert_int_equal(p.ctas, 0);
+	assert_int_equal(plan_parse("ctas=7 " LINE, &p), ST_OK);
+	assert_int_equal(p.ctas, 7);
+}
+
+/* Plans that differ in one knob are different plans. */
+static void test_equal(void **state)
+{
+	struct plan p, q;
+
+	(void)state;
+	assert_int_equal(plan_parse(LINE, &p), ST_OK);
+	assert_int_equal(plan_parse(LINE, &q), ST_OK);
+	assert_true(plan_same(&p, &q));
+	q.ctas = 4;
+	assert_false(plan_same(&p, &q));
+	q = p;
+	q.layout.pp++;
+	assert_false(plan_same(&p, &q));
+	q = p;
+	q.degree_backward++;
+	assert_false(plan_same(&p, &q));
+	q = p;
+	q.capacity_factor = 0;
+	assert_false(plan_same(&p, &q));
 }
 
 /* LINE with one word replaced must be refused, and say `want`. */
@@ -128,6 +162,10 @@ static void test_errors(void **state)
 	refuse("alltoall=2d", "alltoall=3d", "allowed: flat, leader, 2d");
 	refuse("techniques=baseline", "techniques=x", "allowed: baseline");
 	refuse("techniques=baseline", "techniques=", "'techniques' is empty");
+	refuse("degree=4/2", "degree=4/2 ctas=-1", "'ctas' is '-1'");
+	refuse("degree=4/2", "degree=4/2 ctas=1025", "0..1024");
+	refuse("degree=4/2", "degree=4/2 ctas=4 ctas=4",
+	       "'ctas' is given twice");
 }
 
 static void test_long_word(void **state)
@@ -150,6 +188,7 @@ int main(void)
 		cmocka_unit_test(test_print),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_lenient),
+		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_long_word),
 	};

@@ -21,6 +21,24 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * Limits of CTAs as if they were measured: 4 make exchanges a good deal
+ * slower, 16 start sooner but hold more SMs than the rest.
+ */
+static void add_limits(struct gpu *g)
+{
+	struct comm_limit *l = g->limit;
+
+	g->n_limits = 2;
+	l[0] = (struct comm_limit){ 4, g->intra, g->inter };
+	l[0].intra.efficiency *= 0.3;
+	l[0].inter.efficiency *= 0.6;
+	l[1] = (struct comm_limit){ 16, g->intra, g->inter };
+	l[1].intra.efficiency *= 0.9;
+	l[1].intra.launch_s *= 0.5;
+	l[1].inter.launch_s *= 0.5;
+}
+
 /* A small scenario with these sections replaced. */
 static void load(struct scenario *s, const char *sets[], int n_sets)
 {
@@ -52,6 +70,7 @@ static void load(struct scenario *s, const char *sets[], int n_sets)
 	if (scenario_load(s, path, set, n_sets))
 		fail_msg("%s", err_msg());
 	unlink(path);
+	add_limits(&s->cluster.gpu);
 }
 
 static bool feasible(const struct scenario *s, const struct evaluation *e)
@@ -95,10 +114,12 @@ static void brute_layout(const struct scenario *s, struct plan p,
 		if (a == A2A_DIRECT &&
 		    direct_why_not_layout(&s->cluster, &p.layout, &s->model))
 			continue;
-		for (int c = 0; c < q->capacity.n; c++) {
+		for (int c = 0; c < q->capacity.n * q->ctas.n; c++) {
 			for (int i = 0; i < q->degree.n * q->degree.n; i++) {
 				p.alltoall = (enum a2a_alg)a;
-				p.capacity_factor = q->capacity.v[c];
+				p.capacity_factor =
+					q->capacity.v[c / q->ctas.n];
+				p.ctas = q->ctas.v[c % q->ctas.n];
 				p.degree_forward =
 					q->degree.v[i / q->degree.n];
 				p.degree_backward =
@@ -176,6 +197,10 @@ static void test_equals_brute_force(void **state)
 				 "comm.direct.launch=5us" };
 	const char *any_tp[] = { "layout.tp=[1, 2, 4]",
 				 "search.degree=[1, 2]" };
+	const char *limits[] = { "search.ctas=[0, 4, 16]",
+				 "search.degree=[1, 2]" };
+	const char *only[] = { "search.ctas=[16, 4]",
+			       "search.degree=[1, 2]" };
 
 	(void)state;
 	compare(plain, 1);
@@ -186,6 +211,8 @@ static void test_equals_brute_force(void **state)
 	compare(fat_ffn, 2);
 	compare(any_tp, 2);
 	compare(direct, 2);
+	compare(limits, 2);
+	compare(only, 2);
 }
 
 /* The list of the best `top` with pruning is the one without it. */
@@ -221,6 +248,78 @@ static void test_pruning_keeps_the_list(void **state)
 	scenario_release(&s);
 }
 
+/*
+ * One finalist, and a limit that costs the exchange nothing: the lane model
+ * sees no difference and has no limit first; the flow model, where products
+ * run beside the exchange, must find the limit that holds fewest SMs.
+ */
+static void test_limit_in_flow_model(void **state)
+{
+	const char *sets[] = { "search.ctas=[0, 16, 4]", "search.finalists=1",
+			       "search.degree=[2]", "search.alltoall=flat",
+			       "search.capacity=[0]", "layout.ep=8",
+			       "model.expert_ffn=8192" };
+	struct search_options o = { .top = 3 };
+	struct search_result r;
+	struct evaluation e;
+	double best = INFINITY;
+	struct scenario s;
+	struct plan p;
+	int i;
+
+	(void)state;
+	load(&s, sets, 7);
+	for (i = 0; i < 2; i++) {
+		s.cluster.gpu.limit[i].intra = s.cluster.gpu.intra;
+		s.cluster.gpu.limit[i].inter = s.cluster.gpu.inter;
+	}
+	assert_int_equal(search_run(&s, &o, &r), ST_OK);
+	assert_int_equal(r.best.plan.ctas, 4);
+	assert_int_equal(r.n_top, 3);
+	for (i = 0; i < 3; i++) {
+		p = r.best.plan;
+		p.ctas = s.search.ctas.v[i];
+		assert_int_equal(evaluate_plan(&s, &p, EXEC_FLOW, NULL, &e),
+				 ST_OK);
+		best = fmin(best, s_from_ps(e.exec.time_ps));
+		evaluation_release(&e);
+	}
+	assert_true(r.best_s == best);
+	/* rivals run as they are: without a limit */
+	for (i = 0; i < r.n_baselines; i++)
+		assert_int_equal(r.baseline[i].plan.ctas, 0);
+	search_release(&r);
+	scenario_release(&s);
+}
+
+/* auto: no limit and all that were measured; others are refused. */
+static void test_limits_listed(void **state)
+{
+	const char *sets[] = { "search.ctas=auto", "search.degree=[1]",
+			       "search.alltoall=flat", "search.capacity=[0]",
+			       "layout.ep=8" };
+	struct search_options o = { .top = 9, .lane_only = true };
+	struct search_result r;
+	struct scenario s;
+
+	(void)state;
+	load(&s, sets, 5);
+	assert_int_equal(search_run(&s, &o, &r), ST_OK);
+	assert_int_equal(r.n_top, 3);
+	search_release(&r);
+	scenario_release(&s);
+	sets[0] = "search.ctas=[0, 8]";
+	load(&s, sets, 5);
+	assert_int_equal(search_run(&s, &o, &r), ST_INPUT);
+	assert_non_null(strstr(err_msg(), "search.ctas=[0, 8]"));
+	assert_non_null(strstr(err_msg(), "'ctas' is '8'"));
+	assert_non_null(strstr(err_msg(), "(measured: 4, 16)"));
+	s.cluster.gpu.n_limits = 0;
+	assert_int_equal(search_run(&s, &o, &r), ST_INPUT);
+	assert_non_null(strstr(err_msg(), "(measured: none)"));
+	scenario_release(&s);
+}
+
 static void test_nothing_feasible(void **state)
 {
 	const char *sets[] = { "constraints.memory=1MB" };
@@ -247,6 +346,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_equals_brute_force),
 		cmocka_unit_test(test_pruning_keeps_the_list),
+		cmocka_unit_test(test_limit_in_flow_model),
+		cmocka_unit_test(test_limits_listed),
 		cmocka_unit_test(test_nothing_feasible),
 	};
 

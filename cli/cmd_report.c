@@ -100,8 +100,6 @@ static void remove_figures(const struct report *r)
 	report_fits_remove(&r->fits);
 	report_figures_remove(&r->products);
 	report_figures_remove(&r->layers);
-}
-
 	figure_files_remove(&r->sweeps.files);
 }
 

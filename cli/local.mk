@@ -38,6 +38,6 @@ moecast_SOURCES += %D%/sweep_figures.h %D%/sweep_draw.c
 moecast_SOURCES += %D%/sweep_base.c %D%/sweep_page.c
 moecast_SOURCES += %D%/report_sweeps.c %D%/report_sweeps.h
 moecast_SOURCES += %D%/cmd_share.c
-moecast_SOURCES += %D%/report_layers.c %D%/report_layers.h \
+moecast_SOURCES += \
 	%D%/report_fits.c %D%/report_fits.h %D%/report_figures.c %D%/report_figures.h \
 	%D%/report_products.c %D%/report_products.h

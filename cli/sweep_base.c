@@ -152,7 +152,7 @@ static enum status draw_drops(const struct base *b,
 			      const struct capacity_curve *c)
 {
 	const struct chart_series s = { "dropped", c->factor, c->drop, c->n,
-					false };
+					false, false };
 	const struct chart_lines chart = {
 		.head = { "Dropped tokens against capacity", b->name },
 		.x_axis = "capacity factor",
@@ -172,9 +172,9 @@ static enum status draw_capacity_time(const struct base *b,
 	double time[N_FACTORS], ends[2], flat[2];
 	struct chart_series s[2] = {
 		{ "best plan with that capacity", c->factor, time, c->n,
-		  false },
+		  false, false },
 		{ "dropless: exact counts, no padding", ends, flat, 2,
-		  false },
+		  false, false },
 	};
 	char axis[64];
 	struct chart_lines chart = {

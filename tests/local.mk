@@ -348,7 +348,6 @@ unit_tests += tests/unit/test_layer_case
 tests_unit_test_layer_case_SOURCES = %D%/unit/test_layer_case.c
 tests_unit_test_layer_case_LDADD = $(RUN_LIBS)
 EXTRA_DIST += %D%/unit/layer_help.h
-shell_tests += %D%/t181-recorded.sh
 shell_tests += %D%/t192-gpu-faults.sh
 unit_tests += tests/unit/test_chain
 tests_unit_test_chain_SOURCES = %D%/unit/test_chain.c

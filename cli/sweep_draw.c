@@ -161,6 +161,16 @@ static void lines_x(const struct slice *s, struct lines *l)
 	l->chart.n_x_tics = x->n;
 }
 
+/* A line where no point has a plan would only be in the legend. */
+static bool row_has_plan(const struct slice *s, int y)
+{
+	for (int x = 0; x < s->v->axis[s->x].n; x++) {
+		if (at(s, x, y)->plan >= 0)
+			return true;
+	}
+	return false;
+}
+
 static void lines_add(const struct slice *s, enum quantity q, int y,
 		      struct lines *l)
 {
@@ -236,8 +246,12 @@ static enum status draw_lines(const struct figure_sink *sink,
 	l.chart.head = (struct chart_head){ title[q], s->where };
 	l.chart.series = l.series;
 	lines_x(s, &l);
-	for (int i = 0; i < n; i += step)
-		lines_add(s, q, y ? y->order[i] : 0, &l);
+	for (int i = 0; i < n; i += step) {
+		int row = y ? y->order[i] : 0;
+
+		if (row_has_plan(s, row))
+			lines_add(s, q, row, &l);
+	}
 	lines_scale(&l, q, axis, sizeof(axis));
 	caption = xasprintf("%s against %s%s%s%s.", title[q],
 			    s->v->axis[s->x].name, y ? ", a line for each " :
@@ -432,10 +446,8 @@ static bool slice_has_plan(const struct slice *s)
 	int ny = s->y < 0 ? 1 : s->v->axis[s->y].n;
 
 	for (int y = 0; y < ny; y++) {
-		for (int x = 0; x < s->v->axis[s->x].n; x++) {
-			if (at(s, x, y)->plan >= 0)
-				return true;
-		}
+		if (row_has_plan(s, y))
+			return true;
 	}
 	return false;
 }

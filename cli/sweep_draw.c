@@ -13,6 +13,7 @@
 
 #define Y_LOG_FACTOR 12.0	/* times that differ more: logarithmic */
 #define BYTES_PER_GB 1e9
+#define LINES_MAX 8		/* more have no colours and marks of their own */
 
 /* ---- files ---- */
 
@@ -238,7 +239,7 @@ static enum status draw_lines(const struct figure_sink *sink,
 	static const char *const title[] = { "Step time of the best plan",
 					     "Memory of the best plan" };
 	const struct view_axis *y = s->y < 0 ? NULL : &s->v->axis[s->y];
-	int n = y ? y->n : 1, step = every(n, CHART_SERIES_MAX);
+	int n = y ? y->n : 1, step = every(n, LINES_MAX);
 	char axis[64], *name = file_name(s, file), *caption;
 	struct lines l = { 0 };
 	enum status st;

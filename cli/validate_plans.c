@@ -74,6 +74,14 @@ enum status contest_foretell(struct contest *c)
 
 /* ---- the planner's ---- */
 
+/* The runner's layers have no technique but the baseline. */
+#define RUNNER_TECHNIQUES (1u << TECH_BASELINE)
+
+static bool runner_has(const struct plan *p)
+{
+	return !(p->technique_mask & ~RUNNER_TECHNIQUES);
+}
+
 /* The customary degrees, whatever search.degree lists. */
 static void add_fixed(struct contest *c, const struct plan *best)
 {
@@ -103,8 +111,11 @@ static void add_planned(struct contest *c, const struct search_result *r,
 		snprintf(why, sizeof(why), "#%d", i + 1);
 		contest_add(c, &r->top[i].plan, why);
 	}
-	for (i = 0; i < r->n_baselines; i++)
-		contest_add(c, &r->baseline[i].plan, r->baseline[i].system);
+	for (i = 0; i < r->n_baselines; i++) {
+		if (runner_has(&r->baseline[i].plan))
+			contest_add(c, &r->baseline[i].plan,
+				    r->baseline[i].system);
+	}
 	add_fixed(c, &r->best.plan);
 }
 
@@ -224,7 +235,10 @@ static enum status plan_contest(const struct validate *v, struct contest *c)
 {
 	const struct search_options so = { .top = v->plans };
 	struct search_result r;
-	enum status st = search_run(&c->s, &so, &r);
+	enum status st;
+
+	c->s.search.technique_mask = RUNNER_TECHNIQUES;
+	st = search_run(&c->s, &so, &r);
 
 	if (st)
 		return st;

@@ -20,7 +20,7 @@
 #define SAME_TIME 1e-9		/* relative: rows have 12 digits */
 #define CHEAP_EVALUATIONS 20000	/* of one search, times GPUs below */
 #define CHEAP_GPUS 1024
-#define PATH_STEPS 3
+#define PATH_STEPS 1	/* of the next upgrades: each is 200 searches */
 #define NO_LIMIT 1e18		/* bytes */
 
 /* Capacity factors that people try; 0: dropless. */
@@ -290,7 +290,7 @@ static bool is_cheap(const struct base *b)
 
 static enum status put_upgrade(const struct base *b)
 {
-	/* hundreds of searches, each long where ranks differ */
+	/* a search takes long where ranks differ */
 	int steps = b->s.routing.kind == ROUTING_UNIFORM ? PATH_STEPS : 0;
 	struct page *p = b->sink->page;
 	struct sensitivity v;
@@ -311,9 +311,9 @@ static enum status put_upgrade(const struct base *b)
 	}
 	if (!st)
 		put_sensitivity(p, &v);
-	if (!st && !steps)
-		page_text(p, "Until which value each of them pays: `moecast "
-			  "sensitivity`.");
+	if (!st)
+		page_text(p, "`moecast sensitivity` follows the path "
+			  "further.");
 	return st;
 }
 
@@ -327,7 +327,7 @@ static void put_source(struct page *p, const char *what,
 
 	page_row(p);
 	page_cell(p, what);
-	page_cell(p, c ? "measured" : "data sheet");
+	page_cell(p, c ? "measured" : "data sheet, named efficiency");
 	if (!c) {
 		page_cell(p, named);
 		page_row_end(p);
@@ -357,7 +357,8 @@ static void put_products(const struct base *b, struct page *p)
 
 	page_row(p);
 	page_cell(p, "expert products");
-	page_cell(p, measured ? "measured" : "data sheet");
+	page_cell(p, measured ? "measured" :
+		  "data sheet, named efficiency");
 	page_cell(p, text);
 	page_row_end(p);
 	free(text);

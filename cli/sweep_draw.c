@@ -13,6 +13,7 @@
 
 #define Y_LOG_FACTOR 12.0	/* times that differ more: logarithmic */
 #define BYTES_PER_GB 1e9
+#define LINES_MAX 8		/* more have no colours and marks of their own */
 
 /* ---- files ---- */
 
@@ -135,13 +136,14 @@ struct lines {
 	struct chart_mark *tic;
 };
 
-enum quantity { QUANTITY_TIME, QUANTITY_MEMORY };
+enum quantity { QUANTITY_TIME, QUANTITY_MEMORY, QUANTITY_DROP };
 
 static double quantity(const struct view_point *p, enum quantity q)
 {
 	if (p->plan < 0)
 		return NAN;
-	return q == QUANTITY_TIME ? p->time_s : p->memory_bytes;
+	return q == QUANTITY_TIME ? p->time_s :
+		q == QUANTITY_MEMORY ? p->memory_bytes : p->drop_fraction;
 }
 
 static void lines_x(const struct slice *s, struct lines *l)
@@ -159,6 +161,16 @@ static void lines_x(const struct slice *s, struct lines *l)
 	l->chart.x_log = x->log;
 	l->chart.x_tic = l->tic;
 	l->chart.n_x_tics = x->n;
+}
+
+/* A line where no point has a plan would only be in the legend. */
+static bool row_has_plan(const struct slice *s, int y)
+{
+	for (int x = 0; x < s->v->axis[s->x].n; x++) {
+		if (at(s, x, y)->plan >= 0)
+			return true;
+	}
+	return false;
 }
 
 static void lines_add(const struct slice *s, enum quantity q, int y,
@@ -183,8 +195,13 @@ static void lines_add(const struct slice *s, enum quantity q, int y,
 static void lines_scale(struct lines *l, enum quantity q, char *axis,
 			size_t size)
 {
-	double lo = INFINITY, hi = 0, unit = BYTES_PER_GB;
-	const char *name = "GB";
+	static const char *const what[] = {
+		"step of one MoE layer", "memory per GPU",
+		"routed copies dropped",
+	};
+	double lo = INFINITY, hi = 0;
+	double unit = q == QUANTITY_MEMORY ? BYTES_PER_GB : 0.01;
+	const char *name = q == QUANTITY_MEMORY ? "GB" : "%";
 	int k, i;
 
 	for (k = 0; k < l->chart.n_series; k++) {
@@ -199,9 +216,8 @@ static void lines_scale(struct lines *l, enum quantity q, char *axis,
 		for (i = 0; i < l->series[k].n; i++)
 			l->value[k][i] /= unit;
 	}
-	l->chart.y_log = hi / lo > Y_LOG_FACTOR;
-	snprintf(axis, size, q == QUANTITY_TIME ?
-		 "step of one MoE layer (%s)" : "memory per GPU (%s)", name);
+	l->chart.y_log = q != QUANTITY_DROP && hi / lo > Y_LOG_FACTOR;
+	snprintf(axis, size, "%s (%s)", what[q], name);
 	l->chart.y_axis = axis;
 }
 
@@ -226,9 +242,11 @@ static enum status draw_lines(const struct figure_sink *sink,
 			      const char *file)
 {
 	static const char *const title[] = { "Step time of the best plan",
-					     "Memory of the best plan" };
+					     "Memory of the best plan",
+					     "Tokens that the best plan "
+					     "drops" };
 	const struct view_axis *y = s->y < 0 ? NULL : &s->v->axis[s->y];
-	int n = y ? y->n : 1, step = every(n, CHART_SERIES_MAX);
+	int n = y ? y->n : 1, step = every(n, LINES_MAX);
 	char axis[64], *name = file_name(s, file), *caption;
 	struct lines l = { 0 };
 	enum status st;
@@ -236,8 +254,12 @@ static enum status draw_lines(const struct figure_sink *sink,
 	l.chart.head = (struct chart_head){ title[q], s->where };
 	l.chart.series = l.series;
 	lines_x(s, &l);
-	for (int i = 0; i < n; i += step)
-		lines_add(s, q, y ? y->order[i] : 0, &l);
+	for (int i = 0; i < n; i += step) {
+		int row = y ? y->order[i] : 0;
+
+		if (row_has_plan(s, row))
+			lines_add(s, q, row, &l);
+	}
 	lines_scale(&l, q, axis, sizeof(axis));
 	caption = xasprintf("%s against %s%s%s%s.", title[q],
 			    s->v->axis[s->x].name, y ? ", a line for each " :
@@ -404,6 +426,18 @@ static enum status draw_heat(const struct figure_sink *sink,
 
 /* ---- slices ---- */
 
+static bool drops(const struct slice *s)
+{
+	for (int y = 0; y < (s->y < 0 ? 1 : s->v->axis[s->y].n); y++) {
+		for (int x = 0; x < s->v->axis[s->x].n; x++) {
+			if (at(s, x, y)->plan >= 0 &&
+			    at(s, x, y)->drop_fraction > 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 static enum status draw_slice(const struct figure_sink *sink,
 			      const struct slice *s)
 {
@@ -418,7 +452,11 @@ static enum status draw_slice(const struct figure_sink *sink,
 		st = draw_heat(sink, s);
 	if (!st)
 		st = draw_speedup(sink, s);
-	return st ? st : draw_lines(sink, s, QUANTITY_MEMORY, "memory");
+	if (!st)
+		st = draw_lines(sink, s, QUANTITY_MEMORY, "memory");
+	if (!st && drops(s))
+		st = draw_lines(sink, s, QUANTITY_DROP, "drop");
+	return st;
 }
 
 static bool first_of_slice(const struct slice *s)
@@ -432,10 +470,8 @@ static bool slice_has_plan(const struct slice *s)
 	int ny = s->y < 0 ? 1 : s->v->axis[s->y].n;
 
 	for (int y = 0; y < ny; y++) {
-		for (int x = 0; x < s->v->axis[s->x].n; x++) {
-			if (at(s, x, y)->plan >= 0)
-				return true;
-		}
+		if (row_has_plan(s, y))
+			return true;
 	}
 	return false;
 }

@@ -19,7 +19,7 @@
 #define TIC_MAX_PT 130
 #define TILTED_MAX_PT 115
 #define TILT_DEGREES 40
-#define TILTED_PITCH_PT 13	/* between tilted labels */
+#define TILTED_PITCH_PT 19	/* between tilted labels, so that they do not touch */
 #define AXIS_TITLE_ROOM_PT 26
 #define AXIS_PT 46
 #define SHADES 5		/* of the scale above the plot */

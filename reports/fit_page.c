@@ -30,7 +30,8 @@ static const char style[] =
 	"div.wide{overflow-x:auto}\n"
 	"pre{font-size:12px;background:#f7f7f7;padding:.7em;"
 	"white-space:pre-wrap;overflow-wrap:anywhere}\n"
-	"@media print{figure,tr{break-inside:avoid}h2,h3{break-after:avoid}"
+	"@media print{figure{display:block}figure svg{max-width:80%}"
+	"figure,tr{break-inside:avoid}h2,h3{break-after:avoid}"
 	"body{max-width:none;margin:0}thead{display:table-header-group}}\n";
 
 void html_text(struct buf *out, const char *text)

@@ -29,7 +29,8 @@ static const char style[] =
 	"pre{font-size:12px;background:#f7f7f7;padding:.7em;"
 	"white-space:pre-wrap;overflow-wrap:anywhere}\n"
 	"div.wide{overflow-x:auto}\n"
-	"@media print{figure,tr{break-inside:avoid}h2,h3{break-after:avoid}"
+	"@media print{figure{display:block}figure svg{max-width:80%}"
+	"figure,tr{break-inside:avoid}h2,h3{break-after:avoid}"
 	"body{max-width:none;margin:0}thead{display:table-header-group}}\n";
 
 void page_begin(struct page *p, const char *title)

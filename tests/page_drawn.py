@@ -129,7 +129,7 @@ def main():
     for i, box in enumerate(found["box"]):
         share, colours, lines, columns = look(rows, n, box)
         good = (box[2] > 300 and box[3] > 100 and share > 0.005 and
-                colours >= 8 and lines > 0.3 and columns > 0.5 and
+                colours >= 8 and lines > 0.3 and columns > 0.3 and
                 not box[4])
         bad += not good
         print("%s figure %d: %.0f x %.0f, ink %.1f %%, %d colours, %.0f %% "

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# moecast sweep -o and moecast report: the figures and the page of a sweep.
+. "${srcdir:-.}/tests/test-lib.sh"
+
+program=${GNUPLOT:-$(command -v gnuplot)}
+test -x "$program" || test_skip_all "no gnuplot"
+command -v python3 >/dev/null || test_skip_all "no python3"
+
+cat >s.yaml <<'END'
+cluster: "nodes=2(nic=4x400Gb/s) gpu=4(nvlink=450GB/s) fabric=rail"
+model: {hidden: 1024, layers: 1, experts: 8, experts_per_token: 2,
+        expert_ffn: 2048, sequence: 1024, batch_per_gpu: 1, name: toy}
+layout: {ep: 8, esp: 1}
+search: {alltoall: [flat, 2d], degree: [1, 2], capacity: none}
+END
+# uneven: the path of upgrades, which takes longest, is then left out
+{ cat s.yaml; echo "routing: {kind: zipf, skew: 0.5}"; } >z.yaml
+grid="--set cluster.nic.bandwidth=100Gb/s..400Gb/s*2 --set cluster.nodes=2,3,4"
+
+# what a page is: markup that closes, no script, nothing from elsewhere
+is_page() {
+	python3 - "$1" <<-"END"
+	import re, sys
+	from html.parser import HTMLParser
+	text = open(sys.argv[1], encoding="utf-8").read()
+	class Page(HTMLParser):
+	    stack, figures, texts = [], 0, 0
+	    def handle_starttag(self, tag, attrs):
+	        assert tag != "script" and tag != "link" and tag != "img"
+	        for key, value in attrs:
+	            assert not key.startswith("on"), key
+	            if key in ("href", "src", "xlink:href"):
+	                assert re.fullmatch(r"#\w+|[\w-]+\.png", value), value
+	        if tag != "meta":
+	            self.stack.append(tag)
+	        self.figures += tag == "figure"
+	    def handle_startendtag(self, tag, attrs):
+	        if tag != "meta":
+	            self.handle_starttag(tag, attrs)
+	            self.stack.pop()
+	    def handle_endtag(self, tag):
+	        assert self.stack and self.stack.pop() == tag, tag
+	p = Page()
+	p.feed(text)
+	assert not p.stack, p.stack
+	assert not re.search(r"url\((?!#)", text)
+	ids = re.findall(r" id=.([\w-]+)", text)
+	assert len(ids) == len(set(ids)), "ids twice"
+	print(p.figures)
+	END
+}
+
+test_expect_success 'the directory has all, and nothing half' '
+	moecast sweep z.yaml $grid --db a.db -o a >a.out &&
+	for f in time time-other plans speedup memory gantt cluster \
+		capacity-drop capacity-time
+	do
+		test -s a/$f.svg && test -s a/$f.png || exit 1
+		echo $f.svg; echo $f.png
+	done >names &&
+	printf "sweep.csv\nsweep.html\nsweep.txt\n" >>names &&
+	sort names >want && ls -A a | sort >have && test_cmp want have
+'
+
+test_expect_success 'the page is whole and needs nothing else' '
+	test "$(is_page a/sweep.html)" -eq 9 &&
+	! grep -i -E "https?:|@import" a/sweep.html | grep -v w3.org
+'
+
+# the text without pictures: what the page says
+page_text() {
+	python3 - "$1" <<-"END"
+	import re, sys
+	text = open(sys.argv[1], encoding="utf-8").read()
+	text = re.sub(r"(?s)<style.*?</style>|<svg.*?</svg>", "", text)
+	text = re.sub(r"</t[dh]>", " | ", text)
+	for old, new in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
+	    text = re.sub(r"<[^>]*>", "", text) if old == "&lt;" else text
+	    text = text.replace(old, new)
+	print(text)
+	END
+}
+
+test_expect_success 'the page says question, answer, sources, scenario' '
+	page_text a/sweep.html >text &&
+	for word in "The question" "cluster.nic.bandwidth: 100Gb/s, 200Gb/s, 400Gb/s" \
+		"cluster.nodes: 2, 3, 4" "6 of 9 points have a plan" \
+		"least step time: nic bandwidth 400Gb/s, nodes 2" \
+		"Which upgrade pays next" "The next money goes to: nic" \
+		"nic | " "Where every curve is from" \
+		"exchanges between nodes | data sheet" \
+		"All points" "Assumptions" "simulated" "The scenario" \
+		"bandwidth: 12.5GB/s" "experts: 8"
+	do
+		grep -q -F -e "$word" text || { echo "no: $word"; exit 1; }
+	done &&
+	test "$(grep -c "^[124]00Gb/s | " text)" -eq 9
+'
+
+test_expect_success 'the table is what the CSV has' '
+	python3 - <<-"END"
+	import csv, re
+	rows = list(csv.DictReader(open("a/sweep.csv")))
+	page = open("a/sweep.html", encoding="utf-8").read()
+	table = page[page.index("All points"):page.index("Assumptions")]
+	lines = re.findall(r"<tr><td>(.*)</tr>", table)
+	assert len(lines) == len(rows) == 9
+	for row, line in zip(rows, lines):
+	    cells = re.sub(r"<[^>]*>", "|", line)
+	    assert ("|-|" in cells) == bool(row["reason"]), cells
+	    if row["reason"]:
+	        assert "layout" in cells
+	    else:
+	        assert row["alltoall"] in cells
+	        gain = "%.2fx" % float(row["speedup_over_sequential"])
+	        assert gain in cells, (gain, cells)
+	END
+'
+
+test_expect_success 'borders stand where the plan changes' '
+	python3 - <<-"END"
+	import csv, re
+	# rows are nodes 2, 3, 4; nodes 3 has no plan: two borders between
+	# rows over three columns, and those between columns of a row
+	rows = list(csv.DictReader(open("a/sweep.csv")))
+	plan = [tuple(r[k] for k in ("alltoall", "degree_forward", "ep", "dp",
+	                             "degree_backward")) if not r["reason"]
+	        else None for r in rows]
+	at = lambda x, y: plan[x * 3 + y]
+	want = sum(at(x, y) != at(x + 1, y) for x in range(2) for y in range(3))
+	want += sum(at(x, y) != at(x, y + 1) for x in range(3) for y in range(2))
+	svg = open("a/plans.svg").read()
+	thick = re.findall(r"(?s)stroke-width=.2\.50.*?</g>", svg)
+	got = sum(len(re.findall(r" L\d", g)) for g in thick)
+	assert want >= 6, want
+	assert got == want, (got, want)
+	END
+'
+
+test_expect_success 'the same sweep again, and by one process: the same page' '
+	moecast sweep z.yaml $grid --db a.db -o b >b.out 2>/dev/null &&
+	for f in sweep.html sweep.csv plans.svg gantt.svg
+	do
+		cmp a/$f b/$f || exit 1
+	done &&
+	moecast sweep z.yaml $grid --db c.db --jobs 1 -o c >/dev/null &&
+	cmp a/sweep.html c/sweep.html
+'
+
+test_expect_success 'even routing: until where the upgrade pays' '
+	moecast sweep s.yaml --set cluster.nic.bandwidth=100Gb/s,200Gb/s \
+		--db e.db -o e >/dev/null &&
+	page_text e/sweep.html >text &&
+	test_grep "first nic, from 12.5 GB/s" text
+'
+
+test_expect_success 'report shows the sweep from the database alone' '
+	mkdir away && cp a.db away/ && cd away &&
+	moecast report --db a.db -o r --json >r.json && cd .. &&
+	test "$(is_page away/r/index.html)" -eq 9 &&
+	page_text away/r/index.html >text &&
+	test_grep "Sweep 1: z.yaml" text &&
+	test_grep "Which upgrade pays next" text &&
+	test_grep "\"figures\": 9" away/r.json &&
+	cmp a/plans.svg away/r/sweep1-plans.svg &&
+	sed -n "s/^ *\"r\/\(.*\)\",*\$/\1/p" away/r.json | sort >listed &&
+	ls away/r | sort >there && test_cmp there listed
+'
+
+test_expect_success 'one key without numbers, and texts that would be markup' '
+	mkdir "<b>&x" && cp z.yaml "<b>&x/z.yaml" &&
+	moecast sweep "<b>&x/z.yaml" --set cluster.fabric.kind=rail,nonblocking \
+		--set "model.name=</pre><script>alert(1)</script>" \
+		--db m.db -o m >/dev/null &&
+	test "$(is_page m/sweep.html)" -eq 8 &&
+	test_grep "&lt;script&gt;alert" m/sweep.html &&
+	! grep "<script" m/*.svg m/sweep.html
+'
+
+test_expect_success 'no point has a plan: a page that says why' '
+	moecast sweep z.yaml --set cluster.nodes=3,5 --db n.db -o n >/dev/null &&
+	test "$(is_page n/sweep.html)" -eq 0 &&
+	page_text n/sweep.html >text &&
+	test_grep "0 of 2 points have a plan" text &&
+	test_grep "No point here has a plan" text
+'
+
+test_expect_success 'without gnuplot: table, CSV and a page without figures' '
+	(
+		GNUPLOT=$PWD/nowhere && export GNUPLOT &&
+		moecast sweep z.yaml $grid --db a.db -o g >/dev/null 2>err
+	) && test_grep "no figures" err &&
+	test "$(ls g | tr "\n" " ")" = "sweep.csv sweep.html sweep.txt " &&
+	test "$(is_page g/sweep.html)" -eq 0
+'
+
+test_expect_success 'a gnuplot that fails leaves no figure and no page' '
+	cat >broken <<-"END" &&
+	#!/bin/sh
+	cat >/dev/null
+	exit 1
+	END
+	chmod +x broken &&
+	(
+		GNUPLOT=$PWD/broken && export GNUPLOT &&
+		test_expect_code 1 moecast sweep z.yaml $grid --db a.db -o f \
+			>/dev/null 2>err
+	) &&
+	test "$(ls f | tr "\n" " ")" = "sweep.csv sweep.txt "
+'
+
+browser=
+for name in chromium chromium-browser google-chrome
+do
+	test -n "$browser" || browser=$(command -v $name) || browser=
+done
+if test -z "$browser"
+then
+	test_skip "every figure is drawn" "no chromium"
+else
+	test_expect_success 'every figure is drawn, no text leaves its figure' '
+		python3 "$srcdir/tests/page_drawn.py" a/sweep.html "$browser" \
+			9 &&
+		sed "s/<path/<poth/g; s/<text/<toxt/g" a/sweep.html >hurt.html &&
+		! python3 "$srcdir/tests/page_drawn.py" hurt.html "$browser" 9
+	'
+fi
+
+test_done

@@ -184,6 +184,7 @@ static void make_note(struct profile_use *u, const struct scenario *s)
 		  "products");
 	note_part(&parts, u->fold.intra.curve, "exchanges inside a node");
 	note_part(&parts, u->fold.inter.curve, "exchanges between nodes");
+	note_part(&parts, u->fold.direct.curve, "direct exchanges");
 	note_part(&parts, u->fold.memory.curve, "memory");
 	if (!parts.len)
 		buf_puts(&parts, "nothing that this scenario needs");
@@ -361,7 +362,8 @@ static double step_bytes(const struct net *net, const struct coll_step *s)
 static void warn_exchanges(const struct profile_use *u,
 			   const struct evaluation *e)
 {
-	struct range intra = { 0 }, inter = { 0 };
+	struct range intra = { 0 }, inter = { 0 }, direct = { 0 };
+	bool is_direct = e->program.plan.alltoall == A2A_DIRECT;
 	int i;
 
 	for (i = 0; i < e->program.n_ops; i++) {
@@ -372,11 +374,15 @@ static void warn_exchanges(const struct profile_use *u,
 		if (!step)
 			continue;
 		bytes = step_bytes(&e->net, step) / op->n_chunks;
-		if (op->lane == LANE_INTRA)
+		if (is_direct && !strcmp(op_kind_breakdown(op->kind),
+					 "alltoall"))
+			range_add(&direct, &u->fold.direct, bytes);
+		else if (op->lane == LANE_INTRA)
 			range_add(&intra, &u->fold.intra, bytes);
 		else
 			range_add(&inter, &u->fold.inter, bytes);
 	}
+	range_warn(&direct, &u->fold.direct, "by the direct way");
 	range_warn(&intra, &u->fold.intra, "inside a node");
 	range_warn(&inter, &u->fold.inter, "between nodes");
 }

@@ -129,10 +129,9 @@ static void fill_info(struct backend *b, int n)
 	uint64_t least = b->rank[0].free_bytes;
 	int i;
 
-	for (i = 1; i < n; i++) {
-		if (b->rank[i].free_bytes < least)
-			least = b->rank[i].free_bytes;
-	}
+	for (i = 1; i < n; i++)
+		least = b->rank[i].free_bytes < least ? b->rank[i].free_bytes
+						      : least;
 	b->info.ranks = n * b->at.members;
 	b->info.nodes = b->at.hosts;
 	b->info.max_bytes = (uint64_t)((double)least * MEMORY_SHARE);
@@ -373,18 +372,15 @@ static enum status part_run(struct backend *b, int n, double *seconds,
 
 	if (st)
 		return st;
-	for (i = 0; i < n; i++) {
-		seconds[i] = b->rank[0].seconds[i];
-		for (j = 1; j < ranks_count(b->ranks); j++) {
-			if (b->rank[j].seconds[i] > seconds[i])
-				seconds[i] = b->rank[j].seconds[i];
-		}
-		if (!b->rank[0].other.op)
-			continue;
-		beside_s[i] = b->rank[0].beside_s[i];
-		for (j = 1; j < ranks_count(b->ranks); j++) {
-			if (b->rank[j].beside_s[i] > beside_s[i])
-				beside_s[i] = b->rank[j].beside_s[i];
+	for (j = 0; j < ranks_count(b->ranks); j++) {
+		const struct cuda_rank *r = &b->rank[j];
+
+		for (i = 0; i < n; i++) {
+			if (!j || r->seconds[i] > seconds[i])
+				seconds[i] = r->seconds[i];
+			if (r->other.op &&
+			    (!j || r->beside_s[i] > beside_s[i]))
+				beside_s[i] = r->beside_s[i];
 		}
 	}
 	return ST_OK;

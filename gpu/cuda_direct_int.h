@@ -21,4 +21,8 @@ struct cuda_direct {
 	int n_mapped;
 };
 
+/* Experts and k within what the kernels take, else ST_INPUT. */
+enum status direct_check(const struct cuda_direct *d,
+			 const struct direct_route *r);
+
 #endif

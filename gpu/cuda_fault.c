@@ -19,7 +19,7 @@
 
 #define FAULT_VARIABLE "MOECAST_GPU_FAULT"
 #define NOWHERE ((void *)256)
-#define TOO_MUCH (1ull << 46)
+#define TOO_MUCH (1ull << 42)
 #define ROWS 256
 
 static enum status fault_call(struct cuda_layer *l)

@@ -47,7 +47,8 @@ static void set_sizes(struct cuda_layer *l)
 static bool is_chain(const struct cuda_layer *l)
 {
 	return cuda_layer_is_direct(l) && l->pass[0].chunks == 1 &&
-	       l->pass[1].chunks == 1 && l->c.plan.layout.dp == 1;
+	       l->pass[1].chunks == 1 && l->c.plan.layout.dp == 1 &&
+	       !l->c.shared_ffn;
 }
 
 /* The COMPUTE lane is the rank's own stream. */

@@ -28,7 +28,7 @@
 #define GPU_CUDA_LAYER_H
 
 #include "gpu/cuda.h"
-#include "gpu/cuda_direct.h"
+#include "gpu/cuda_direct_cells.h"
 #include "gpu/cuda_ffn.h"
 #include "gpu/k.h"
 #include "gpu/k_layer.h"

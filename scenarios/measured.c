@@ -288,8 +288,9 @@ static void fold_collectives(const struct measured *m,
 }
 
 /* As with collectives: only where as many ranks were measured. */
-static void fold_direct(const struct measured *m, int ranks, double link_Bps,
-			double latency_s, struct comm_tier *out)
+static struct measured_part fold_direct(const struct measured *m, int ranks,
+					double link_Bps, double latency_s,
+					struct comm_tier *out)
 {
 	static const struct exchange pull = { MEASURED_DIRECT, false, false,
 					      false, false };
@@ -297,10 +298,14 @@ static void fold_direct(const struct measured *m, int ranks, double link_Bps,
 						       ranks);
 
 	if (!c || c->ranks < 2 || c->ranks < ranks || !(link_Bps > 0))
-		return;
+		return (struct measured_part){ 0 };
 	*out = (struct comm_tier){ 0 };
 	fold(c, &pull, link_Bps, latency_s, out);
 	fold_contention(m, c->tier, out);
+	return (struct measured_part){
+		c, c->min_bytes * share_of(&pull, c->ranks),
+		c->max_bytes * share_of(&pull, c->ranks),
+	};
 }
 
 /* A kernel starts in what no bytes take; the rate is that of the largest. */
@@ -460,8 +465,8 @@ struct measured_fold measured_apply(const struct measured *m,
 		link = c->intra.bandwidth_Bps;
 	fold_collectives(m, on_pcie ? pcie : nvlink, c->gpus_per_node, link,
 			 c->intra.latency_s, &c->gpu.intra, c->gpu.intra_op);
-	fold_direct(m, c->gpus_per_node, link, c->intra.latency_s,
-		    &c->gpu.direct);
+	f.direct = fold_direct(m, c->gpus_per_node, link,
+			       c->intra.latency_s, &c->gpu.direct);
 	fold_collectives(m, network, c->nodes, nic, c->nic.latency_s,
 			 &c->gpu.inter, c->gpu.inter_op);
 	if (intra.used)

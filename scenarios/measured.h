@@ -158,7 +158,7 @@ struct measured_part {	/* what a part came from; borrowed */
 };
 
 struct measured_fold {
-	struct measured_part intra, inter, memory;
+	struct measured_part intra, inter, memory, direct;
 };
 
 struct cluster;

@@ -247,6 +247,7 @@ static void exchanges(void **state)
 		{ "alltoall", "even" }, { "alltoall", "uneven" },
 		{ "sendrecv", "" }, { "allgather", "" },
 		{ "reducescatter", "" }, { "allreduce", "" },
+		{ "alltoall", "direct" },
 	};
 	static const uint64_t sizes[] = { 64, 1000003, 20000000 };
 	static const int ctas[] = { 0, 4 };
@@ -261,7 +262,10 @@ static void exchanges(void **state)
 				c.work.bytes = work_round_bytes(sizes[s],
 								c.ranks);
 				c.work.ctas = ctas[t];
-				try_case(b, &c);
+				/* direct: over NVLink, in one process */
+				if (strcmp(c.work.variant, "direct") ||
+				    ops->can(b, &c))
+					try_case(b, &c);
 			}
 		}
 	}

@@ -287,6 +287,34 @@ static void test_apply(void **state)
 }
 
 /*
+ * The direct exchange of 8 ranks, 6 us + S * 2.1875e-12: r = 7/8 S, so 400e9
+ * of 400e9; launch 6 - 1, no message, no low-latency protocol. Measured with
+ * two ranks it says nothing about eight.
+ */
+static void test_apply_direct(void **state)
+{
+	struct measured_curve c = curve_of(MEASURED_DIRECT, "nvlink", 8, 6e-6,
+					   2.1875e-12, 0);
+	const struct measured m = { .n_curves = 1, .curve = &c };
+	struct cluster k = host(1, 8);
+	struct measured_fold f;
+
+	(void)state;
+	f = measured_apply(&m, &k);
+	assert_ptr_equal(f.direct.curve, &c);
+	assert_null(f.intra.curve);
+	near(k.gpu.direct.efficiency, 1, 1e-12);
+	near(k.gpu.direct.launch_s, 5e-6, 1e-12);
+	near(k.gpu.direct.message_s, 0, 0);
+	near(k.gpu.direct.ll_launch_s, 5e-6, 1e-12);
+	k = host(1, 8);
+	c.ranks = 2;
+	f = measured_apply(&m, &k);
+	assert_null(f.direct.curve);
+	near(k.gpu.direct.efficiency, 0, 0);
+}
+
+/*
  * Collectives of their own, 8 ranks. All-reduce, 40 us + S * 5e-12 + 3e-9
  * sqrt(S): r = 14/8 S; 14 latencies and 14 messages in its pipeline.
  *	efficiency	(14/8 / 5e-12 = 350e9) / 400e9 = 0.875
@@ -504,6 +532,7 @@ int main(void)
 		cmocka_unit_test(test_apply_limits),
 		cmocka_unit_test(test_apply),
 		cmocka_unit_test(test_apply_collectives),
+		cmocka_unit_test(test_apply_direct),
 		cmocka_unit_test(test_find_limited),
 		cmocka_unit_test(test_apply_inter),
 		cmocka_unit_test(test_apply_pcie),

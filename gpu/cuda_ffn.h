@@ -114,8 +114,9 @@ enum status cuda_ffn_backward_weights(struct cuda_ffn *f,
  * Times every way and several of cuBLAS's algorithms on these rows and
  * buffers, whose contents are lost (they should hold real data: zeros run
  * faster), and keeps the fastest for this shape: all six products, or with
- * `backward` false the two of the forward pass. Waits; some seconds for large
- * shapes.
+ * `backward` false the two of the forward pass. Waits: 1.5 s or, where that is
+ * longer, 60 runs of each product; 0.3 s for other numbers of rows later, and
+ * no time at all for numbers within a tenth of those known.
  */
 enum status cuda_ffn_tune(struct cuda_ffn *f, const struct ffn_rows *rows,
 			  const struct ffn_buffers *b, bool backward,

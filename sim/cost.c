@@ -37,7 +37,11 @@ struct expert_cost {
 	struct work work;
 };
 
-enum { EXPERT_FORWARD, EXPERT_DATA, EXPERT_WEIGHT, EXPERT_KIND_N };
+enum {
+	EXPERT_FORWARD, EXPERT_DATA,
+	EXPERT_WEIGHT, EXPERT_WEIGHT_ADD,	/* the first chunk's, the others' */
+	EXPERT_KIND_N
+};
 
 struct cost {
 	struct cost_spec spec;
@@ -289,24 +293,24 @@ void cost_free(struct cost *c)
 	free(c);
 }
 
-static int expert_kind(enum op_kind k)
+static int expert_kind(const struct op *op)
 {
-	switch (k) {
+	switch (op->kind) {
 	case OP_EXPERT:
 		return EXPERT_FORWARD;
 	case OP_EXPERT_BWD_DATA:
 		return EXPERT_DATA;
 	case OP_EXPERT_BWD_WEIGHT:
-		return EXPERT_WEIGHT;
+		return op->chunk ? EXPERT_WEIGHT_ADD : EXPERT_WEIGHT;
 	default:
 		return -1;
 	}
 }
 
 /* The slowest rank's; a rank with the rows of the one before is skipped. */
-static struct work slowest_expert(const struct cost *c, enum op_kind kind,
-				  double share)
+static struct work slowest_expert(const struct cost *c, const struct op *op)
 {
+	double share = 1.0 / op->n_chunks;
 	const struct workload *w = c->spec.workload;
 	size_t n = (size_t)w->local_experts, r;
 	struct work work, most = { 0 };
@@ -316,7 +320,8 @@ static struct work slowest_expert(const struct cost *c, enum op_kind kind,
 		rows = w->rows + r * n;
 		if (r && !memcmp(rows, rows - n, n * sizeof(*rows)))
 			continue;
-		layer_expert_work(&c->layer, kind, rows, share, &work);
+		layer_expert_work(&c->layer, op->kind, rows, share,
+				  op->chunk > 0, &work);
 		if (work.seconds > most.seconds)
 			most = work;
 	}
@@ -325,7 +330,7 @@ static struct work slowest_expert(const struct cost *c, enum op_kind kind,
 
 static struct work op_work(const struct cost *c, const struct op *op)
 {
-	int kind = expert_kind(op->kind);
+	int kind = expert_kind(op);
 	struct expert_cost *e;
 
 	if (kind < 0)
@@ -333,7 +338,7 @@ static struct work op_work(const struct cost *c, const struct op *op)
 	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
 	e = &c->expert[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
 	if (!e->known) {
-		e->work = slowest_expert(c, op->kind, 1.0 / op->n_chunks);
+		e->work = slowest_expert(c, op);
 		e->known = true;
 	}
 	return e->work;

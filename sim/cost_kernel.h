@@ -39,5 +39,7 @@ void work_add_gemm(struct work *w, const struct gpu *g,
 		   const struct measured *table, enum dtype t, double m,
 		   double n, double k);
 void work_add_stream(struct work *w, const struct gpu *g, double bytes);
+/* More bytes that a kernel moves: no start of its own. */
+void work_add_bytes(struct work *w, const struct gpu *g, double bytes);
 
 #endif

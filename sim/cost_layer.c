@@ -109,6 +109,7 @@ struct ffn {
 	const double *rows;
 	double share, inner;
 	double total;		/* rows of all experts together */
+	bool adds;		/* to gradients of weights that are there */
 };
 
 static struct ffn ffn_make(const struct layer *l, int n, const double *rows,
@@ -180,6 +181,11 @@ static void ffn_weight(const struct ffn *f, struct work *w)
 
 	ffn_weight_product(f, w, f->inner, m->hidden);
 	ffn_weight_product(f, w, m->hidden, (m->gated ? 2 : 1) * f->inner);
+	/* a later chunk adds to what the first has written: the products'
+	 * epilogues read it, when their tiles' sums are done */
+	if (f->adds)
+		work_add_bytes(w, f->l->gpu, f->n * dtype_bytes(m->dtype) *
+			       layer_expert_params(m, f->inner));
 }
 
 static void ffn_work(const struct ffn *f, enum op_kind kind, struct work *w)
@@ -203,10 +209,12 @@ static void ffn_work(const struct ffn *f, enum op_kind kind, struct work *w)
 }
 
 void layer_expert_work(const struct layer *l, enum op_kind kind,
-		       const double *rows, double share, struct work *out)
+		       const double *rows, double share, bool adds,
+		       struct work *out)
 {
 	struct ffn f = ffn_make(l, l->local_experts, rows, share, l->ffn);
 
+	f.adds = adds;
 	*out = (struct work){ 0 };
 	ffn_work(&f, kind, out);
 	/* blocks of one source by expert become blocks of one expert, and

@@ -43,6 +43,15 @@ enum {
 	EXPERT_KIND_N
 };
 
+/*
+ * Of a step in one chunk: what products take longer when the power limit holds
+ * them all the time, and how long the GPU only exchanges; chunks hide the
+ * all-to-alls but for one chunk's.
+ */
+struct power {
+	double held_s, chunked_s, whole_s;
+};
+
 struct cost {
 	struct cost_spec spec;
 	struct tech_effect effect;
@@ -51,6 +60,7 @@ struct cost {
 	struct coll coll[COST_COLL_N];
 	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
 	struct work fixed[OP_KIND_N];	/* ops that are not cut in chunks */
+	struct power power;
 	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1] */
 	struct expert_cost *expert;
 };
@@ -228,6 +238,54 @@ static void make_loads(struct cost *c)
 	}
 }
 
+static struct work slowest_expert(const struct cost *c, const struct op *op);
+
+static double pair_time(const struct cost *c, enum cost_coll there,
+			enum cost_coll back)
+{
+	return coll_time(&c->coll[there], 1) + coll_time(&c->coll[back], 1);
+}
+
+static void power_init(struct cost *c)
+{
+	static const enum op_kind expert[] = {
+		OP_EXPERT, OP_EXPERT_BWD_DATA, OP_EXPERT_BWD_WEIGHT,
+	};
+	static const enum cost_coll sum[] = {
+		COST_ROUTER, COST_SHARED, COST_COPIES, COST_DP,
+	};
+	struct power *p = &c->power;
+	struct op op = { .n_chunks = 1 };
+	size_t i;
+
+	for (i = 0; i < sizeof(expert) / sizeof(expert[0]); i++) {
+		op.kind = expert[i];
+		p->held_s += slowest_expert(c, &op).held_s;
+	}
+	for (i = 0; i < OP_KIND_N; i++)
+		p->held_s += c->fixed[i].held_s;
+	p->chunked_s = 2 * (pair_time(c, COST_DISPATCH, COST_COMBINE) +
+			    pair_time(c, COST_ESP_GATHER, COST_ESP_SCATTER));
+	for (i = 0; i < sizeof(sum) / sizeof(sum[0]); i++)
+		p->whole_s += coll_time(&c->coll[sum[i]], 1);
+}
+
+/*
+ * The share of held_s that products lose. The limit is one of energy over a
+ * step: what a GPU saves while it only exchanges its products may draw.
+ */
+static double power_holds(const struct cost *c, int chunks)
+{
+	const struct power *p = &c->power;
+	double saved = (1 - c->gpu->exchange_power) *
+		(p->chunked_s / chunks + p->whole_s);
+
+	/* bounds of a search know no exchange in full */
+	if (c->spec.bound_only || !(p->held_s > 0))
+		return 0;
+	return fmax(0, 1 - saved / p->held_s);
+}
+
 static enum status check_dtype(const struct cost_spec *spec)
 {
 	const struct gpu *g = &spec->net->cluster.gpu;
@@ -274,6 +332,7 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		c->fixed[OP_GATE].seconds = c->effect.gate_s[0];
 	if (c->effect.gate_s[1] >= 0)
 		c->fixed[OP_GATE_BWD].seconds = c->effect.gate_s[1];
+	power_init(c);
 	*out_p = c;
 	return ST_OK;
 }
@@ -332,13 +391,19 @@ static struct work op_work(const struct cost *c, const struct op *op)
 {
 	int kind = expert_kind(op);
 	struct expert_cost *e;
+	struct work work;
 
-	if (kind < 0)
-		return c->fixed[op->kind];
+	if (kind < 0) {
+		work = c->fixed[op->kind];
+		work.seconds += power_holds(c, 1) * work.held_s;
+		return work;
+	}
 	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
 	e = &c->expert[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
 	if (!e->known) {
 		e->work = slowest_expert(c, op);
+		e->work.seconds += power_holds(c, op->n_chunks) *
+			e->work.held_s;
 		e->known = true;
 	}
 	return e->work;

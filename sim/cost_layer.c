@@ -16,6 +16,7 @@ void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
 		.tokens = layout_tokens(layout, m),
 		.ffn = ceil((double)m->expert_ffn / layout->esp),
 		.local_experts = w->local_experts,
+		.empty = w->padding_fraction,
 	};
 	l->copies = l->tokens * m->experts_per_token;
 	l->slots = l->copies;
@@ -109,6 +110,7 @@ struct ffn {
 	const double *rows;
 	double share, inner;
 	double total;		/* rows of all experts together */
+	double empty;		/* share of them that are zeros */
 	bool adds;		/* to gradients of weights that are there */
 };
 
@@ -129,7 +131,7 @@ static void ffn_product(const struct ffn *f, struct work *w, double n,
 {
 	struct gemm_group group = { .n_products = f->n, .repeat = 1,
 				    .rows = f->rows, .row_scale = f->share,
-				    .n = n, .k = k };
+				    .n = n, .k = k, .empty = f->empty };
 
 	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
 		       &group);
@@ -141,7 +143,8 @@ static void ffn_weight_product(const struct ffn *f, struct work *w, double m,
 {
 	struct gemm_group group = { .n_products = f->n, .repeat = 1,
 				    .rows = f->rows, .row_scale = f->share,
-				    .rows_are_depth = true, .m = m, .n = n };
+				    .rows_are_depth = true, .m = m, .n = n,
+				    .empty = f->empty, .adds = f->adds };
 
 	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
 		       &group);
@@ -181,11 +184,6 @@ static void ffn_weight(const struct ffn *f, struct work *w)
 
 	ffn_weight_product(f, w, f->inner, m->hidden);
 	ffn_weight_product(f, w, m->hidden, (m->gated ? 2 : 1) * f->inner);
-	/* a later chunk adds to what the first has written: the products'
-	 * epilogues read it, when their tiles' sums are done */
-	if (f->adds)
-		work_add_bytes(w, f->l->gpu, f->n * dtype_bytes(m->dtype) *
-			       layer_expert_params(m, f->inner));
 }
 
 static void ffn_work(const struct ffn *f, enum op_kind kind, struct work *w)
@@ -215,6 +213,7 @@ void layer_expert_work(const struct layer *l, enum op_kind kind,
 	struct ffn f = ffn_make(l, l->local_experts, rows, share, l->ffn);
 
 	f.adds = adds;
+	f.empty = l->empty;
 	*out = (struct work){ 0 };
 	ffn_work(&f, kind, out);
 	/* blocks of one source by expert become blocks of one expert, and

@@ -17,6 +17,7 @@ struct layer {
 	double slots;		/* the same with padding; = copies when dropless */
 	double ffn;		/* inner size of one rank's expert shard */
 	int local_experts;
+	double empty;		/* share of the slots that stay empty */
 	bool regroup;		/* arriving rows must be sorted by expert */
 	/* direct: the exchange permutes and regroups, what is left is ... */
 	bool direct;

@@ -543,7 +543,7 @@ static void test_measured_ffn(void **state)
 			rows[i] = tokens * topk / experts;
 		us -= 1e6 * sort_time(&g, tokens, experts / ep *
 				      tokens * topk / experts, hidden);
-		layer_expert_work(&l, OP_EXPERT, rows, 1, &w);
+		layer_expert_work(&l, OP_EXPERT, rows, 1, false, &w);
 		errors_add(rows[0] >= 1000 && tp <= 2 ? &many : &few,
 			   w.seconds, us * 1e-6);
 	}

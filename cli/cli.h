@@ -42,6 +42,7 @@ enum status cmd_validate(int argc, char **argv);
 enum status cmd_sweep(int argc, char **argv);
 enum status cmd_sensitivity(int argc, char **argv);
 enum status cmd_reproduce(int argc, char **argv);
+enum status cmd_share(int argc, char **argv);
 
 /*
  * Options that most subcommands take: --json, --set KEY=VALUE (repeatable),

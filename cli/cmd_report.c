@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/report_data.h"
 #include "cli/report_layers.h"
+#include "cli/report_sweeps.h"
 #include "profiles/fit.h"
 #include "reports/fit_page.h"
 #include "reports/gnuplot.h"
@@ -68,6 +69,7 @@ struct report {
 	struct figure *figure;	/* owned; FIGURES_MAX */
 	int n_figures, left_out;
 	struct report_layers layers;
+	struct report_sweeps sweeps;
 	char *note;	/* owned; NULL: nothing was left out */
 	char *page;	/* owned: path of index.html */
 };
@@ -411,6 +413,7 @@ static enum status write_page(const struct report *r)
 		.n_runs = (int)r->data.n_runs,
 		.n_fits = (int)r->data.n_groups, .figure = figure,
 		.n_figures = r->n_figures, .note = r->note,
+		.more = buf_str(&r->sweeps.page.out),
 	};
 	enum status st;
 	int i;
@@ -440,6 +443,12 @@ static void remove_figures(const struct report *r)
 		unlink(r->figure[i].png);
 	}
 	report_layers_remove(&r->layers);
+	figure_files_remove(&r->sweeps.files);
+}
+
+static int count_figures(const struct report *r)
+{
+	return r->n_figures + r->layers.n + r->sweeps.page.n_figures;
 }
 
 static enum status print_result(const struct report *r)
@@ -449,7 +458,7 @@ static enum status print_result(const struct report *r)
 
 	if (!r->o->common.json) {
 		printf("%s: %d figures (SVG and PNG) of %zu fits\n", r->page,
-		       r->n_figures + r->layers.n, r->data.n_groups);
+		       count_figures(r), r->data.n_groups);
 		if (r->note)
 			printf("left out: %s\n", r->note);
 		return ST_OK;
@@ -461,11 +470,12 @@ static enum status print_result(const struct report *r)
 		json_array_append_new(files, json_string(r->figure[i].png));
 	}
 	report_layers_list(&r->layers, files);
+	report_sweeps_list(&r->sweeps, files);
 	return cli_print_json(json_pack(
 		"{s:s, s:o, s:i, s:i, s:i, s:s}", "schema",
 		"moecast.report/1", "files", files, "fits",
 		(int)r->data.n_groups, "figures",
-		r->n_figures + r->layers.n,
+		count_figures(r),
 		"figures_left_out", r->left_out, "left_out",
 		r->note ? r->note : ""));
 }
@@ -481,6 +491,8 @@ static enum status make(struct report *r, struct store *db)
 	st = draw(r);
 	if (!st)
 		st = report_layers_draw(db, r->o->db, r->o->dir, &r->layers);
+	if (!st)
+		st = report_sweeps_draw(db, r->o->dir, &r->sweeps);
 	if (!st)
 		st = write_page(r);
 	if (st)
@@ -502,6 +514,7 @@ static void report_release(struct report *r)
 	free(r->note);
 	free(r->page);
 	report_layers_release(&r->layers);
+	report_sweeps_release(&r->sweeps);
 	report_data_release(&r->data);
 }
 
@@ -516,6 +529,19 @@ static enum status check_opts(const struct opts *o)
 	return gnuplot_check();
 }
 
+static enum status read_data(struct store *db, struct report_data *out)
+{
+	int sweeps;
+	enum status st = report_data_read(db, out);
+
+	if (!st)
+		st = report_sweeps_count(db, &sweeps);
+	if (!st && !out->n_groups && !sweeps)
+		st = err_set(ST_INPUT, "no fit to show: a fit takes at least "
+			     "3 sizes of one operation; and no sweep");
+	return st;
+}
+
 static enum status report(const struct opts *o)
 {
 	struct report r = { .o = o };
@@ -525,7 +551,7 @@ static enum status report(const struct opts *o)
 	if (!st)
 		st = store_open(o->db, STORE_READ, &db);
 	if (!st) {
-		st = report_data_read(db, &r.data);
+		st = read_data(db, &r.data);
 		if (st == ST_INPUT)
 			err_prefix(st, "'%s'", o->db);
 	}
@@ -546,8 +572,10 @@ enum status cmd_report(int argc, char **argv)
 		.parser = parse,
 		.doc = "Draws every fit of a profile database: cost against "
 		       "size with the measured points and the error band, "
-		       "and fitted against measured time; index.html shows "
-		       "them all. Needs gnuplot.",
+		       "and fitted against measured time; its layers, forecast "
+		       "against measured; its sweeps, with all that their "
+		       "own page has. index.html shows them all. Needs "
+		       "gnuplot.",
 		.children = children,
 	};
 	struct opts o = { 0 };

@@ -56,12 +56,15 @@ static json_t *json_row(const struct repro_report *r, int i)
 	json_t *j = json_object();
 	const char *note = repro_note(r, i);
 
+	json_object_set_new(j, "paper", json_string(r->paper->name));
 	json_object_set_new(j, "case", json_string(row->name));
-	if (row->low == row->high)
-		json_object_set_new(j, "reported", json_real(row->low));
-	else
-		json_object_set_new(j, "reported", json_pack("[f, f]",
-						row->low, row->high));
+	/* of a range the end that is nearer to the forecast */
+	json_object_set_new(j, "reported", json_real(
+		2 * r->predicted[i] < row->low + row->high ? row->low :
+		row->high));
+	if (row->low != row->high)
+		json_object_set_new(j, "reported_range",
+			json_pack("[f, f]", row->low, row->high));
 	json_object_set_new(j, "predicted", json_real(r->predicted[i]));
 	json_object_set_new(j, "error", json_real(r->error[i]));
 	json_object_set_new(j, "source", json_string(row->source));
@@ -79,9 +82,9 @@ static json_t *json_values(const struct paper *p, bool assumed)
 
 		if (v->assumed == assumed)
 			json_array_append_new(out, json_pack(
-				"{s:s, s:f, s:s}", "name", v->name, "value",
-				v->value, assumed ? "why" : "source",
-				v->why));
+				"{s:s, s:s, s:f, s:s}", "paper", p->name,
+				"name", v->name, "value", v->value,
+				assumed ? "why" : "source", v->why));
 	}
 	return out;
 }
@@ -155,7 +158,8 @@ out:
 static enum status reproduce_all(const struct opts *o, json_t **json_p)
 {
 	struct buf names = { 0 };
-	json_t *list = json_array();
+	json_t *list = json_array(), *rows = json_array();
+	json_t *assumptions = json_array();
 	enum status st = ST_OK;
 	char *rest, *name;
 	bool first = true;
@@ -169,10 +173,16 @@ static enum status reproduce_all(const struct opts *o, json_t **json_p)
 			puts("");
 		first = false;
 		st = reproduce(o, name, &one);
-		if (one)
-			json_array_append_new(list, one);
+		if (!one)
+			continue;
+		json_array_extend(rows, json_object_get(one, "rows"));
+		json_array_extend(assumptions,
+				  json_object_get(one, "assumptions"));
+		json_array_append_new(list, one);
 	}
-	*json_p = json_pack("{s:s, s:o}", "schema", "moecast.reproduce/1",
+	*json_p = json_pack("{s:s, s:s, s:o, s:o, s:o}",
+			    "schema", "moecast.reproduce/1", "paper", "all",
+			    "rows", rows, "assumptions", assumptions,
 			    "papers", list);
 	buf_release(&names);
 	return st;

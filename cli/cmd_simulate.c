@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/fill.h"
+#include "cli/jitter_jobs.h"
 #include "cli/profile_use.h"
 #include "reports/table.h"
 #include "reports/trace.h"
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PLAN_FILE_MAX 65536	/* bytes: a plan is one line */
 #define LINKS_SHOWN 5
@@ -20,7 +22,9 @@ struct opts {
 	struct cli_common common;
 	const char *plan, *trace;
 	enum exec_model model;
+	int jobs;
 	struct profile_use profile;
+	struct jitter_stats jitter;	/* n 0: there is none */
 };
 
 static const struct argp_option options[] = {
@@ -34,6 +38,9 @@ static const struct argp_option options[] = {
 	{ "model", 'm', "lane|flow", 0,
 	  "lane: ops do not slow one another down; flow: they share links, "
 	  "memory and SMs (default)", 0 },
+	{ "jobs", 'j', "N", 0,
+	  "processes that share the runs with jitter (default: one for each "
+	  "processor; the numbers do not depend on it)", 0 },
 	{ 0 },
 };
 
@@ -66,6 +73,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'm':
 		return parse_model(arg, &o->model);
+	case 'j':
+		return cli_int("--jobs", arg, 1, JITTER_JOBS_MAX, &o->jobs);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -77,7 +86,9 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "SCENARIO",
-	.doc = "Runs one plan of a scenario in virtual time.",
+	.doc = "Runs one plan of a scenario in virtual time; with "
+	       "faults.compute_jitter or faults.comm_jitter also "
+	       "faults.repeats times with other times drawn.",
 	.children = children,
 };
 
@@ -185,6 +196,14 @@ static json_t *json_memory(const struct memory_use *m)
 			 "buffers_bytes", m->buffers);
 }
 
+static json_t *json_jitter(const struct jitter_stats *s)
+{
+	return json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f}",
+			 "runs", s->n, "mean_s", s->mean_s, "min_s", s->min_s,
+			 "p50_s", s->p50_s, "p95_s", s->p95_s,
+			 "p99_s", s->p99_s, "max_s", s->max_s);
+}
+
 /* A step of the whole model under the plan. */
 static enum status plan_step(const struct scenario *s, const struct plan *p,
 			     const struct evaluation *e,
@@ -234,6 +253,8 @@ static enum status print_json(const struct opts *o, const struct scenario *s,
 	json_object_set_new(root, "step", json_step(&step));
 	if (o->profile.active)
 		profile_use_json(&o->profile, root);
+	if (o->jitter.n)
+		json_object_set_new(root, "jitter", json_jitter(&o->jitter));
 	return cli_print_json(root);
 }
 
@@ -326,6 +347,37 @@ static void print_links(const struct net *net, const struct exec_result *x,
 	table_release(&t);
 }
 
+static void print_jitter(const struct jitter_stats *s,
+			 const struct exec_result *x, struct buf *out)
+{
+	const struct {
+		const char *name;
+		double time_s;
+	} row[] = {
+		{ "least", s->min_s }, { "median", s->p50_s },
+		{ "mean", s->mean_s }, { "95 % below", s->p95_s },
+		{ "99 % below", s->p99_s }, { "most", s->max_s },
+	};
+	char runs[64];
+	const struct table_column columns[] = {
+		{ runs, TABLE_TEXT, 0, 0 },
+		{ "time", TABLE_TIME, 0, 0 },
+		{ "of nominal", TABLE_PERCENT, 0, 0 },
+	};
+	struct table t;
+
+	snprintf(runs, sizeof(runs), "%d runs with jitter", s->n);
+	table_init(&t, columns, 3);
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		table_text(&t, row[i].name);
+		table_value(&t, row[i].time_s);
+		table_value(&t, row[i].time_s / s_from_ps(x->time_ps));
+	}
+	buf_puts(out, "\n");
+	table_print(&t, out, 0, TABLE_WIDTH);
+	table_release(&t);
+}
+
 static enum status print_text(const struct opts *o, const struct plan *p,
 			      const struct evaluation *e)
 {
@@ -338,6 +390,8 @@ static enum status print_text(const struct opts *o, const struct plan *p,
 	print_shares(&e->exec, "lane", e->exec.lane_busy_ps, LANE_N,
 		     lane_named, &b);
 	print_links(&e->net, &e->exec, &b);
+	if (o->jitter.n)
+		print_jitter(&o->jitter, &e->exec, &b);
 	if (o->profile.active) {
 		buf_puts(&b, "\n");
 		text_wrap(&b, "costs: ", o->profile.note, TABLE_WIDTH);
@@ -384,6 +438,9 @@ static enum status simulate(struct opts *o, const struct scenario *s)
 	st = profile_use_warn(&o->profile, s, &p);
 	if (!st && o->trace)
 		st = write_trace(o->trace, &p, &e);
+	if (!st && jitter_wanted(&s->faults))
+		st = jitter_jobs(&s->faults, &e, o->model, o->jobs,
+				 &o->jitter);
 	if (!st) {
 		st = o->common.json ? print_json(o, s, &p, &e) :
 			print_text(o, &p, &e);
@@ -392,9 +449,16 @@ static enum status simulate(struct opts *o, const struct scenario *s)
 	return st;
 }
 
+static int default_jobs(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > JITTER_JOBS_MAX ? JITTER_JOBS_MAX : (int)n;
+}
+
 enum status cmd_simulate(int argc, char **argv)
 {
-	struct opts o = { .model = EXEC_FLOW };
+	struct opts o = { .model = EXEC_FLOW, .jobs = default_jobs() };
 	struct scenario s;
 	enum status st = cli_parse(&argp, argc, argv, &o);
 

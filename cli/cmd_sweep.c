@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/profile_use.h"
 #include "cli/sweep.h"
+#include "cli/sweep_view.h"
 #include "scenarios/keys.h"
 
 #include <stdio.h>
@@ -32,7 +33,7 @@ static const struct argp_option options[] = {
 	  "processes (default: one for each processor)", 0 },
 	{ "csv", KEY_CSV, "FILE", 0, "write the rows as a table for others",
 	  0 },
-	{ "output", 'o', "DIR", 0, "write table, CSV and figures there", 0 },
+	{ "output", 'o', "DIR", 0, "write table, CSV, figures and a page of them there", 0 },
 	{ "lane", KEY_LANE, NULL, 0,
 	  "lane model only: faster, links are not shared", 0 },
 	{ 0 },
@@ -134,7 +135,8 @@ static enum status load_first(const struct sweep_spec *spec,
  * All that decides the rows: the scenario as it was understood, what its
  * measurements are, the grid, the program.
  */
-static enum status identity(const struct sweep_spec *spec, struct buf *out)
+static enum status identity(const struct sweep_spec *spec, struct buf *out,
+			    struct buf *about)
 {
 	const struct sweep_grid *g = spec->grid;
 	struct profile_use use;
@@ -147,6 +149,8 @@ static enum status identity(const struct sweep_spec *spec, struct buf *out)
 	buf_addf(out, "%s\n%s\n%s\n%d\n", PACKAGE_STRING, spec->path,
 		 st ? "" : use.note, spec->lane_only);
 	scenario_print(&s, out);
+	sweep_about(spec, &s, !st && use.active ? use.note :
+		    "GPU data sheet and named efficiencies", about);
 	profile_use_release(&use);
 	scenario_release(&s);
 	for (int i = 0; i < g->n_fixed; i++)
@@ -158,17 +162,6 @@ static enum status identity(const struct sweep_spec *spec, struct buf *out)
 		buf_puts(out, "\n");
 	}
 	return st;
-}
-
-static void describe(const struct sweep_spec *spec, struct buf *out)
-{
-	const struct sweep_grid *g = spec->grid;
-
-	buf_puts(out, spec->path);
-	for (int i = 0; i < g->n_fixed; i++)
-		buf_addf(out, " %s", g->fixed[i]);
-	for (int i = 0; i < g->n_axes; i++)
-		buf_addf(out, " %s=(%d)", g->axis[i].key, g->axis[i].n);
 }
 
 /* ---- running ---- */
@@ -239,18 +232,15 @@ static enum status take_old(void *arg, int64_t point, const char *row)
 }
 
 static enum status open_db(const char *path, const struct buf *id,
-			   struct sweep_run *r)
+			   const struct buf *about, struct sweep_run *r)
 {
 	char key[STORE_KEY_MAX];
-	struct buf about = { 0 };
 	enum status st = store_open(path, STORE_WRITE, &r->db);
 
 	if (st)
 		return st;
 	store_key("sweep", id->s, id->len, key);
-	describe(&r->spec, &about);
-	st = store_sweep(r->db, key, about.s, &r->sweep);
-	buf_release(&about);
+	st = store_sweep(r->db, key, buf_str(about), &r->sweep);
 	if (!st)
 		st = store_sweep_each(r->db, r->sweep, take_old, r);
 	r->began_s = now_s();
@@ -279,7 +269,7 @@ static enum status outputs(const struct opts *o, const struct sweep_run *r)
 
 /* Rank 0, or the only process: workers first, then the database. */
 static enum status run(const struct opts *o, const struct buf *id,
-		       struct sweep_run *r)
+		       const struct buf *about, struct sweep_run *r)
 {
 	struct sweep_pool *pool = NULL;
 	bool spread = sweep_mpi_size() > 1;
@@ -288,7 +278,7 @@ static enum status run(const struct opts *o, const struct buf *id,
 	if (!spread)
 		st = sweep_pool_start(&r->spec, o->jobs, &pool);
 	if (!st)
-		st = open_db(o->db, id, r);
+		st = open_db(o->db, id, about, r);
 	if (!st && r->began_done)
 		cli_warn("%ld of %ld points were there already",
 			 r->began_done, r->spec.grid->n_points);
@@ -306,18 +296,19 @@ static enum status run(const struct opts *o, const struct buf *id,
 static enum status sweep(struct opts *o, const struct sweep_grid *g)
 {
 	struct sweep_run r = { .spec = { o->common.input, g, o->lane_only } };
-	struct buf id = { 0 };
+	struct buf id = { 0 }, about = { 0 };
 	enum status st = check_keys(g);
 
 	if (!st)
-		st = identity(&r.spec, &id);
+		st = identity(&r.spec, &id, &about);
 	if (!st && sweep_mpi_rank()) {
 		st = sweep_mpi_work(&r.spec);
 	} else if (!st) {
 		r.done = xcalloc((size_t)g->n_points, 1);
-		st = run(o, &id, &r);
+		st = run(o, &id, &about, &r);
 		free(r.done);
 	}
+	buf_release(&about);
 	buf_release(&id);
 	return st;
 }
@@ -345,7 +336,7 @@ enum status cmd_sweep(int argc, char **argv)
 		st = sweep_mpi_begin();
 		if (!st)
 			st = sweep(&o, &g);
-		sweep_mpi_end(!st);
+		sweep_mpi_end(st);
 		sweep_grid_release(&g);
 	}
 	cli_common_release(&o.common);

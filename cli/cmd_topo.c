@@ -7,8 +7,9 @@
 #include "reports/gnuplot.h"
 #include "reports/table.h"
 #include "scenarios/keys.h"
-#include "sim/net.h"
+#include "sim/net_fault.h"
 
+#include <math.h>
 #include <stdio.h>
 
 struct opts {
@@ -48,9 +49,26 @@ static const struct argp argp = {
 	.children = children,
 };
 
+/* Of one link of a class; of the fastest where some are degraded. */
 static double class_Bps(const struct net *net, int k)
 {
-	return net->count[k] ? net->capacity_Bps[net->first[k]] : 0;
+	double most = 0;
+
+	for (int i = 0; i < net->count[k]; i++)
+		most = fmax(most, net->capacity_Bps[net->first[k] + i]);
+	return most;
+}
+
+static double class_sum_Bps(const struct net *net, int k)
+{
+	double sum = 0;
+
+	for (int i = 0; net->uneven && i < net->count[k]; i++) {
+		int link = net->first[k] + i;
+
+		sum += net_link_gone(net, link) ? 0 : net->capacity_Bps[link];
+	}
+	return net->uneven ? sum : class_Bps(net, k) * net->count[k];
 }
 
 /* ---- JSON ---- */
@@ -71,11 +89,27 @@ static json_t *json_tiers(const struct net *net)
 	return out;
 }
 
+static json_t *json_degraded(const struct cluster *c)
+{
+	json_t *out = json_array();
+
+	for (int i = 0; i < c->n_faults; i++) {
+		const struct degraded *f = &c->fault[i];
+		json_t *row = json_pack("{s:s, s:i, s:f}",
+					"part", fault_kind_name(f->kind),
+					"index", f->index, "share", f->share);
+
+		if (f->kind != FAULT_LEAF)
+			json_object_set_new(row, "node", json_integer(f->node));
+		json_array_append_new(out, row);
+	}
+	return out;
+}
+
 static enum status print_json(const struct net *net)
 {
 	const struct cluster *c = &net->cluster;
-
-	return cli_print_json(json_pack(
+	json_t *root = json_pack(
 		"{s:s, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:o}",
 		"schema", "moecast.topo/1",
 		"gpu", c->gpu.name,
@@ -86,7 +120,11 @@ static enum status print_json(const struct net *net)
 		"bisection_Bps", net_bisection_Bps(net),
 		"intra_latency_s", c->intra.latency_s,
 		"nic_latency_s", c->nodes > 1 ? c->nic.latency_s : 0.0,
-		"tiers", json_tiers(net)));
+		"tiers", json_tiers(net));
+
+	if (c->n_faults)
+		json_object_set_new(root, "degraded", json_degraded(c));
+	return cli_print_json(root);
 }
 
 /* ---- text ---- */
@@ -225,13 +263,41 @@ static void put_tiers(const struct net *net, struct buf *out)
 		table_text(&t, link_class_name((enum link_class)k));
 		table_value(&t, net->count[k]);
 		table_value(&t, class_Bps(net, k));
-		table_value(&t, class_Bps(net, k) * net->count[k]);
+		table_value(&t, class_sum_Bps(net, k));
 	}
 	if (t.n_cells) {
 		buf_puts(out, "\n");
 		table_print(&t, out, 2, TABLE_WIDTH);
 	}
 	table_release(&t);
+}
+
+/* Parts that faults.degraded names, and where their traffic goes. */
+static void put_degraded(const struct net *net, struct buf *out)
+{
+	const struct cluster *c = &net->cluster;
+
+	for (int i = 0; i < c->n_faults; i++) {
+		const struct degraded *f = &c->fault[i];
+
+		buf_addf(out, "%s  %s ", i ? "" : "\ndegraded\n",
+			 fault_kind_name(f->kind));
+		if (f->kind != FAULT_LEAF)
+			buf_addf(out, "%d:", f->node);
+		buf_addf(out, "%d: ", f->index);
+		if (f->share > 0)
+			buf_addf(out, "at %.4g %% of its speed\n",
+				 100 * f->share);
+		else if (f->kind == FAULT_NIC)
+			buf_addf(out, "gone; its traffic by nic %d:%d\n",
+				 f->node, net_fault_port(net, f->node,
+							 f->index));
+		else if (f->kind == FAULT_LEAF && net->port_gone)
+			buf_addf(out, "gone; its traffic by rail %d\n",
+				 net_fault_port(net, 0, f->index));
+		else
+			buf_puts(out, "gone\n");
+	}
 }
 
 static void print_text(const struct net *net)
@@ -252,6 +318,7 @@ static void print_text(const struct net *net)
 	put_nodes(net, &out);
 	put_fabric(net, &out);
 	put_tiers(net, &out);
+	put_degraded(net, &out);
 	fputs(buf_str(&out), stdout);
 	buf_release(&out);
 	buf_release(&b);

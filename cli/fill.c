@@ -103,13 +103,17 @@ json_t *json_links(const struct net *net, const struct exec_result *run)
 json_t *json_step(const struct step_time *t)
 {
 	return json_pack("{s:f, s:f, s:f, s:i, s:i, s:{s:f, s:f, s:f, s:f, "
-			 "s:f, s:f}}",
+			 "s:f, s:f}, s:{s:f, s:f, s:f, s:f}}",
 			 "time_s", t->time_s, "tokens", t->tokens,
 			 "tokens_per_s", t->tokens_per_s,
 			 "micro_batches", t->batches, "stages", t->stages,
 			 "breakdown", "moe", t->moe_s, "dense", t->dense_s,
 			 "tensor", t->tensor_s, "gradients", t->gradient_s,
-			 "optimizer", t->optimizer_s, "bubble", t->bubble_s);
+			 "optimizer", t->optimizer_s, "bubble", t->bubble_s,
+			 "gradients", "at_end_s", t->at_end_s,
+			 "in_windows_s", t->in_windows_s,
+			 "two_step_s", t->two_step_s,
+			 "searched_s", t->searched_s);
 }
 
 void fill_step(const struct step_time *t, struct report_step *out)

@@ -29,6 +29,8 @@ const struct cmd commands[] = {
 	  "a grid of scenarios, each at its best plan", cmd_sweep },
 	{ "sensitivity", "SCENARIO [--steps N]",
 	  "which resource pays next", cmd_sensitivity },
+	{ "share", "SCENARIO SCENARIO... [--place block|interleaved]",
+	  "several jobs on one fabric: who slows whom", cmd_share },
 	{ "profile", "--db FILE [--backend cuda|host] [--quick]",
 	  "measure this machine, store, fit", cmd_profile },
 	{ "validate", "SCENARIO --db FILE [--plans N] [--replay FILE]",

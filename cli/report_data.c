@@ -76,9 +76,6 @@ static enum status take_fits(struct store *db, struct report_data *d)
 	}
 	d->n_groups = n;
 	free(row);
-	if (!st && !n)
-		st = err_set(ST_INPUT, "no fit to show: a fit takes at least "
-			     "3 sizes of one operation");
 	return st;
 }
 

@@ -23,7 +23,7 @@ struct report_data {
 	size_t last;	/* group that the sample before was of */
 };
 
-/* ST_INPUT when there is no fit to show. */
+/* There may be no fit at all. */
 enum status report_data_read(struct store *db, struct report_data *out);
 void report_data_release(struct report_data *d);
 

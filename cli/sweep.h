@@ -35,7 +35,8 @@ int sweep_mpi_size(void);
 int sweep_mpi_rank(void);
 enum status sweep_mpi_run(struct sweep_run *r);
 enum status sweep_mpi_work(const struct sweep_spec *spec);
-void sweep_mpi_end(bool sound);
+/* Ends MPI; after a failure all processes, with that exit code. */
+void sweep_mpi_end(enum status st);
 
 /* ---- outputs, all from the stored rows in order of their numbers ---- */
 
@@ -49,7 +50,9 @@ void sweep_row_plan(const json_t *row, struct buf *out);
 enum status sweep_print_json(const struct sweep_run *r);
 enum status sweep_print_table(const struct sweep_run *r, struct buf *out);
 enum status sweep_write_csv(const struct sweep_run *r, const char *path);
-/* Table, CSV and figures in a directory. */
+/* Figures and sweep.html; without gnuplot the page alone. */
+enum status sweep_write_page(const struct sweep_run *r, const char *dir);
+/* Table, CSV, figures and page in a directory. */
 enum status sweep_write_dir(const struct sweep_run *r, const char *dir);
 
 #endif

@@ -21,7 +21,10 @@
 enum { TAG_READY, TAG_POINT, TAG_ROW };
 
 #define NO_POINT (-1L)
-#define POLL_NS 200000	/* between looks for a message: ranks do not spin */
+#define RANK0_FIRST_S 2		/* a failed rank waits for rank 0 to say why */
+/* Between looks for a message, ever longer: ranks do not spin */
+#define POLL_MIN_NS 20000
+#define POLL_MAX_NS 2000000
 
 static int rank, size = 1;
 static bool active;
@@ -58,13 +61,16 @@ int sweep_mpi_rank(void)
 /* The sender and length of the next message; sleeps meanwhile. */
 static void wait_message(int source, int tag, MPI_Status *s)
 {
-	const struct timespec pause = { 0, POLL_NS };
+	struct timespec pause = { 0, POLL_MIN_NS };
 	int found = 0;
 
-	while (!found) {
+	for (;;) {
 		MPI_Iprobe(source, tag, MPI_COMM_WORLD, &found, s);
-		if (!found)
-			nanosleep(&pause, NULL);
+		if (found)
+			return;
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < POLL_MAX_NS)
+			pause.tv_nsec *= 2;
 	}
 }
 
@@ -158,14 +164,27 @@ enum status sweep_mpi_work(const struct sweep_spec *spec)
 	return st;
 }
 
-void sweep_mpi_end(bool sound)
+/*
+ * What is wrong with the input every rank finds: rank 0 says it, and ends
+ * the others before they do.
+ */
+static void give_up(enum status st)
+{
+	const struct timespec pause = { RANK0_FIRST_S, 0 };
+
+	if (rank)
+		nanosleep(&pause, NULL);
+	fprintf(stderr, "moecast sweep: %s\n", err_msg());
+	fflush(stderr);
+	MPI_Abort(MPI_COMM_WORLD, (int)st);
+}
+
+void sweep_mpi_end(enum status st)
 {
 	if (!active)
 		return;
-	if (!sound) {
-		fprintf(stderr, "moecast sweep: %s\n", err_msg());
-		MPI_Abort(MPI_COMM_WORLD, ST_FAIL);
-	}
+	if (st)
+		give_up(st);
 	MPI_Finalize();
 	active = false;
 }
@@ -199,9 +218,9 @@ enum status sweep_mpi_work(const struct sweep_spec *spec)
 	return err_set(ST_UNAVAILABLE, "built without MPI");
 }
 
-void sweep_mpi_end(bool sound)
+void sweep_mpi_end(enum status st)
 {
-	(void)sound;
+	(void)st;
 }
 
 #endif

@@ -319,5 +319,5 @@ enum status sweep_write_dir(const struct sweep_run *r, const char *dir)
 		st = sweep_write_csv(r, path);
 	free(path);
 	buf_release(&text);
-	return st;
+	return st ? st : sweep_write_page(r, dir);
 }

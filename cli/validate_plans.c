@@ -75,12 +75,11 @@ enum status contest_foretell(struct contest *c)
 /* ---- the planner's ---- */
 
 /* Inside one node there is nothing to do for steps between nodes. */
-static bool is_of_use(const struct scenario *s, const struct layout *l,
-		      enum a2a_alg alg)
+static bool is_of_use(const struct scenario *s, const struct plan *p)
 {
-	if (alg == A2A_DIRECT)
-		return !direct_why_not_layout(&s->cluster, l, &s->model);
-	return a2a_table[alg].n_steps == 1 || s->cluster.nodes > 1;
+	return s->search.alltoall_mask & 1u << p->alltoall &&
+	       !direct_why_not_plan(&s->cluster, p, &s->model) &&
+	       (a2a_table[p->alltoall].n_steps == 1 || s->cluster.nodes > 1);
 }
 
 /* The customary degrees, whatever search.degree lists. */
@@ -113,8 +112,7 @@ static void add_planned(struct contest *c, const struct search_result *r,
 		contest_add(c, &r->top[i].plan, why);
 	}
 	for (i = 0; i < r->n_baselines; i++) {
-		if (is_of_use(&c->s, &r->baseline[i].plan.layout,
-			      r->baseline[i].plan.alltoall))
+		if (is_of_use(&c->s, &r->baseline[i].plan))
 			contest_add(c, &r->baseline[i].plan,
 				    r->baseline[i].system);
 	}
@@ -152,11 +150,9 @@ static enum status spread_algorithms(struct spread *x, const struct plan *best,
 
 	p.degree_forward = p.degree_backward = degree;
 	for (a = 0; a < A2A_N && !st; a++) {
-		if (!(x->c->s.search.alltoall_mask & 1u << a) ||
-		    !is_of_use(&x->c->s, &best->layout, (enum a2a_alg)a))
-			continue;
 		p.alltoall = (enum a2a_alg)a;
-		st = add_other(x, &p);
+		if (is_of_use(&x->c->s, &p))
+			st = add_other(x, &p);
 	}
 	return st;
 }

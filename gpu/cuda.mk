@@ -15,6 +15,8 @@ libgpu_a_SOURCES += %D%/cuda_layer.c %D%/cuda_layer_memory.c %D%/cuda_layer.h
 libgpu_a_SOURCES += %D%/cuda_layer_comm.c %D%/cuda_layer_gate.c
 libgpu_a_SOURCES += %D%/cuda_layer_pass.c %D%/cuda_layer_exchange.c
 libgpu_a_SOURCES += %D%/cuda_layer_ops.c %D%/cuda_layer_run.c
+libgpu_a_SOURCES += %D%/cuda_layer_direct.c
+libgpu_a_SOURCES += %D%/cuda_layer_trace.c
 libgpu_a_SOURCES += %D%/cuda_layer_part.c %D%/cuda_layer_check.c
 libgpu_a_SOURCES += %D%/cuda_ffn.c %D%/cuda_ffn_product.c
 libgpu_a_SOURCES += %D%/cuda_ffn_tune.c %D%/cuda_ffn.h
@@ -23,6 +25,7 @@ libgpu_a_SOURCES += %D%/k_ffn.cu %D%/k_ffn.h
 libgpu_a_SOURCES += %D%/cuda_direct.c %D%/cuda_direct.h
 libgpu_a_SOURCES += %D%/cuda_direct_bench.c
 libgpu_a_SOURCES += %D%/k_direct.cu %D%/k_direct_rows.cu %D%/k_direct_copy.cu
+libgpu_a_SOURCES += %D%/k_direct_cells.cu
 libgpu_a_SOURCES += %D%/k_direct.h %D%/k_direct_common.h
 endif
 SUFFIXES += .cu

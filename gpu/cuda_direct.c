@@ -210,6 +210,7 @@ static enum status load_kernels(struct cuda_direct *d)
 		&major, cudaDevAttrComputeCapabilityMajor, device));
 	d->has_bulk = major >= 9;
 	CUDA_GOTO(out, st, k_direct_load());
+	CUDA_GOTO(out, st, k_direct_load_cells());
 	if (d->has_bulk) {
 		CUDA_GOTO(out, st, k_direct_load_rows());
 		CUDA_GOTO(out, st, k_direct_load_copy());
@@ -312,7 +313,7 @@ uint64_t cuda_direct_slot_bytes(const struct direct_route *r, int ranks)
 {
 	uint64_t here = (uint64_t)(r->experts / ranks);
 
-	return (2 * (uint64_t)ranks * here + 1) * sizeof(int32_t);
+	return 2 * ((uint64_t)ranks + 1) * here * sizeof(int32_t);
 }
 
 static enum status check_route(const struct cuda_direct *d,
@@ -346,6 +347,7 @@ static struct k_direct_route kernel_route(const struct cuda_direct *d,
 		.rows_max = r->rows_max, .ids = r->ids, .pos = r->pos,
 		.weights = r->weights, .counts = r->counts,
 		.place = r->place, .slot = r->slot, .kept = r->kept,
+		.tail = r->tail ? r->tail : r->slot + 2 * r->experts,
 		.row_weight = r->row_weight,
 		.host_counts = counts_of(d, d->counts_dev, channel)
 	};
@@ -382,6 +384,70 @@ out:
 	return st;
 }
 
+static struct k_direct_cells kernel_cells(const struct direct_cells *c)
+{
+	return (struct k_direct_cells){
+		.tokens = c->tokens, .k = c->k, .experts = c->experts,
+		.chunks = c->chunks, .capacity = c->capacity, .ids = c->ids,
+		.pos = c->pos, .weights = c->weights, .cells = c->cells,
+		.totals = c->totals, .start = c->start, .fixed = c->fixed,
+		.row_base = c->row_base, .place = c->place, .slot = c->slot,
+		.kept = c->kept, .tail = c->tail, .host_kept = c->host_kept,
+		.row_weight = c->row_weight
+	};
+}
+
+uint64_t cuda_direct_place_numbers(const struct direct_cells *c, int ranks)
+{
+	return (uint64_t)ranks * (uint64_t)c->tokens * (uint64_t)c->k *
+	       (c->capacity ? (uint64_t)c->chunks : 1);
+}
+
+enum status cuda_direct_cells(struct cuda_direct *d,
+			      const struct direct_cells *c, int channel,
+			      cudaStream_t s)
+{
+	const struct direct_route r = {
+		.tokens = c->tokens, .k = c->k, .experts = c->experts
+	};
+	struct k_direct_cells k = kernel_cells(c);
+	enum status st = check_route(d, &r);
+
+	return st ? st : cuda_status(k_direct_cells(&d->k, &k, channel, s),
+				     "k_direct_cells()");
+}
+
+enum status cuda_direct_places(struct cuda_direct *d,
+			       const struct direct_cells *c, cudaStream_t s)
+{
+	struct k_direct_cells k = kernel_cells(c);
+
+	return cuda_status(k_direct_cell_places(&d->k, &k, s),
+			   "k_direct_cell_places()");
+}
+
+struct direct_route cuda_direct_chunk(const struct cuda_direct *d,
+				      const struct direct_cells *c, int chunk)
+{
+	bool by_tokens = !c->capacity;
+	int64_t first = by_tokens ? order_first(c->tokens, chunk, c->chunks)
+				  : 0;
+	int64_t end = by_tokens ? order_first(c->tokens, chunk + 1, c->chunks)
+				: c->tokens;
+	int64_t before = by_tokens ? first : (int64_t)chunk * c->tokens;
+	size_t here = (size_t)(c->experts / d->g.ranks);
+	size_t at = (size_t)chunk * here;
+
+	return (struct direct_route){
+		.tokens = (int)(end - first), .k = c->k,
+		.experts = c->experts,
+		.ids = c->ids + (uint64_t)(first * c->k) * sizeof(int32_t),
+		.place = c->place + before * d->g.ranks * c->k,
+		.kept = c->kept + at, .tail = c->tail + 2 * at,
+		.slot = c->slot
+	};
+}
+
 enum status cuda_direct_barrier(struct cuda_direct *d, int channel,
 				cudaStream_t s)
 {
@@ -410,7 +476,11 @@ static struct k_direct_sums kernel_sums(const struct direct_combine *c)
 		.rows = c->rows,
 		.row_bytes = (uint64_t)c->columns * (c->bf16 ? 2 : 4),
 		.bf16 = c->bf16, .stage = c->stage, .out = c->out,
-		.pair = c->pair, .out_pair = c->out_pair
+		.pair = c->pair, .out_pair = c->out_pair,
+		.add = c->add, .is_marked = c->is_marked,
+		.chunks = c->chunks ? c->chunks : 1,
+		.place_step = c->place_step, .stage_step = c->stage_step,
+		.row_base = c->row_base
 	};
 }
 

@@ -109,9 +109,12 @@ struct direct_route {
 	/* own memory: */
 	int32_t *place;		/* [ranks][tokens * k]: row here of a pair;
 				   -1: not for here, -2: dropped */
-	int32_t *slot;		/* [ranks][experts/ranks][2], and then one
-				   more number; scratch between the kernels */
+	int32_t *slot;		/* [ranks + 1][experts/ranks][2]; scratch
+				   between the kernels */
 	int32_t *kept;		/* [experts/ranks]: rows of each expert */
+	int32_t *tail;		/* [experts/ranks][2]: first row behind them,
+				   and where the next one's begin; NULL: in
+				   slot */
 	float *row_weight;	/* [rows]; NULL: not wanted */
 };
 
@@ -121,6 +124,51 @@ uint64_t cuda_direct_slot_bytes(const struct direct_route *r, int ranks);
 enum status cuda_direct_route(struct cuda_direct *d,
 			      const struct direct_route *r, int channel,
 			      cudaStream_t s);
+
+/*
+ * A pass of several chunks at once, one barrier for all of them. Positions
+ * are counted over the whole pass, ordered by (chunk, expert, token); a cell
+ * { first position, copies } is what a rank sends to an expert in a chunk.
+ *
+ * Dropless, chunk i of n has the tokens [i T / n, (i + 1) T / n) of every
+ * rank. With a capacity C it has of every (rank, expert) the copies number
+ * [i C / n, (i + 1) C / n), so that a token's copies may be in different
+ * chunks; positions of dropped ones are negative.
+ */
+struct direct_cells {
+	int tokens, k, experts, chunks;
+	int32_t capacity;	/* of (rank, expert); 0: dropless */
+	/* window: */
+	uint64_t ids, pos, weights;	/* as in struct direct_route */
+	uint64_t cells;		/* int32 [ranks][chunks][experts][2] */
+	/* own memory: copies of [chunks][experts], or with a capacity of
+	 * [experts], dropped ones too; then also first positions of all
+	 * cells, and where each expert's rows begin in a chunk (first row of
+	 * the chunk is 0), [chunks][experts/ranks + 1] */
+	const int32_t *totals, *start, *fixed;
+	const int64_t *row_base;	/* [chunks + 1]: in the rows' buffers */
+	int32_t *place;		/* cuda_direct_place_numbers() */
+	int32_t *slot;		/* [chunks][ranks][experts/ranks][3] */
+	int32_t *kept;		/* [chunks][experts/ranks] */
+	int32_t *tail;		/* [chunks][experts/ranks][2] */
+	int32_t *host_kept;	/* the same as kept, on the mapped host */
+	float *row_weight;	/* NULL: not wanted */
+};
+
+uint64_t cuda_direct_place_numbers(const struct direct_cells *c, int ranks);
+
+/* Cells to everyone, a barrier, then kept: all that the host may wait for. */
+enum status cuda_direct_cells(struct cuda_direct *d,
+			      const struct direct_cells *c, int channel,
+			      cudaStream_t s);
+/* After it: places and weights of rows. */
+enum status cuda_direct_places(struct cuda_direct *d,
+			       const struct direct_cells *c, cudaStream_t s);
+/* The route of one chunk: what cuda_direct_dispatch() and the sums want.
+ * Offsets of tokens' rows in a window are the caller's to move. */
+struct direct_route cuda_direct_chunk(const struct cuda_direct *d,
+				      const struct direct_cells *c,
+				      int chunk);
 
 /*
  * Waits for the stream: the matrix of counts on the host, after drops,
@@ -158,6 +206,14 @@ struct direct_combine {
 	void *out;
 	const float *pair;	/* NULL: none */
 	uint64_t out_pair;
+	bool add;		/* to what is in `out` */
+	bool is_marked;		/* places are cuda_direct_places()'s */
+	/* add_sums of several chunks of all tokens at once; 0: one. Numbers
+	 * of a place table, bytes of a stage; rows and pair are of the whole
+	 * pass, a chunk's begin at row_base[chunk] */
+	int chunks;
+	uint64_t place_step, stage_step;
+	const int64_t *row_base;
 };
 
 enum status cuda_direct_combine(struct cuda_direct *d,

@@ -26,7 +26,13 @@ struct ffn_problem {
 	cublasLtMatrixLayout_t a, b, d;
 	cublasLtMatmulAlgo_t algo[FFN_ALGOS];
 	int n_algos;
+	/* FFN_NEAR: what was tuned for other rows, if it can do these */
+	cublasLtMatmulAlgo_t near;
+	enum { NEAR_UNKNOWN, NEAR_FINE, NEAR_NONE } near_state;
 };
+
+#define FFN_NEAR FFN_ALGOS	/* in the place of an algorithm's number */
+#define FFN_NEAR_RATIO 1.5	/* of rows, at most */
 
 /* What tuning found for a product; by stride, or total rows when packed. */
 struct ffn_choice {
@@ -36,6 +42,7 @@ struct ffn_choice {
 	int leave;
 	enum ffn_way way;
 	int algo;
+	cublasLtMatmulAlgo_t config;	/* FFN_BATCHED: of this algorithm */
 };
 
 struct cuda_ffn {

@@ -200,6 +200,27 @@ static enum status problem_make(struct cuda_ffn *f,
 	return st;
 }
 
+static struct ffn_problem **bucket_of(struct cuda_ffn *f, enum ffn_product p,
+				      enum ffn_way way, int64_t rows)
+{
+	uint64_t at = ((uint64_t)rows * FFN_PRODUCTS + p) * FFN_WAYS + way;
+
+	return &f->bucket[at % FFN_BUCKETS];
+}
+
+/* NULL: not in the table. */
+static struct ffn_problem *problem_known(struct cuda_ffn *f,
+					 enum ffn_product p, enum ffn_way way,
+					 int64_t rows)
+{
+	struct ffn_problem *q = *bucket_of(f, p, way, rows);
+
+	while (q && (q->product != p || q->way != way || q->rows != rows ||
+		     q->leave != f->leave))
+		q = q->next;
+	return q;
+}
+
 /* From the table, or new in it. */
 static enum status problem_find(struct cuda_ffn *f, enum ffn_product p,
 				enum ffn_way way, int64_t rows,
@@ -209,23 +230,18 @@ static enum status problem_find(struct cuda_ffn *f, enum ffn_product p,
 	struct ffn_problem key = {
 		.product = p, .way = way, .rows = rows, .leave = f->leave
 	};
-	uint64_t at = ((uint64_t)rows * FFN_PRODUCTS + p) * FFN_WAYS + way;
-	struct ffn_problem **bucket, *q;
+	struct ffn_problem **bucket, *q = problem_known(f, p, way, rows);
 	enum status st;
 
-	bucket = &f->bucket[at % FFN_BUCKETS];
-	for (q = *bucket; q; q = q->next) {
-		if (q->product == p && q->way == way && q->rows == rows &&
-		    q->leave == f->leave) {
-			*out_p = q;
-			return ST_OK;
-		}
-	}
+	*out_p = q;
+	if (q)
+		return ST_OK;
 	if (f->n_problems >= FFN_PROBLEMS_MAX)
 		ffn_problems_free(f);
 	st = problem_make(f, &key, m, &q);
 	if (st)
 		return st;
+	bucket = bucket_of(f, p, way, rows);
 	q->next = *bucket;
 	*bucket = q;
 	f->n_problems++;
@@ -233,18 +249,64 @@ static enum status problem_find(struct cuda_ffn *f, enum ffn_product p,
 	return ST_OK;
 }
 
-static enum status launch(struct cuda_ffn *f, const struct ffn_problem *q,
+/* The choice for the rows that are nearest in number. */
+static const struct ffn_choice *find_near(const struct cuda_ffn *f,
+					  enum ffn_product p, int64_t stride,
+					  int64_t total)
+{
+	const struct ffn_choice *c, *best = NULL;
+	double ratio, least = FFN_NEAR_RATIO;
+
+	for (c = f->choice; c; c = c->next) {
+		if (c->product != p || c->leave != f->leave ||
+		    !c->stride != !stride)
+			continue;
+		ratio = stride ? (double)stride / (double)c->stride
+			       : (double)(total + 1) / (double)(c->total + 1);
+		ratio = ratio < 1 ? 1 / ratio : ratio;
+		if (ratio < least) {
+			least = ratio;
+			best = c;
+		}
+	}
+	return best;
+}
+
+static const cublasLtMatmulAlgo_t *near_algo(struct cuda_ffn *f,
+					     struct ffn_problem *q)
+{
+	const struct ffn_choice *c;
+	cublasLtMatmulHeuristicResult_t can;
+
+	if (q->near_state == NEAR_UNKNOWN) {
+		q->near_state = NEAR_NONE;
+		c = find_near(f, q->product, q->rows, 0);
+		if (c && c->way == FFN_BATCHED) {
+			q->near = c->config;
+			if (cublasLtMatmulAlgoCheck(f->lt, q->desc, q->a, q->b,
+						    q->d, q->d, &q->near,
+						    &can) ==
+			    CUBLAS_STATUS_SUCCESS &&
+			    can.workspaceSize <= CUDA_LT_WORKSPACE_BYTES)
+				q->near_state = NEAR_FINE;
+		}
+	}
+	return q->near_state == NEAR_FINE ? &q->near : &q->algo[0];
+}
+
+static enum status launch(struct cuda_ffn *f, struct ffn_problem *q,
 			  const struct product *m, int e, int64_t first,
 			  bool add, int algo, int side, cudaStream_t s)
 {
+	const cublasLtMatmulAlgo_t *by = algo == FFN_NEAR ? near_algo(f, q)
+		: &q->algo[algo < q->n_algos ? algo : 0];
 	char *d = part(f, &m->d, e, first);
 	size_t bytes = CUDA_LT_WORKSPACE_BYTES;
 
 	return cuda_status_blas(cublasLtMatmul(
 		f->lt, q->desc, &one, part(f, &m->a, e, first), q->a,
 		part(f, &m->b, e, first), q->b, add ? &one : &zero, d, q->d, d,
-		q->d, &q->algo[algo < q->n_algos ? algo : 0],
-		f->workspace + (size_t)side * bytes, bytes, s),
+		q->d, by, f->workspace + (size_t)side * bytes, bytes, s),
 		"cublasLtMatmul()");
 }
 
@@ -258,7 +320,7 @@ static enum status multiply_batched(struct cuda_ffn *f, enum ffn_product p,
 
 	if (st)
 		return st;
-	if (algo >= q->n_algos)
+	if (algo >= q->n_algos && algo != FFN_NEAR)
 		return ST_UNAVAILABLE;
 	return launch(f, q, m, 0, 0, add, algo, 0, s);
 }
@@ -372,6 +434,10 @@ void ffn_choose(const struct cuda_ffn *f, enum ffn_product p,
 	const struct ffn_choice *c = find_choice(f, p, rows);
 
 	*algo_p = c ? c->algo : 0;
+	if (!c) {
+		c = find_near(f, p, rows->stride, ffn_total(rows));
+		*algo_p = !c ? 0 : c->way == FFN_BATCHED ? FFN_NEAR : c->algo;
+	}
 	*way_p = c ? c->way : rows->stride ? FFN_BATCHED : FFN_EACH;
 	if (f->force >= 0 && (int)*way_p != f->force &&
 	    (rows->stride || f->force != FFN_BATCHED)) {
@@ -395,6 +461,7 @@ void ffn_keep(struct cuda_ffn *f, enum ffn_product p,
 	      const struct ffn_rows *rows, enum ffn_way way, int algo)
 {
 	struct ffn_choice *c = find_choice(f, p, rows);
+	struct ffn_problem *q;
 
 	if (!c) {
 		c = xcalloc(1, sizeof(*c));
@@ -407,4 +474,7 @@ void ffn_keep(struct cuda_ffn *f, enum ffn_product p,
 	}
 	c->way = way;
 	c->algo = algo;
+	q = way == FFN_BATCHED ? problem_known(f, p, way, rows->stride) : NULL;
+	if (q)
+		c->config = q->algo[algo];
 }

@@ -21,7 +21,7 @@ static enum status check_sizes(const struct cuda_layer *l)
 		return err_set(ST_INPUT, "backend 'cuda' has at most %d chunks "
 			       "that both degrees divide, not %d",
 			       CUDA_LAYER_CHUNKS_MAX, l->fine);
-	return ST_OK;
+	return cuda_layer_direct_check(l);
 }
 
 static void set_sizes(struct cuda_layer *l)
@@ -130,6 +130,8 @@ static enum status wait_all(struct cuda_layer *l)
 
 	CUDA_GOTO(out, st, cudaEventRecord(l->counted, s));
 	st = cuda_wait(l->rank, l->all, l->counted);
+	if (!st && l->direct.d)
+		st = cuda_direct_error(l->direct.d);
 out:
 	return st;
 }
@@ -139,8 +141,10 @@ static void share(struct cuda_layer *l)
 {
 	if (layer_copies(&l->c) == 1)
 		l->slot_ids = l->ids;
-	if (l->pass[0].chunks == l->pass[1].chunks)
+	if (l->pass[0].chunks == l->pass[1].chunks) {
 		l->pass[1].pos = l->pass[0].pos;
+		l->direct.pos[1] = l->direct.pos[0];
+	}
 }
 
 /* The counts of the first pass, or those of the capacity. */
@@ -154,6 +158,8 @@ static enum status first_cells(struct cuda_layer *l)
 		return ST_OK;
 	}
 	st = cuda_layer_gate(l);
+	if (!st)
+		st = cuda_layer_gather_cells(l);
 	if (!st)
 		st = cuda_wait(l->rank, l->all, l->counted);
 	l->cells_now = l->cells_host;
@@ -173,6 +179,8 @@ static enum status first_plans(struct cuda_layer *l)
 		st = cuda_layer_buffers(l);
 	for (i = 0; i < CUDA_PASSES && !st; i++)
 		st = cuda_layer_tables(l, i);
+	if (!st && cuda_layer_is_direct(l))
+		st = cuda_layer_direct_open(l);
 	return st;
 }
 
@@ -197,20 +205,20 @@ static enum status make(struct cuda_layer *l)
 		st = meet(l);
 	/* what NCCL connects and cuBLAS loads at first use */
 	if (!st)
-		st = cuda_layer_step(l, NULL);
+		st = cuda_layer_warm(l);
 	if (!st)
 		st = wait_all(l);
 	if (!st)
 		st = cuda_layer_tune(l);
 	if (!st && l->c.graph && l->is_static) {
 		/* the tuned products once more, before they are captured */
-		st = cuda_layer_step(l, NULL);
+		st = cuda_layer_warm(l);
 		if (!st)
 			st = wait_all(l);
 		if (!st)
 			st = cuda_layer_capture(l);
 	}
-	return st;
+	return st ? st : cuda_layer_trace(l);
 }
 
 enum status cuda_layer_open(struct cuda_rank *r, struct ranks *all,
@@ -292,6 +300,7 @@ void cuda_layer_close(struct cuda_rank *r)
 	for (i = 0; i < CUDA_PASSES; i++)
 		close_pass(l, i);
 	close_lanes(l);
+	cuda_layer_direct_close(l);
 	cuda_ffn_close(l->ffn);
 	cuda_ffn_close(l->shared);
 	if (l->blas)

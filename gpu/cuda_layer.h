@@ -28,6 +28,7 @@
 #define GPU_CUDA_LAYER_H
 
 #include "gpu/cuda.h"
+#include "gpu/cuda_direct.h"
 #include "gpu/cuda_ffn.h"
 #include "gpu/k.h"
 #include "gpu/k_layer.h"
@@ -56,6 +57,19 @@ struct cuda_pass {
 struct cuda_rows {
 	void *x, *pre, *h;
 	float *r;
+};
+
+/* The direct exchange's part: offsets into the window, and its tables. */
+struct layer_direct {
+	struct cuda_direct *d;
+	char *window;
+	uint64_t x, dy, ids, weights, pair, stage;
+	uint64_t pos[CUDA_PASSES], cells[CUDA_PASSES];
+	struct direct_cells pass[CUDA_PASSES];
+	int32_t *kept[CUDA_PASSES];	/* [chunks][local], mapped host */
+	int64_t *base[CUDA_PASSES], *base_pinned[CUDA_PASSES];
+	int64_t *base_device[CUDA_PASSES];
+	bool is_known;		/* kept is this step's */
 };
 
 struct cuda_layer {
@@ -105,11 +119,13 @@ struct cuda_layer {
 	float *dr;
 	int64_t layout_rows[CUDA_PASSES];
 	void *shared_pre, *shared_h, *shared_g;
+	struct layer_direct direct;	/* when cuda_layer_is_direct() */
 
 	int32_t *pulse;			/* of cuda_layer_align() */
 	void **owned;			/* all device memory */
 	size_t n_owned, cap_owned;
 	double *forward_s, *step_s;	/* of the last run */
+	cudaEvent_t *trace;	/* [2 * ops]: around each one; NULL: no */
 };
 
 /* The element type of NCCL and cuBLAS. */
@@ -141,6 +157,8 @@ enum status cuda_layer_align(struct cuda_layer *l);
 /* cuda_layer_gate.c: on the COMPUTE lane. */
 enum status cuda_layer_gate(struct cuda_layer *l);
 enum status cuda_layer_gate_bwd(struct cuda_layer *l);
+/* Dropless: all ranks' cells, on their way to the host. */
+enum status cuda_layer_gather_cells(struct cuda_layer *l);
 /* Waits for the cells of all ranks, dropless. */
 enum status cuda_layer_wait_cells(struct cuda_layer *l);
 
@@ -156,14 +174,41 @@ enum status cuda_layer_exchange(struct cuda_layer *l, const struct op *op,
 enum status cuda_layer_esp(struct cuda_layer *l, const struct op *op,
 			   enum cuda_direction d, cudaStream_t s);
 
+/*
+ * cuda_layer_direct.c: in the place of permute, exchange and unpermute.
+ * cuda_layer_rows(): the experts' rows of a chunk and where they begin, of
+ * any exchange; plans_steps(): the host makes plans in each step.
+ */
+bool cuda_layer_is_direct(const struct cuda_layer *l);
+bool cuda_layer_plans_steps(const struct cuda_layer *l);
+enum status cuda_layer_direct_check(const struct cuda_layer *l);
+enum status cuda_layer_direct_window(struct cuda_layer *l);
+int64_t cuda_layer_direct_rows(struct cuda_layer *l, int pass);
+enum status cuda_layer_direct_open(struct cuda_layer *l);
+void cuda_layer_direct_close(struct cuda_layer *l);
+enum status cuda_layer_direct_gate(struct cuda_layer *l);
+enum status cuda_layer_direct_begin_bwd(struct cuda_layer *l);
+enum status cuda_layer_direct_to(struct cuda_layer *l, const struct op *op);
+enum status cuda_layer_direct_from(struct cuda_layer *l, const struct op *op);
+enum status cuda_layer_direct_add(struct cuda_layer *l, int pass);
+enum status cuda_layer_rows(struct cuda_layer *l, int pass, int chunk,
+			    struct ffn_rows *rows, int64_t *base);
+
 /* cuda_layer_ops.c: one op of the program; joins the lanes after a pass. */
 enum status cuda_layer_op(struct cuda_layer *l, int i);
 enum status cuda_layer_tune(struct cuda_layer *l);
 
 /* cuda_layer_run.c */
 enum status cuda_layer_step(struct cuda_layer *l, cudaEvent_t middle);
+/* A step whose ops wait for each other on the host: what is loaded at first
+ * use must not be while another kernel waits for a peer. */
+enum status cuda_layer_warm(struct cuda_layer *l);
 enum status cuda_layer_capture(struct cuda_layer *l);
 enum status cuda_layer_repeat(struct cuda_layer *l, int n);
+
+/* cuda_layer_trace.c: with TRACE_VARIABLE set, rank 0 prints when each op of
+ * some steps began and ended. */
+enum status cuda_layer_trace(struct cuda_layer *l);
 
 /* cuda_layer.c */
 enum status cuda_layer_open(struct cuda_rank *r, struct ranks *all,

@@ -120,9 +120,9 @@ out:
 	return st;
 }
 
-/* All ranks' cells, to the host. */
-static enum status gather_cells(struct cuda_layer *l, cudaStream_t s)
+enum status cuda_layer_gather_cells(struct cuda_layer *l)
 {
+	cudaStream_t s = l->lane[LANE_COMPUTE];
 	size_t n = (size_t)l->fine * (size_t)l->slots;
 	const int32_t *all = l->fine_totals;
 	enum status st = ST_OK;
@@ -161,9 +161,9 @@ static enum status sort_dropless(struct cuda_layer *l, cudaStream_t s)
 	if (!st && b->chunks != f->chunks)
 		st = sort_chunks(l, b->chunks, b->pos, b->chunks == l->fine ?
 				 l->fine_totals : b->totals, s);
-	if (!st && f->chunks != l->fine && b->chunks != l->fine)
+	if (!st && f->chunks != l->fine && b->chunks != l->fine &&
+	    cuda_layer_plans_steps(l))
 		st = sort_chunks(l, l->fine, l->fine_pos, l->fine_totals, s);
-	return st ? st : gather_cells(l, s);
 out:
 	return st;
 }
@@ -219,11 +219,14 @@ enum status cuda_layer_gate_bwd(struct cuda_layer *l)
 	const struct layer_case *c = &l->c;
 	cudaStream_t s = l->lane[LANE_COMPUTE];
 	bool is_local = c->plan.layout.ep * c->plan.layout.esp == 1;
+	bool direct = cuda_layer_is_direct(l);
+	const float *g = is_local ? l->dr : l->in_s;
 	cudaDataType_t t = type_of(l);
 	enum status st;
 
 	CUDA_GOTO(out, st, k_layer_weights_bwd(
-		l->ids, l->pass[1].pos, l->weights, is_local ? l->dr : l->in_s,
+		l->ids, direct ? NULL : l->pass[1].pos, l->weights,
+		direct ? (float *)(l->direct.window + l->direct.pair) : g,
 		l->dlogits, (uint64_t)c->tokens, c->experts, c->k,
 		layer_is_bf16(l), s));
 	BLAS_GOTO(out, st, cublasGemmEx(

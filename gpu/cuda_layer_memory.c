@@ -91,7 +91,7 @@ static enum status alloc_tensors(struct cuda_layer *l)
 	uint64_t inner = (uint64_t)c->tokens * (uint64_t)c->shared_ffn * e;
 	uint64_t scores = (uint64_t)c->tokens * (uint64_t)c->experts;
 	const struct want w[] = {
-		{ &l->x, rows }, { &l->dy, rows }, { &l->y, rows },
+		{ &l->y, rows },
 		{ &l->dx, rows }, { &l->wg, gate * e }, { &l->w1, w1 },
 		{ &l->w2, w2 }, { &l->ws1, ws1 }, { &l->ws2, ws2 },
 		{ &l->dw1, w1 }, { &l->dw2, w2 }, { &l->dws1, ws1 },
@@ -105,6 +105,21 @@ static enum status alloc_tensors(struct cuda_layer *l)
 	return ALLOC_ALL(l, w);
 }
 
+/* What others read, too, when they can. */
+static enum status alloc_shown(struct cuda_layer *l)
+{
+	uint64_t rows = (uint64_t)l->c.tokens * l->row_bytes;
+	uint64_t n = l->pairs * sizeof(int32_t);
+	const struct want w[] = {
+		{ &l->x, rows }, { &l->dy, rows }, { &l->ids, n },
+		{ &l->weights, n }, { &l->pass[0].pos, n },
+		{ &l->pass[1].pos, n },
+	};
+
+	return cuda_layer_is_direct(l) ? cuda_layer_direct_window(l)
+				       : ALLOC_ALL(l, w);
+}
+
 static enum status alloc_routing(struct cuda_layer *l)
 {
 	uint64_t n = l->pairs * sizeof(int32_t);
@@ -112,9 +127,8 @@ static enum status alloc_routing(struct cuda_layer *l)
 			 sizeof(int32_t);
 	uint64_t all = cells * (uint64_t)l->ranks;
 	const struct want w[] = {
-		{ &l->ids, n }, { &l->slot_ids, n }, { &l->keys, n },
-		{ &l->sorted, n }, { &l->fine_pos, n }, { &l->weights, n },
-		{ &l->pass[0].pos, n }, { &l->pass[1].pos, n },
+		{ &l->slot_ids, n }, { &l->keys, n },
+		{ &l->sorted, n }, { &l->fine_pos, n },
 		{ &l->pass[0].add_pos, n }, { &l->pass[1].add_pos, n },
 		{ &l->pass[0].start, cells }, { &l->pass[1].start, cells },
 		{ &l->pass[0].totals, cells }, { &l->pass[1].totals, cells },
@@ -236,6 +250,8 @@ enum status cuda_layer_tensors(struct cuda_layer *l)
 	enum status st = alloc_tensors(l);
 
 	if (!st)
+		st = alloc_shown(l);
+	if (!st)
 		st = alloc_routing(l);
 	if (!st)
 		st = fill_tensors(l);
@@ -267,7 +283,8 @@ static void count_rows(struct cuda_layer *l)
 		most(&l->out_rows, p->rows[XCHG_OUT]);
 		most(&l->send_rows, p->send_rows);
 		most(&l->recv_rows, p->recv_rows);
-		l->layout_rows[i] = p->layout_rows;
+		l->layout_rows[i] = cuda_layer_is_direct(l)
+			? cuda_layer_direct_rows(l, i) : p->layout_rows;
 	}
 }
 
@@ -318,7 +335,7 @@ enum status cuda_layer_buffers(struct cuda_layer *l)
 	count_rows(l);
 	back = l->layout_rows[1];
 	rows = l->layout_rows[0] > back ? l->layout_rows[0] : back;
-	st = alloc_travel(l);
+	st = cuda_layer_is_direct(l) ? ST_OK : alloc_travel(l);
 	if (!st)
 		st = alloc_rows(l, &l->kept, l->layout_rows[0]);
 	if (!st && l->pass[0].chunks != l->pass[1].chunks)

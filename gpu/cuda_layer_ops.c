@@ -102,19 +102,28 @@ static enum status op_gate(struct cuda_layer *l, const struct op *op)
 	enum status st = cuda_layer_gate(l);
 
 	(void)op;
-	if (st || l->is_static)
-		return st;
-	st = cuda_layer_wait_cells(l);
-	if (!st)
-		st = cuda_layer_plan(l, 0);
-	return st ? st : cuda_layer_tables(l, 0);
+	if (!st && cuda_layer_plans_steps(l)) {
+		st = cuda_layer_gather_cells(l);
+		if (!st)
+			st = cuda_layer_wait_cells(l);
+		if (!st)
+			st = cuda_layer_plan(l, 0);
+		if (!st)
+			st = cuda_layer_tables(l, 0);
+	}
+	if (!st && cuda_layer_is_direct(l))
+		st = cuda_layer_direct_gate(l);
+	return st;
 }
 
 static enum status op_permute(struct cuda_layer *l, const struct op *op)
 {
-	enum status st = permute(l, 0, l->x);
+	enum status st;
 
 	(void)op;
+	if (cuda_layer_is_direct(l))
+		return ST_OK;
+	st = permute(l, 0, l->x);
 	if (!st)
 		st = put_weights(l);
 	return st ? st : lead_positions(l, 0);
@@ -123,7 +132,8 @@ static enum status op_permute(struct cuda_layer *l, const struct op *op)
 static enum status op_unpermute(struct cuda_layer *l, const struct op *op)
 {
 	(void)op;
-	return combine(l, 0, l->y);
+	return cuda_layer_is_direct(l) ? cuda_layer_direct_add(l, 0)
+				       : combine(l, 0, l->y);
 }
 
 static enum status op_unpermute_bwd(struct cuda_layer *l, const struct op *op)
@@ -131,11 +141,13 @@ static enum status op_unpermute_bwd(struct cuda_layer *l, const struct op *op)
 	enum status st = ST_OK;
 
 	(void)op;
-	if (!l->is_static) {
+	if (cuda_layer_plans_steps(l)) {
 		st = cuda_layer_plan(l, 1);
 		if (!st)
 			st = cuda_layer_tables(l, 1);
 	}
+	if (!st && cuda_layer_is_direct(l))
+		return cuda_layer_direct_begin_bwd(l);
 	if (!st)
 		st = permute(l, 1, l->dy);
 	return st ? st : lead_positions(l, 1);
@@ -144,7 +156,8 @@ static enum status op_unpermute_bwd(struct cuda_layer *l, const struct op *op)
 static enum status op_permute_bwd(struct cuda_layer *l, const struct op *op)
 {
 	(void)op;
-	return combine(l, 1, l->dx);
+	return cuda_layer_is_direct(l) ? cuda_layer_direct_add(l, 1)
+				       : combine(l, 1, l->dx);
 }
 
 static enum status op_gate_bwd(struct cuda_layer *l, const struct op *op)
@@ -155,12 +168,14 @@ static enum status op_gate_bwd(struct cuda_layer *l, const struct op *op)
 
 static enum status op_to(struct cuda_layer *l, const struct op *op)
 {
-	return cuda_layer_exchange(l, op, TO_EXPERTS, l->lane[op->lane]);
+	return cuda_layer_is_direct(l) ? cuda_layer_direct_to(l, op) :
+		cuda_layer_exchange(l, op, TO_EXPERTS, l->lane[op->lane]);
 }
 
 static enum status op_from(struct cuda_layer *l, const struct op *op)
 {
-	return cuda_layer_exchange(l, op, FROM_EXPERTS, l->lane[op->lane]);
+	return cuda_layer_is_direct(l) ? cuda_layer_direct_from(l, op) :
+		cuda_layer_exchange(l, op, FROM_EXPERTS, l->lane[op->lane]);
 }
 
 static enum status op_allgather(struct cuda_layer *l, const struct op *op)
@@ -180,11 +195,11 @@ static bool is_regrouped(const struct cuda_layer *l)
 
 /* The experts' buffers of one chunk. */
 static struct ffn_buffers expert_buffers(const struct cuda_layer *l, int pass,
-					 const struct layer_chunk *c)
+					 int64_t base)
 {
 	const struct cuda_rows *r = pass && is_regrouped(l) ? &l->regrouped
 							    : &l->kept;
-	size_t at = (size_t)c->layout_base;
+	size_t at = (size_t)base;
 	size_t inner = (size_t)layer_shard_ffn(&l->c) * l->element;
 	size_t pre = inner * (size_t)layer_w1_parts(&l->c);
 	struct ffn_buffers b = {
@@ -209,10 +224,15 @@ static struct ffn_buffers expert_buffers(const struct cuda_layer *l, int pass,
 
 static enum status op_expert(struct cuda_layer *l, const struct op *op)
 {
-	const struct layer_chunk *c = &l->pass[0].plan.chunk[op->chunk];
-	struct ffn_buffers b = expert_buffers(l, 0, c);
+	struct ffn_buffers b;
+	struct ffn_rows rows;
+	int64_t base;
+	enum status st = cuda_layer_rows(l, 0, op->chunk, &rows, &base);
 
-	return cuda_ffn_forward(l->ffn, &c->rows, &b, l->lane[LANE_COMPUTE]);
+	if (st)
+		return st;
+	b = expert_buffers(l, 0, base);
+	return cuda_ffn_forward(l->ffn, &rows, &b, l->lane[LANE_COMPUTE]);
 }
 
 /* What the forward chunks kept, in the order of this backward chunk. */
@@ -220,7 +240,7 @@ static enum status regroup(struct cuda_layer *l, const struct layer_chunk *c)
 {
 	size_t inner = (size_t)layer_shard_ffn(&l->c) * l->element;
 	size_t pre = inner * (size_t)layer_w1_parts(&l->c);
-	struct ffn_buffers to = expert_buffers(l, 1, c);
+	struct ffn_buffers to = expert_buffers(l, 1, c->layout_base);
 	struct k_move m = {
 		.run = (const struct k_run *)(l->pass[1].tables +
 					      c->regroup.at),
@@ -249,20 +269,32 @@ static enum status op_expert_bwd_data(struct cuda_layer *l,
 				      const struct op *op)
 {
 	const struct layer_chunk *c = &l->pass[1].plan.chunk[op->chunk];
-	struct ffn_buffers b = expert_buffers(l, 1, c);
-	enum status st = is_regrouped(l) ? regroup(l, c) : ST_OK;
+	struct ffn_buffers b;
+	struct ffn_rows rows;
+	int64_t base;
+	enum status st = cuda_layer_rows(l, 1, op->chunk, &rows, &base);
 
-	return st ? st : cuda_ffn_backward_data(l->ffn, &c->rows, &b,
-						l->lane[LANE_COMPUTE]);
+	if (!st && is_regrouped(l))
+		st = regroup(l, c);
+	if (st)
+		return st;
+	b = expert_buffers(l, 1, base);
+	return cuda_ffn_backward_data(l->ffn, &rows, &b,
+				      l->lane[LANE_COMPUTE]);
 }
 
 static enum status op_expert_bwd_weight(struct cuda_layer *l,
 					const struct op *op)
 {
-	const struct layer_chunk *c = &l->pass[1].plan.chunk[op->chunk];
-	struct ffn_buffers b = expert_buffers(l, 1, c);
+	struct ffn_buffers b;
+	struct ffn_rows rows;
+	int64_t base;
+	enum status st = cuda_layer_rows(l, 1, op->chunk, &rows, &base);
 
-	return cuda_ffn_backward_weights(l->ffn, &c->rows, &b, op->chunk > 0,
+	if (st)
+		return st;
+	b = expert_buffers(l, 1, base);
+	return cuda_ffn_backward_weights(l->ffn, &rows, &b, op->chunk > 0,
 					 l->lane[LANE_COMPUTE]);
 }
 
@@ -404,8 +436,14 @@ enum status cuda_layer_op(struct cuda_layer *l, int i)
 		st = wait_for(l, i, op->dep[d]);
 	if (!st && needs_previous(l, i))
 		st = wait_for(l, i, i - 1);
+	if (!st && l->trace)
+		CUDA_GOTO(out, st, cudaEventRecord(
+			l->trace[2 * (ptrdiff_t)i], l->lane[op->lane]));
 	if (!st)
 		st = op_table[op->kind](l, op);
+	if (!st && l->trace)
+		CUDA_GOTO(out, st, cudaEventRecord(
+			l->trace[2 * (ptrdiff_t)i + 1], l->lane[op->lane]));
 	if (!st && l->is_awaited[i])
 		CUDA_GOTO(out, st, cudaEventRecord(l->done[i],
 						   l->lane[op->lane]));
@@ -413,27 +451,29 @@ out:
 	return st;
 }
 
-static double chunk_flops(const struct cuda_layer *l,
-			  const struct layer_chunk *c)
+static double rows_flops(const struct cuda_layer *l, const struct ffn_rows *r)
 {
 	double rows = 0;
 	int e;
 
-	for (e = 0; e < c->rows.experts; e++)
-		rows += c->rows.count[e];
+	for (e = 0; e < r->experts; e++)
+		rows += r->count[e];
 	return 2 * rows * l->c.hidden * layer_shard_ffn(&l->c);
 }
 
 static enum status tune_pass(struct cuda_layer *l, int pass, bool backward)
 {
-	const struct layer_chunk *c = &l->pass[pass].plan.chunk[0];
-	struct ffn_buffers b = expert_buffers(l, pass, c);
+	struct ffn_buffers b;
+	struct ffn_rows rows;
+	int64_t base;
+	enum status st = cuda_layer_rows(l, pass, 0, &rows, &base);
 
-	if (chunk_flops(l, c) < TUNE_FLOPS)
-		return ST_OK;
+	if (st || rows_flops(l, &rows) < TUNE_FLOPS)
+		return st;
+	b = expert_buffers(l, pass, base);
 	if (pass)
-		b.y = (char *)l->ye + (size_t)c->layout_base * l->row_bytes;
-	return cuda_ffn_tune(l->ffn, &c->rows, &b, backward,
+		b.y = (char *)l->ye + (size_t)base * l->row_bytes;
+	return cuda_ffn_tune(l->ffn, &rows, &b, backward,
 			     l->lane[LANE_COMPUTE]);
 }
 

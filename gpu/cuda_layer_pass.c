@@ -31,6 +31,7 @@ enum status cuda_layer_plan(struct cuda_layer *l, int pass)
 	struct layer_pass_input in = {
 		.c = &l->c, .rank = l->rank->rank, .chunks = p->chunks,
 		.padded = true, .cells = &cells,
+		.is_direct = cuda_layer_is_direct(l),
 		.token = (int32_t **const *)l->token[pass],
 	};
 	enum status st;

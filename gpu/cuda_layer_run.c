@@ -28,6 +28,18 @@ out:
 	return st;
 }
 
+static enum status wait_lane(struct cuda_layer *l, int lane)
+{
+	enum status st;
+
+	CUDA_GOTO(out, st, cudaEventRecord(l->joined[lane], l->lane[lane]));
+	st = cuda_wait(l->rank, l->all, l->joined[lane]);
+	if (!st && l->direct.d)
+		st = cuda_direct_error(l->direct.d);
+out:
+	return st;
+}
+
 /* All ops of a pass, and then the other lanes that it used. */
 static enum status run_pass(struct cuda_layer *l, int pass)
 {
@@ -57,6 +69,20 @@ enum status cuda_layer_step(struct cuda_layer *l, cudaEvent_t middle)
 	if (!st)
 		st = run_pass(l, 1);
 out:
+	return st;
+}
+
+enum status cuda_layer_warm(struct cuda_layer *l)
+{
+	const struct program *p = l->program;
+	enum status st = cuda_layer_align(l);
+	int i;
+
+	for (i = 0; i < p->n_ops && !st; i++) {
+		st = cuda_layer_op(l, i);
+		if (!st)
+			st = wait_lane(l, p->op[i].lane);
+	}
 	return st;
 }
 
@@ -161,5 +187,7 @@ enum status cuda_layer_repeat(struct cuda_layer *l, int n)
 		st = step(l, r->event + (ptrdiff_t)EVENTS * i);
 	if (!st)
 		st = cuda_wait(r, l->all, r->event[EVENTS * n - 1]);
+	if (!st && l->direct.d)
+		st = cuda_direct_error(l->direct.d);
 	return st ? st : collect(l, n);
 }

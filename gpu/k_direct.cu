@@ -83,7 +83,7 @@ static __device__ void make_slots(const struct k_direct &d,
 	int local = r.experts / d.ranks, e = threadIdx.x;
 	int mine = e - d.rank * local;
 	bool is_here = mine >= 0 && mine < local, is_any = e < r.experts;
-	int64_t all, total = 0, stride = r.stride, first;
+	int64_t all, total = 0, stride = r.stride, first, row;
 
 	if (e == 0) {
 		most = 0;
@@ -109,6 +109,7 @@ static __device__ void make_slots(const struct k_direct &d,
 			first + (stride ? stride : total) > r.rows_max)) {
 		fail(d, K_DIRECT_ROOM, mine);
 	}
+	row = first;
 	for (int s = 0; s < d.ranks; s++) {
 		int32_t n = is_any ? matrix[s * r.experts + e] : 0;
 		int64_t before = scan(n, shared) - n;
@@ -122,8 +123,10 @@ static __device__ void make_slots(const struct k_direct &d,
 			r.host_counts[s * r.experts + e] = capped(r, n);
 		}
 	}
-	if (e == 0) {
-		r.slot[2 * d.ranks * local] = (int32_t)stride;
+	if (is_here) {
+		r.tail[2 * mine] = (int32_t)(row + total);
+		r.tail[2 * mine + 1] = (int32_t)(row +
+						 (stride ? stride : total));
 	}
 }
 
@@ -160,11 +163,12 @@ static __device__ void zero_weights(const struct k_direct &d,
 				    const struct k_direct_route &r)
 {
 	int local = r.experts / d.ranks;
-	int64_t stride = r.slot[2 * d.ranks * local];
 
-	for (EACH(i, (uint64_t)(local * stride))) {
-		if ((int64_t)i % stride >= r.kept[i / stride]) {
-			r.row_weight[i] = 0;
+	for (int e = blockIdx.x; e < local; e += gridDim.x) {
+		int row = r.tail[2 * e] + (int)threadIdx.x;
+
+		for (; row < r.tail[2 * e + 1]; row += BLOCK) {
+			r.row_weight[row] = 0;
 		}
 	}
 }

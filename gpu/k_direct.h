@@ -4,6 +4,7 @@
 #define GPU_K_DIRECT_H
 
 #include "gpu/ffn_rows.h"
+#include "gpu/layer_order.h"
 
 #include <cuda_runtime.h>
 #include <stdbool.h>
@@ -30,6 +31,13 @@ struct k_direct_ctl {
 	uint32_t failed;
 };
 
+/* Places of pairs that have no row here. */
+enum k_direct_place {
+	K_DIRECT_NOT_HERE = -1,
+	K_DIRECT_DROPPED = -2,
+	K_DIRECT_ELSEWHERE = -3,	/* own ones, in this chunk */
+};
+
 /* The group, as a kernel's argument. */
 struct k_direct {
 	int rank, ranks;
@@ -46,9 +54,20 @@ struct k_direct_route {
 	int32_t capacity;
 	int64_t rows_max;
 	uint64_t ids, pos, weights, counts;
-	int32_t *place, *slot, *kept;
+	int32_t *place, *slot, *kept, *tail;
 	float *row_weight;
 	int32_t *host_counts;	/* mapped: [ranks][experts], capped */
+};
+
+/* struct direct_cells with what the kernels need. */
+struct k_direct_cells {
+	int tokens, k, experts, chunks;
+	int32_t capacity;
+	uint64_t ids, pos, weights, cells;
+	const int32_t *totals, *start, *fixed;
+	const int64_t *row_base;
+	int32_t *place, *slot, *kept, *tail, *host_kept;
+	float *row_weight;
 };
 
 struct k_direct_sums {
@@ -59,6 +78,10 @@ struct k_direct_sums {
 	void *out;
 	const float *pair;
 	uint64_t out_pair;
+	bool add, is_marked;
+	int chunks;
+	uint64_t place_step, stage_step;
+	const int64_t *row_base;
 };
 
 #ifdef __cplusplus
@@ -72,6 +95,13 @@ cudaError_t k_direct_counts(const struct k_direct *d,
 			    cudaStream_t s);
 cudaError_t k_direct_place(const struct k_direct *d,
 			   const struct k_direct_route *r, cudaStream_t s);
+
+cudaError_t k_direct_cells(const struct k_direct *d,
+			   const struct k_direct_cells *c, int channel,
+			   cudaStream_t s);
+cudaError_t k_direct_cell_places(const struct k_direct *d,
+				 const struct k_direct_cells *c,
+				 cudaStream_t s);
 
 /* By bulk copies where the device has them and `bulk`, else by threads. */
 cudaError_t k_direct_dispatch(const struct k_direct *d,
@@ -95,6 +125,7 @@ cudaError_t k_direct_alltoall(const struct k_direct *d, uint64_t send,
 /* Once for a device, before any of the kernels that wait: loads them all. */
 cudaError_t k_direct_load(void);
 cudaError_t k_direct_load_rows(void);
+cudaError_t k_direct_load_cells(void);
 cudaError_t k_direct_load_copy(void);
 
 #ifdef __cplusplus

@@ -61,18 +61,17 @@ static __device__ void zero_tails(const struct k_direct &d,
 				  const struct rows_arg &a)
 {
 	int local = r.experts / d.ranks;
-	int64_t stride = r.slot[2 * d.ranks * local];
 	int grid = (int)gridDim.x, step = grid > local ? grid / local : 1;
 	uint64_t n = a.row / sizeof(uint4);
 
-	if (!stride || (grid > local && (int)blockIdx.x >= step * local)) {
+	if (grid > local && (int)blockIdx.x >= step * local) {
 		return;
 	}
 	for (int e = blockIdx.x % local; e < local; e += grid) {
-		int64_t row = r.kept[e] + blockIdx.x / local;
+		int64_t row = r.tail[2 * e] + blockIdx.x / local;
 
-		for (; row < stride; row += step) {
-			uint4 *p = (uint4 *)(a.to + (e * stride + row) * a.row);
+		for (; row < r.tail[2 * e + 1]; row += step) {
+			uint4 *p = (uint4 *)(a.to + row * a.row);
 
 			for (uint64_t c = threadIdx.x; c < n;
 			     c += blockDim.x) {
@@ -354,55 +353,88 @@ send_sums(const __grid_constant__ struct k_direct d,
 	}
 }
 
-/* The own experts' rows and the others' sums. */
+/* The rank that adds up this lane's pair of an own token; own: none other. */
+static __device__ inline int sender_of(const struct k_direct &d,
+				       const struct k_direct_route &r,
+				       const struct k_direct_sums &a,
+				       const int32_t *p, uint64_t token)
+{
+	const int32_t *ids = (const int32_t *)(d.window[d.rank] + r.ids);
+	int lane = threadIdx.x % WARP;
+
+	if (lane >= r.k || (a.is_marked && p[lane] != K_DIRECT_ELSEWHERE)) {
+		return d.rank;
+	}
+	return ids[token * r.k + lane] / (r.experts / d.ranks);
+}
+
+static __device__ inline bool is_own_pair(int32_t place)
+{
+	return place >= 0 || place == K_DIRECT_DROPPED;
+}
+
+/*
+ * The own experts' rows and the others' sums, of all chunks that a token has
+ * a part in, on top of what is there with a.add.
+ */
 template<typename E>
 static __global__ void __launch_bounds__(BLOCK)
 add_sums(const __grid_constant__ struct k_direct d,
 	 const __grid_constant__ struct k_direct_route r,
-	 const struct k_direct_sums a, uint64_t n)
+	 const __grid_constant__ struct k_direct_sums a, uint64_t n)
 {
 	unsigned pieces = (unsigned)((n + WARP - 1) / WARP);
 	uint64_t items = (uint64_t)pieces * r.tokens;
 	uint64_t i = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
-	int lane = threadIdx.x % WARP, local = r.experts / d.ranks;
-	const int32_t *ids = (const int32_t *)(d.window[d.rank] + r.ids);
-	const uint4 *stage = (const uint4 *)(d.window[d.rank] + a.stage);
+	int lane = threadIdx.x % WARP;
+	float *out_pair = (float *)(d.window[d.rank] + a.out_pair);
 
 	if (has_failed(d)) {
 		return;
 	}
 	for (; i < items; i += (uint64_t)gridDim.x * WARPS) {
 		uint64_t token = i / pieces, c = i % pieces * WARP + lane;
-		const int32_t *p = places(r, d.rank, token);
-		int where = lane < r.k ? ids[token * r.k + lane] / local
-				       : d.rank;
-		unsigned same = __match_any_sync(0xffffffffu, where);
-		unsigned from = __ballot_sync(0xffffffffu, where != d.rank &&
-					      __ffs(same) - 1 == lane);
+		uint4 *out = (uint4 *)a.out + token * n + c;
 		float acc[E::N] = { 0 };
 
-		if (a.pair && i % pieces == 0 && lane < r.k &&
-		    p[lane] != -1) {
-			float *out = (float *)(d.window[d.rank] + a.out_pair);
-
-			out[token * r.k + lane] = p[lane] < 0
-				? 0 : a.pair[p[lane]];
+		if (a.add && c < n) {
+			E::load(*out, acc);
 		}
-		if (c < n) {
-			add_all<E>((const uint4 *)a.rows, p, r.k, n, c, acc);
-		}
-		while (from) {
-			int s = __shfl_sync(0xffffffffu, where,
-					    __ffs(from) - 1);
-			int32_t at = (int32_t)(s * r.tokens + token);
+		for (int q = 0; q < a.chunks; q++) {
+			const int32_t *p = places(r, d.rank, token) +
+					   q * a.place_step;
+			int64_t base = a.row_base ? a.row_base[q] : 0;
+			const uint4 *stage = (const uint4 *)
+				(d.window[d.rank] + a.stage +
+				 q * a.stage_step);
+			int where = sender_of(d, r, a, p, token);
+			unsigned same = __match_any_sync(0xffffffffu, where);
+			unsigned from = __ballot_sync(
+				0xffffffffu, where != d.rank &&
+				__ffs(same) - 1 == lane);
 
-			from &= from - 1;
+			if (a.pair && i % pieces == 0 && lane < r.k &&
+			    is_own_pair(p[lane])) {
+				out_pair[token * r.k + lane] = p[lane] < 0
+					? 0 : a.pair[base + p[lane]];
+			}
 			if (c < n) {
-				add_rows<E, 1>(stage, &at, n, c, acc);
+				add_all<E>((const uint4 *)a.rows + base * n,
+					   p, r.k, n, c, acc);
+			}
+			while (from) {
+				int s = __shfl_sync(0xffffffffu, where,
+						    __ffs(from) - 1);
+				int32_t at = (int32_t)(s * r.tokens + token);
+
+				from &= from - 1;
+				if (c < n) {
+					add_rows<E, 1>(stage, &at, n, c, acc);
+				}
 			}
 		}
 		if (c < n) {
-			((uint4 *)a.out)[token * n + c] = E::pack(acc);
+			*out = E::pack(acc);
 		}
 	}
 }

@@ -138,7 +138,7 @@ cudaError_t k_layer_combine(const void *rows, const int32_t *pos,
 /*
  * Softmax's backward over the chosen k, written into rows of all n experts
  * (zero elsewhere): w_j (g_j - sum_i w_i g_i), g_j = g[pos[t * k + j]], or 0
- * where the pair was dropped.
+ * where the pair was dropped. pos NULL: g is by pair.
  */
 cudaError_t k_layer_weights_bwd(const int32_t *ids, const int32_t *pos,
 				const float *w, const float *g, void *dlogits,

@@ -271,9 +271,13 @@ extern "C" cudaError_t k_layer_scatter_f32(const float *w, const int32_t *pos,
 	return cudaGetLastError();
 }
 
-static __device__ inline float gradient_of(const float *g, int32_t pos)
+static __device__ inline float gradient_of(const float *g, const int32_t *pos,
+					   uint64_t i)
 {
-	return pos >= 0 ? g[pos] : 0.0f;
+	if (!pos) {
+		return g[i];
+	}
+	return pos[i] >= 0 ? g[pos[i]] : 0.0f;
 }
 
 /* A warp a token. */
@@ -288,7 +292,7 @@ static __global__ void weights_bwd(const int32_t *ids, const int32_t *pos,
 		float mean = 0;
 
 		for (uint64_t i = t * k; i < (t + 1) * k; i++) {
-			mean += w[i] * gradient_of(g, pos[i]);
+			mean += w[i] * gradient_of(g, pos, i);
 		}
 		for (int e = lane; e < n; e += WARP) {
 			elem_store(dlogits, t * n + e, bf16, 0);
@@ -296,7 +300,7 @@ static __global__ void weights_bwd(const int32_t *ids, const int32_t *pos,
 		__syncwarp();
 		for (uint64_t i = t * k + lane; i < (t + 1) * k; i += WARP) {
 			elem_store(dlogits, t * n + ids[i], bf16, w[i] *
-				   (gradient_of(g, pos[i]) - mean));
+				   (gradient_of(g, pos, i) - mean));
 		}
 	}
 }

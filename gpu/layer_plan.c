@@ -183,7 +183,9 @@ static enum status chunk_build(struct making *m)
 		return st;
 	padded = m->in->padded && can_move(&c->to.x) &&
 		 (!c->has_flat || can_move(&c->to_flat.x));
-	layout_make(m, padded);
+	layout_make(m, m->in->is_direct || padded);
+	if (m->in->is_direct)
+		return ST_OK;
 	way_tables(m, &c->to);
 	way_tables(m, &c->back);
 	if (c->has_flat) {

@@ -93,6 +93,7 @@ struct layer_pass_input {
 	const struct layer_case *c;
 	int rank, chunks;
 	bool padded;		/* may experts' rows be padded? */
+	bool is_direct;		/* where rows lie, no tables */
 	const struct layer_cells *cells;
 	/* dedup: [chunk][rank] tokens of IN's rows (layer_chunk_tokens()) */
 	int32_t **const *token;

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# MPI for the runner: --with-mpi=DIR|yes|no|guess, by DIR/bin/mpicc or the
+# MPI for the runner and for sweeps: --with-mpi=DIR|yes|no|guess, by DIR/bin/mpicc or the
 # mpicc in the path. No by default: a moecast-run with MPI needs that MPI's
-# library wherever it goes, and few of its runs are mpirun's.
+# library wherever it goes, and few of its runs are mpirun's; the same holds for
+# moecast, of which only cli/sweep_mpi.c uses it.
 #
 # Sets have_mpi, MPI_CPPFLAGS (with -isystem), MPI_LIBS.
 AC_DEFUN([MC_MPI], [
 	AC_ARG_WITH([mpi],
 		[AS_HELP_STRING([--with-mpi=DIR|yes|no|guess],
-			[MPI, for a moecast-run of several processes (optional; default: no; Debian: libopenmpi-dev)])],
+			[MPI, for moecast-run and moecast sweep over several processes (optional; default: no; Debian: libopenmpi-dev)])],
 		[], [with_mpi=no])
 	AC_SUBST([with_mpi])
 	have_mpi=no
@@ -24,7 +25,7 @@ AC_DEFUN([MC_MPI], [
 	AS_CASE([$have_mpi:$with_mpi], [no:no|no:guess|yes:*], [],
 		[AC_MSG_ERROR([--with-mpi=$with_mpi: no mpicc and mpi.h that work (Debian: libopenmpi-dev)])])
 	AS_IF([test "$have_mpi" = yes],
-		[AC_DEFINE([HAVE_MPI], [1], [the runner can be several processes])],
+		[AC_DEFINE([HAVE_MPI], [1], [the runner and sweeps can be several processes])],
 		[MPI_CPPFLAGS= MPI_LIBS=])
 	AC_SUBST([MPI_CPPFLAGS])
 	AC_SUBST([MPI_LIBS])

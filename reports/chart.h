@@ -76,6 +76,9 @@ struct chart_lines {
 	struct chart_head head;
 	const char *x_axis, *y_axis;
 	bool x_log, y_log;	/* then values <= 0 are left out */
+	const struct chart_mark *x_tic;	/* at_s: in x units, ascending;
+					   NULL: as gnuplot likes */
+	int n_x_tics;	/* shown as far as they do not touch */
 	const struct chart_series *series;
 	int n_series;		/* 1..CHART_SERIES_MAX */
 	const struct chart_mark *mark;	/* at_s: in x units */

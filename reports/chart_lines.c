@@ -14,6 +14,7 @@
 #define AXIS_PT 52
 #define LEGEND_GAP_PT 6
 #define LABEL_MAX_PT 260
+#define TIC_MAX_PT 120
 #define LINEAR_PAD 0.05	/* of the range, free at its ends */
 #define LOG_PAD 1.2	/* the same, a factor */
 #define PLAIN_LEAST 1e-2	/* tics within are written in full */
@@ -206,6 +207,37 @@ static double axis_fraction(const struct axis *a, double v)
 	return (v - a->lo) / (a->hi - a->lo);
 }
 
+/* The given tics, leaving out those that would touch the one before. */
+static void put_x_tics(const struct chart_lines *c,
+		       const struct chart_page *p, const struct axis *x,
+		       struct buf *out)
+{
+	double end = -INFINITY, at, half;
+	const char *sep = "";
+	char *cut;
+	int i;
+
+	if (!c->x_tic)
+		return;
+	buf_puts(out, "set xtics (");
+	for (i = 0; i < c->n_x_tics; i++) {
+		at = axis_fraction(x, c->x_tic[i].at_s);
+		cut = chart_cut(c->x_tic[i].label, FONT_SMALL, TIC_MAX_PT);
+		half = chart_text_pt(cut, FONT_SMALL) / 2;
+		at = at * (p->right - p->left);
+		if (at >= 0 && at - half > end) {
+			buf_puts(out, sep);
+			gnuplot_string(out, cut);
+			buf_puts(out, " ");
+			gnuplot_number(out, c->x_tic[i].at_s);
+			sep = ", ";
+			end = at + half + LEGEND_GAP_PT;
+		}
+		free(cut);
+	}
+	buf_puts(out, ")\n");
+}
+
 /* Labels above the plot; returns their height. */
 static double put_marks(const struct chart_lines *c,
 			const struct chart_page *p, const struct axis *x,
@@ -246,6 +278,7 @@ void chart_lines_script(const struct chart_lines *c, struct buf *out,
 	chart_page_begin(out, &p, &c->head);
 	put_axis(out, 'x', &x);
 	put_axis(out, 'y', &y);
+	put_x_tics(c, &p, &x, out);
 	chart_axis_label(out, &p, 'x', c->x_axis);
 	chart_axis_label(out, &p, 'y', c->y_axis);
 	put_legend(c, &p, marks_pt, out);

@@ -15,17 +15,23 @@
 
 static const char style[] =
 	"body{font:15px/1.45 'DejaVu Sans',Helvetica,Arial,sans-serif;"
-	"color:#000;background:#fff;max-width:76em;margin:1.5em auto;"
+	"color:#000;background:#fff;max-width:87em;margin:1.5em auto;"
 	"padding:0 1em}\n"
 	"table{border-collapse:collapse;font-size:13px}\n"
 	"th,td{padding:.2em .7em;text-align:left;border-bottom:1px solid "
 	"#d9d9d9;overflow-wrap:anywhere}\n"
 	"td.n,th.n{text-align:right;white-space:nowrap}\n"
-	"figure{display:inline-block;margin:.5em 1em 1em 0;"
+	"figure{display:inline-block;margin:.5em .3em 1em 0;"
 	"vertical-align:top;max-width:100%}\n"
 	"figure svg{max-width:100%;height:auto}\n"
+	"@media(min-width:1200px){figure{max-width:49%}"
+	"figure.wide{max-width:100%}}\n"
 	"figcaption{font-size:13px;color:#555}\n"
-	"div.wide{overflow-x:auto}\n";
+	"div.wide{overflow-x:auto}\n"
+	"pre{font-size:12px;background:#f7f7f7;padding:.7em;"
+	"white-space:pre-wrap;overflow-wrap:anywhere}\n"
+	"@media print{figure,tr{break-inside:avoid}h2,h3{break-after:avoid}"
+	"body{max-width:none;margin:0}thead{display:table-header-group}}\n";
 
 void html_text(struct buf *out, const char *text)
 {
@@ -301,14 +307,17 @@ enum status fit_page_write(const struct fit_page *p, const char *path)
 		 "<h1>Profile report: ", style);
 	html_text(&out, p->title);
 	buf_puts(&out, "</h1>\n");
-	put_runs(p, &out);
-	put_fits(p, &out);
+	if (p->n_runs)
+		put_runs(p, &out);
+	if (p->n_fits)
+		put_fits(p, &out);
 	if (p->note) {
 		buf_puts(&out, "<p><strong>Left out:</strong> ");
 		html_text(&out, p->note);
 		buf_puts(&out, "</p>\n");
 	}
 	st = put_figures(p, &out);
+	buf_puts(&out, p->more ? p->more : "");
 	buf_puts(&out, "</body>\n</html>\n");
 	if (!st)
 		st = outfile_write(path, buf_str(&out), out.len);

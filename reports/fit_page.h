@@ -41,6 +41,7 @@ struct fit_page {
 	const struct fit_page_figure *figure;
 	int n_figures;
 	const char *note;	/* what was left out; NULL: nothing */
+	const char *more;	/* HTML that stands below (page.h) */
 };
 
 #define FIT_PAGE_RUNS_MAX 100

@@ -17,3 +17,5 @@ libreports_a_SOURCES += %D%/chart_axis.c %D%/chart_axis.h
 libreports_a_SOURCES += %D%/chart_fit.c %D%/chart_fit.h
 libreports_a_SOURCES += %D%/fit_page.c %D%/fit_page.h
 libreports_a_SOURCES += %D%/repro_text.c %D%/repro_text.h
+libreports_a_SOURCES += %D%/chart_heat.c %D%/chart_heat.h
+libreports_a_SOURCES += %D%/page.c %D%/page.h

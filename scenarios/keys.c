@@ -360,6 +360,20 @@ const struct key_row scenario_keys[] = {
 	     "nodes; socket: for clusters of sockets; socket and shm: one "
 	     "host's GPUs as several nodes"),
 
+	POINTER("faults.degraded", faults.degraded, "",
+		"parts at a share of their speed or gone: 'nic NODE:PORT 50%, "
+		"nvlink NODE:GPU 50%, pcie NODE:GPU 50%, leaf LEAF gone, "
+		"gpu NODE:GPU 80%'"),
+	REAL("faults.compute_jitter", faults.compute_jitter, U_FRACTION, 0, 2,
+	     "0", "spread of compute times: standard deviation of their "
+	     "logarithm"),
+	REAL("faults.comm_jitter", faults.comm_jitter, U_FRACTION, 0, 2,
+	     "0", "the same of communication times"),
+	INT("faults.repeats", faults.repeats, 1, 1000000, "1000",
+	    "runs that simulate draws when there is jitter"),
+	{ "faults.seed", KEY_UINT64, U_NUMBER, AT(faults.seed), 0, 0,
+	  SEED_MAX, "1", NULL, "of the jitter" },
+
 	BOOL("training.recompute", training.recompute, "true",
 	     "keep only the inputs of layers for the backward pass"),
 	INT("training.zero", training.zero, 0, 1, "1",

@@ -12,7 +12,7 @@
  * what products have, and of points four times apart that leaves 14 % error
  * where interpolated logarithms leave 34 % (test_fit_data.c's table).
  */
-#include "scenarios/measured.h"
+#include "scenarios/measured_grid.h"
 
 #include "base/mem.h"
 
@@ -20,9 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Nodes of an axis; more different values share nodes. */
-#define AXIS_MAX 64
 
 /* The variant that starts a kernel for each product: their number is an axis
  * of its own; elsewhere it multiplies the columns. */
@@ -36,36 +33,8 @@
 #define NARROW_MAX 256
 #define GRID_POINTS_MIN 16
 
-/* Rounds of the fit of the axes' effects. */
-#define EFFECT_ROUNDS 50
-
-/* Rounds of the spreading of what the effects leave; fewer on large grids: so
- * many nodes are computed at most. */
-#define SPREAD_ROUNDS 100
-#define SPREAD_NODES 4000000
-
-/* What is asked for is inside when the nodes about it are known by this
- * share. */
-#define KNOWN_MIN 0.5
-
 /* Beyond the ends by so much (of the logarithm) is still inside. */
 #define RANGE_SLACK 1e-9
-
-enum { ROWS, COLUMNS, DEPTH, BATCH, AXES };
-
-struct axis {
-	int n, step;	/* nodes; index distance of neighbours */
-	double v[AXIS_MAX];	/* logarithms */
-	double size[AXIS_MAX];	/* exp() of them */
-};
-
-struct product_grid {
-	bool one_by_one;
-	struct axis axis[AXES];
-	int n;		/* nodes of all axes */
-	double *seconds;	/* [n], isotonic */
-	bool *known;		/* [n]: has points, or lies between two */
-};
 
 static double plain_size(const struct product_grid *g,
 			 const struct product_point *p, int axis)
@@ -82,13 +51,13 @@ static double plain_size(const struct product_grid *g,
 	}
 }
 
-static double point_size(const struct product_grid *g,
-			 const struct product_point *p, int axis)
+double grid_point_size(const struct product_grid *g,
+		       const struct product_point *p, int axis)
 {
 	return log(plain_size(g, p, axis));
 }
 
-static double point_rate(const struct product_point *p)
+double point_rate(const struct product_point *p)
 {
 	return log(2 * p->m * p->n * p->k * p->batch / p->seconds);
 }
@@ -120,7 +89,7 @@ static void axis_init(struct axis *a, double *v, int n)
 }
 
 /* The nearest node. */
-static int axis_near(const struct axis *a, double v)
+int grid_axis_near(const struct axis *a, double v)
 {
 	int lo = 0, hi = a->n - 1, mid;
 
@@ -134,11 +103,6 @@ static int axis_near(const struct axis *a, double v)
 	return v - a->v[lo] <= a->v[hi] - v ? lo : hi;
 }
 
-struct node {
-	double rate;	/* logarithm */
-	int n;		/* points; 0: none */
-};
-
 static struct node *nodes_of(const struct product_grid *g,
 			     const struct product_table *t)
 {
@@ -149,161 +113,12 @@ static struct node *nodes_of(const struct product_grid *g,
 		at = node;
 		for (a = 0; a < AXES; a++)
 			at += g->axis[a].step *
-				axis_near(&g->axis[a],
-					  point_size(g, &t->point[i], a));
+				grid_axis_near(&g->axis[a],
+					  grid_point_size(g, &t->point[i], a));
 		at->n++;
 		at->rate += (point_rate(&t->point[i]) - at->rate) / at->n;
 	}
 	return node;
-}
-
-static int node_index(const struct product_grid *g, int node, int axis)
-{
-	return node / g->axis[axis].step % g->axis[axis].n;
-}
-
-struct effects {
-	double v[AXES][AXIS_MAX];
-};
-
-static double effects_sum(const struct product_grid *g,
-			  const struct effects *e, int node)
-{
-	return e->v[ROWS][node_index(g, node, ROWS)] +
-		e->v[COLUMNS][node_index(g, node, COLUMNS)] +
-		e->v[DEPTH][node_index(g, node, DEPTH)] +
-		e->v[BATCH][node_index(g, node, BATCH)];
-}
-
-/* The mean of what the other axes leave, for every place on one axis. */
-static void effects_sweep(const struct product_grid *g,
-			  const struct node *node, int axis,
-			  struct effects *e)
-{
-	double sum[AXIS_MAX] = { 0 };
-	int count[AXIS_MAX] = { 0 }, i, at;
-
-	for (i = 0; i < g->n; i++) {
-		if (!node[i].n)
-			continue;
-		at = node_index(g, i, axis);
-		sum[at] += node[i].rate - effects_sum(g, e, i);
-		count[at]++;
-	}
-	for (i = 0; i < g->axis[axis].n; i++) {
-		if (count[i])
-			e->v[axis][i] += sum[i] / count[i];
-	}
-}
-
-/* A node and its neighbours on all axes. */
-struct spread {
-	int node, n, next[2 * AXES];
-};
-
-static void spread_init(const struct product_grid *g, int node,
-			struct spread *s)
-{
-	int a, at;
-
-	*s = (struct spread){ .node = node };
-	for (a = 0; a < AXES; a++) {
-		at = node_index(g, node, a);
-		if (at > 0)
-			s->next[s->n++] = node - g->axis[a].step;
-		if (at < g->axis[a].n - 1)
-			s->next[s->n++] = node + g->axis[a].step;
-	}
-}
-
-/* Nodes that are not known become the mean of their neighbours, again and
- * again. */
-static void spread_rest(const struct product_grid *g, const bool *known,
-			double *rest)
-{
-	struct spread *s = xcalloc((size_t)g->n, sizeof(*s));
-	int rounds = SPREAD_NODES / g->n < SPREAD_ROUNDS ?
-		SPREAD_NODES / g->n + 1 : SPREAD_ROUNDS;
-	int n = 0, round, i, k;
-	double sum;
-
-	for (i = 0; i < g->n; i++) {
-		if (!known[i])
-			spread_init(g, i, &s[n++]);
-	}
-	for (round = 0; round < rounds; round++) {
-		for (i = 0; i < n; i++) {
-			for (k = 0, sum = 0; k < s[i].n; k++)
-				sum += rest[s[i].next[k]];
-			rest[s[i].node] = s[i].n ? sum / s[i].n : 0;
-		}
-	}
-	free(s);
-}
-
-/*
- * What is left at nodes between two with points on one axis (the same shape
- * with other rows): in a straight line over the logarithm of its size.
- */
-static void fill_between(const struct product_grid *g, const struct node *node,
-			 int axis, double *rest, bool *known)
-{
-	const struct axis *x = &g->axis[axis];
-	int i, k, from, to, at;
-
-	for (i = 0; i < g->n; i++) {
-		if (node_index(g, i, axis))
-			continue;
-		for (from = -1, to = 0; to < x->n; to++) {
-			if (!node[i + to * x->step].n)
-				continue;
-			for (k = from + 1; from >= 0 && k < to; k++) {
-				at = i + k * x->step;
-				if (known[at])
-					continue;
-				rest[at] = rest[i + from * x->step] +
-					(rest[i + to * x->step] -
-					 rest[i + from * x->step]) *
-					(x->v[k] - x->v[from]) /
-					(x->v[to] - x->v[from]);
-				known[at] = true;
-			}
-			from = to;
-		}
-	}
-}
-
-/*
- * Nodes without points: the sum of one effect per axis, fitted to the others by
- * alternating means (analysis of variance without interactions), and what
- * that leaves at nodes with points: between two of one shape on the line
- * through them, elsewhere spread as heat spreads (Gauss-Seidel on Laplace's
- * equation).
- */
-static void fill_nodes(struct product_grid *g, struct node *node)
-{
-	double *rest = xcalloc((size_t)g->n, sizeof(*rest));
-	bool *known = g->known;
-	struct effects e = { 0 };
-	int i, round, a;
-
-	for (round = 0; round < EFFECT_ROUNDS; round++) {
-		for (a = 0; a < AXES; a++)
-			effects_sweep(g, node, a, &e);
-	}
-	for (i = 0; i < g->n; i++) {
-		if (node[i].n)
-			rest[i] = node[i].rate - effects_sum(g, &e, i);
-	}
-	fill_between(g, node, ROWS, rest, known);
-	fill_between(g, node, DEPTH, rest, known);
-	fill_between(g, node, COLUMNS, rest, known);
-	spread_rest(g, known, rest);
-	for (i = 0; i < g->n; i++) {
-		if (!node[i].n)
-			node[i].rate = effects_sum(g, &e, i) + rest[i];
-	}
-	free(rest);
 }
 
 /* up: the largest time of all nodes that are not larger on any axis; low: the
@@ -363,81 +178,6 @@ static void make_isotonic(const struct product_grid *g,
 	free(up);
 }
 
-/* ---- what a time is compared with ---- */
-
-/*
- * start + max(work / FLOP/s, elements / their rate), with the shortest time
- * and the best rates of the points: between shapes as different as a gate's
- * and an expert's, times are more like this than like one another. Products
- * whose number is not an axis have as many as the points of their columns.
- */
-struct roof {
-	double start_s, work_rate, element_rate;
-	double batch[AXIS_MAX];	/* of each place on COLUMNS; logarithm */
-};
-
-static double elements(double m, double columns, double k, double batch)
-{
-	return m * k * batch + k * columns + m * columns;
-}
-
-static void roof_init(const struct product_grid *g,
-		      const struct product_table *t, double start_s,
-		      struct roof *r)
-{
-	const struct product_point *p;
-	int count[AXIS_MAX] = { 0 }, i, at;
-
-	*r = (struct roof){ .start_s = start_s };
-	for (i = 0; i < t->n; i++) {
-		p = &t->point[i];
-		r->work_rate = fmax(r->work_rate, exp(point_rate(p)));
-		r->element_rate = fmax(r->element_rate,
-				       elements(p->m, p->n * p->batch, p->k,
-						p->batch) / p->seconds);
-		at = axis_near(&g->axis[COLUMNS], point_size(g, p, COLUMNS));
-		count[at]++;
-		r->batch[at] += (log(p->batch) - r->batch[at]) / count[at];
-	}
-}
-
-/* Its rate at a node; logarithm. */
-static double roof_rate(const struct product_grid *g, const struct roof *r,
-			int node)
-{
-	double m = g->axis[ROWS].size[node_index(g, node, ROWS)];
-	double k = g->axis[DEPTH].size[node_index(g, node, DEPTH)];
-	double batch = g->axis[BATCH].size[node_index(g, node, BATCH)];
-	int at = node_index(g, node, COLUMNS);
-	double columns = g->axis[COLUMNS].size[at] * batch;
-	double work = 2 * m * columns * k;
-
-	if (!g->one_by_one)
-		batch = exp(r->batch[at]);
-	return log(work / (r->start_s +
-			   fmax(work / r->work_rate,
-				elements(m, columns, k, batch) /
-				r->element_rate)));
-}
-
-/* Nodes without points: what the others differ from the roof by is filled in. */
-static void fill_by_roof(struct product_grid *g,
-			 const struct product_table *t, double start_s,
-			 struct node *node)
-{
-	struct roof roof;
-	int i;
-
-	roof_init(g, t, start_s, &roof);
-	for (i = 0; i < g->n; i++) {
-		if (node[i].n)
-			node[i].rate -= roof_rate(g, &roof, i);
-	}
-	fill_nodes(g, node);
-	for (i = 0; i < g->n; i++)
-		node[i].rate += roof_rate(g, &roof, i);
-}
-
 static bool any_missing(const struct product_grid *g, const struct node *node)
 {
 	int i;
@@ -457,7 +197,7 @@ static void set_axes(struct product_grid *g, const struct product_table *t)
 	g->n = 1;
 	for (a = AXES - 1; a >= 0; a--) {
 		for (i = 0; i < t->n; i++)
-			v[i] = point_size(g, &t->point[i], a);
+			v[i] = grid_point_size(g, &t->point[i], a);
 		axis_init(&g->axis[a], v, t->n);
 		g->axis[a].step = g->n;
 		g->n *= g->axis[a].n;
@@ -485,11 +225,12 @@ static struct product_grid *grid_new(const struct product_table *t,
 	g->one_by_one = !strcmp(t->variant, ONE_BY_ONE);
 	set_axes(g, t);
 	node = nodes_of(g, t);
-	g->known = xcalloc((size_t)g->n, sizeof(*g->known));
-	for (i = 0; i < g->n; i++)
-		g->known[i] = node[i].n;
+	g->elements_min = INFINITY;
+	for (i = 0; i < t->n; i++)
+		g->elements_min = fmin(g->elements_min,
+				       point_elements(&t->point[i]));
 	if (any_missing(g, node))
-		fill_by_roof(g, t, start_s, node);
+		grid_fill(g, t, start_s, node);
 	g->seconds = xcalloc((size_t)g->n, sizeof(*g->seconds));
 	for (i = 0; i < g->n; i++)
 		g->seconds[i] = log_work(g, i) - node[i].rate;
@@ -578,10 +319,8 @@ enum status product_table_init(struct product_table *t, enum dtype dtype,
 
 static void grid_free(struct product_grid *g)
 {
-	if (g) {
+	if (g)
 		free(g->seconds);
-		free(g->known);
-	}
 	free(g);
 }
 
@@ -623,7 +362,6 @@ double product_seconds(const struct product_table *t, double m, double n,
 	const struct product_grid *g = t->narrow && is_narrow(n, k, batch) ?
 		t->narrow : t->grid;
 	double share[1 << AXES] = { 1 }, part, beyond, past = 0, sum = 0;
-	double known = 0;
 	int node[1 << AXES] = { 0 }, corners = 1, at, a, i;
 	bool outside = false;
 
@@ -645,11 +383,11 @@ double product_seconds(const struct product_table *t, double m, double n,
 		}
 		corners *= 2;
 	}
-	for (i = 0; i < corners; i++) {
+	for (i = 0; i < corners; i++)
 		sum += share[i] * g->seconds[node[i]];
-		known += g->known[node[i]] ? share[i] : 0;
-	}
+	/* small on all axes at once is not between the points either */
 	if (outside_p)
-		*outside_p = outside || known < KNOWN_MIN;
+		*outside_p = outside || point_elements(&p) <
+			g->elements_min * (1 - RANGE_SLACK);
 	return past != 0 ? sum * exp(past) : sum;
 }

@@ -81,6 +81,16 @@ const char *direct_why_not_layout(const struct cluster *c,
 	return direct_why_not(c, l->ep, l->esp);
 }
 
+const char *direct_why_not_plan(const struct cluster *c, const struct plan *p,
+				const struct model *m)
+{
+	if (p->alltoall != A2A_DIRECT)
+		return NULL;
+	if (p->technique_mask & ~(1u << TECH_BASELINE))
+		return "it goes with no technique but baseline";
+	return direct_why_not_layout(c, &p->layout, m);
+}
+
 static enum lane group_lane(const struct cluster *c, int group, int stride)
 {
 	return group_in_domain(c, group, stride) ? LANE_INTRA : LANE_INTER;

@@ -63,6 +63,8 @@ struct op {
 	int backward;		/* 0 forward, 1 backward */
 	int n_deps;
 	int dep[OP_DEPS_MAX];	/* indices, each < own */
+	double slow;		/* its time is so many times as long; 0: as 1.
+				   Lowering leaves it 0 (sim/jitter.h) */
 };
 
 struct program {
@@ -108,6 +110,10 @@ const char *direct_why_not(const struct cluster *c, int group, int stride);
 const char *direct_why_not_layout(const struct cluster *c,
 				  const struct layout *l,
 				  const struct model *m);
+/* Of a whole plan: rows are as the gate sent them, no techniques. NULL, too,
+ * when it exchanges otherwise. */
+const char *direct_why_not_plan(const struct cluster *c, const struct plan *p,
+				const struct model *m);
 
 bool op_kind_is_comm(enum op_kind k);
 const char *op_kind_name(enum op_kind k);	/* "dispatch", ... */

@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "scenarios/faults.h"
 #include "scenarios/gpu.h"
 #include "scenarios/layout.h"
 #include "scenarios/profile_spec.h"
@@ -86,6 +87,8 @@ struct cluster {
 		int gpus_per_rack;	/* rack: one NVLink domain */
 	} fabric;
 	bool pxn;
+	const struct degraded *fault;	/* borrowed: scenario's arena */
+	int n_faults;
 	char provenance[512];
 };
 
@@ -157,6 +160,7 @@ struct scenario {
 	struct tech_spec technique;
 	struct comm_spec comm;
 	struct training training;
+	struct fault_spec faults;
 	struct profile_spec profile;
 	/* what the profile said; NULL: data sheet costs. Not owned, not
 	 * printed; set after loading (measured.h) */

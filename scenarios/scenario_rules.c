@@ -179,12 +179,23 @@ static enum status fill_model(struct scenario *s)
 	return ST_OK;
 }
 
+static enum status fill_faults(struct scenario *s)
+{
+	enum status st = faults_parse(s->faults.degraded, &s->arena,
+				      &s->cluster.fault, &s->cluster.n_faults);
+
+	return st ? err_prefix(st, "%s: key 'faults.degraded'",
+			       scenario_where(s, "faults.degraded")) : ST_OK;
+}
+
 enum status scenario_fill(struct scenario *s)
 {
 	enum status st = fill_intra(s);
 
 	if (!st)
 		st = fill_nic(s);
+	if (!st)
+		st = fill_faults(s);
 	if (!st && !s->cluster_only)
 		st = fill_model(s);
 	if (st)

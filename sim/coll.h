@@ -140,6 +140,9 @@ struct coll_spec {
 	double tolerance;	/* alternative: merge = tolerance * bound_s */
 	bool bound_only;	/* set flow_s = bound_s: a lower bound, cheap */
 	bool keep_flows;	/* fill coll_step.flow */
+	bool places_rows;	/* direct: a dispatch of a layer, rows to
+				   their places; else blocks as they are, as
+				   they were measured */
 };
 
 /*

@@ -87,9 +87,10 @@ void coll_build_direct(struct coll_build *b)
 {
 	const struct traffic t = grouped(b);
 	struct coll_part *p = &b->part[0];
+	bool local = b->spec->places_rows && !b->reverse;
 	int r;
 
-	for (r = 0; r < b->ranks && !b->reverse; r++)
+	for (r = 0; r < b->ranks && local; r++)
 		p->copy_bytes = fmax(p->copy_bytes, local_bytes(b, &t, r));
 	if (coll_symmetric(b) && !t.rank_bytes) {
 		p->pattern = (struct coll_pattern){

@@ -37,6 +37,7 @@ static void leader_copies(struct coll_build *b)
 	b->part[0].copy_bytes = COPY_TRIPS * in;
 	b->part[2].copy_bytes = COPY_TRIPS * out;
 	b->part[0].copies = b->part[2].copies = 1;
+	b->part[0].by_leaders = b->part[2].by_leaders = true;
 }
 
 /* The whole buffer goes to the leader, what stays in the node included. */

@@ -28,6 +28,7 @@ struct coll_part {
 	bool rounds;	/* one shift distance after the other, with barriers */
 	double copy_bytes;	/* read + written on the busiest GPU */
 	int copies;	/* kernels that do it */
+	bool by_leaders;	/* the copies: on local rank 0 of each node */
 };
 
 /* How a group lies on the nodes; regular: the same on every node. */

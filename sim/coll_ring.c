@@ -65,10 +65,22 @@ static void add(struct ring *r, int src, int dst, double bytes)
 	coll_add(&r->part, src, dst, bytes * (near ? r->near : r->far));
 }
 
+/* The edge by which channel l goes from node i to the next. */
+static struct coll_flow ring_edge(const struct ring *r, int base, int i, int l)
+{
+	/* it leaves at l+1 (even) or l (odd) ... */
+	int leave = i % 2 ? l : l + 1;
+	/* ... and enters the next at l+1 (odd) or l (even) */
+	int next = (i + 1) % r->b.shape.nodes;
+	int enter = next % 2 ? l + 1 : l;
+
+	return (struct coll_flow){ member(r, base, i, leave),
+				   member(r, base, next, enter), 0, 0 };
+}
+
 /*
- * Walks channel 0 of the first group for the pipeline's time; all channels
- * together load the edges of a node alike, but for the one edge that each
- * channel leaves out where it leaves the node.
+ * All channels together load the edges of a node alike, but for the one edge
+ * that each channel leaves out where it leaves the node.
  */
 static void ring_node(struct ring *r, int base, int i, double bytes)
 {
@@ -82,15 +94,35 @@ static void ring_node(struct ring *r, int base, int i, double bytes)
 		    inside);
 	}
 	for (l = 0; l < local && r->b.shape.nodes > 1; l++) {
-		/* channel l leaves at l+1 (even) or l (odd) ... */
-		int leave = i % 2 ? l : l + 1;
-		/* ... and enters the next at l+1 (odd) or l (even) */
-		int next = (i + 1) % r->b.shape.nodes;
-		int enter = next % 2 ? l + 1 : l;
+		struct coll_flow e = ring_edge(r, base, i, l);
 
-		add(r, member(r, base, i, leave),
-		    member(r, base, next, enter), bytes / local);
+		add(r, e.src, e.dst, bytes / local);
 	}
+}
+
+/* All edges between nodes of the slowest channel: where nodes are alike, of
+ * any; the first group's first channel then goes from rank 0 to its like. */
+static double ring_between(const struct ring *r)
+{
+	int span = r->b.group * r->b.stride, base, l, i;
+	double most = 0;
+
+	if (!r->b.spec->net->uneven)
+		return r->b.shape.nodes * edge_s(r, 0, member(r, 0, 1, 0));
+	for (base = 0; base < r->b.ranks; base++) {
+		for (l = 0; base % span < r->b.stride &&
+		     l < r->b.shape.local; l++) {
+			double sum = 0;
+
+			for (i = 0; i < r->b.shape.nodes; i++) {
+				struct coll_flow e = ring_edge(r, base, i, l);
+
+				sum += edge_s(r, e.src, e.dst);
+			}
+			most = fmax(most, sum);
+		}
+	}
+	return most;
 }
 
 /* Time of n-1 edges of the ring: all but an average one. */
@@ -104,7 +136,7 @@ static double ring_hops(const struct ring *r)
 		sum += (s->nodes == 1 ? n : inside) *
 		       edge_s(r, 0, member(r, 0, 0, 1));
 	if (s->nodes > 1)
-		sum += s->nodes * edge_s(r, 0, member(r, 0, 1, 0));
+		sum += ring_between(r);
 	return sum * (n - 1) / n;
 }
 
@@ -149,6 +181,43 @@ static void tree_node(struct ring *r, int base, int i, double bytes)
 	}
 }
 
+/* From node i of a channel up to the root: of the slower of the two trees,
+ * edges taken the slower way. */
+static double tree_path(const struct ring *r, int base, int i, int j)
+{
+	int n = r->b.shape.nodes, up;
+	double sum[2] = { 0 };
+
+	for (; (up = tree_parent(i, n)) >= 0; i = up) {
+		for (int t = 0; t < 2; t++) {
+			int a = member(r, base, t ? second(i, n) : i, j);
+			int b = member(r, base, t ? second(up, n) : up, j);
+
+			sum[t] += fmax(edge_s(r, a, b), edge_s(r, b, a));
+		}
+	}
+	return fmax(sum[0], sum[1]);
+}
+
+/* Edges between nodes, up a tree: as ring_between(). */
+static double tree_between(const struct ring *r)
+{
+	int span = r->b.group * r->b.stride, base, j, i;
+	double most = 0;
+
+	if (!r->b.spec->net->uneven)
+		return ceil(log2(r->b.shape.nodes)) *
+		       edge_s(r, 0, member(r, 0, 1, 0));
+	for (base = 0; base < r->b.ranks; base++) {
+		for (j = 0; base % span < r->b.stride &&
+		     j < r->b.shape.local; j++) {
+			for (i = 1; i < r->b.shape.nodes; i++)
+				most = fmax(most, tree_path(r, base, i, j));
+		}
+	}
+	return most;
+}
+
 static double tree_hops(const struct ring *r)
 {
 	const struct coll_shape *s = &r->b.shape;
@@ -157,8 +226,7 @@ static double tree_hops(const struct ring *r)
 	if (s->local > 1)
 		sum += (s->local - 1) * edge_s(r, 0, member(r, 0, 0, 1));
 	if (s->nodes > 1)
-		sum += ceil(log2(s->nodes)) *
-		       edge_s(r, 0, member(r, 0, 1, 0));
+		sum += tree_between(r);
 	return 2 * sum;
 }
 

@@ -3,6 +3,7 @@
 #include "sim/coll_int.h"
 
 #include "base/mem.h"
+#include "sim/net_fault.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -296,6 +297,15 @@ static void price_tier(const struct comm_tier *c, double busiest_bytes,
 	}
 }
 
+/* Of the slowest GPU that copies. */
+static double copy_Bps(const struct net *net, const struct coll_part *p)
+{
+	const struct gpu *g = &net->cluster.gpu;
+	int step = p->by_leaders ? net->cluster.gpus_per_node : 1;
+
+	return g->hbm_Bps * g->hbm_efficiency * net_gpu_share_least(net, step);
+}
+
 void coll_price(const struct coll_spec *spec, const struct coll_part *p,
 		const struct coll_tally *t, struct coll_step *out)
 {
@@ -323,5 +333,5 @@ void coll_price(const struct coll_spec *spec, const struct coll_part *p,
 	out->bound_s = t->bound_s;
 	out->busiest_link = t->busiest_link;
 	out->copy_s = p->copy_bytes > 0 ?
-		p->copy_bytes / (g->hbm_Bps * g->hbm_efficiency) : 0;
+		p->copy_bytes / copy_Bps(spec->net, p) : 0;
 }

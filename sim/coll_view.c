@@ -53,7 +53,7 @@ bool coll_symmetric(const struct coll_build *b)
 {
 	bool ordered = b->part[0].rounds || b->spec->comm.window > 0;
 
-	if (b->t->bytes || !b->shape.regular)
+	if (b->t->bytes || !b->shape.regular || b->spec->net->uneven)
 		return false;
 	return hierarchy_fits(b->spec->net, &b->shape) &&
 	       (!ordered || is_flat(b->spec->net));

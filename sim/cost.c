@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "sim/cost_layer.h"
 #include "sim/cost_load.h"
+#include "sim/net_fault.h"
 
 #include <assert.h>
 #include <math.h>
@@ -215,7 +216,7 @@ static enum status make_colls(struct cost *c)
 	struct coll_spec cs = {
 		.net = s->net, .comm = s->comm, .tolerance = s->tolerance,
 		.bound_only = s->bound_only, .keep_flows = s->keep_flows,
-		.progress = s->progress,
+		.progress = s->progress, .places_rows = true,
 	};
 	enum status st = make_alltoalls(c, cs);
 
@@ -236,6 +237,15 @@ static void make_loads(struct cost *c)
 				       c->spec.net);
 		}
 	}
+}
+
+/* On a GPU that others leave `speed` of; it is as far from the limit. */
+static void work_slow(struct work *w, double speed)
+{
+	double s = w->seconds;
+
+	w->seconds /= speed;
+	w->held_s = fmax(w->held_s + s - w->seconds, 0);
 }
 
 static struct work slowest_expert(const struct cost *c, const struct op *op);
@@ -332,6 +342,8 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		c->fixed[OP_GATE].seconds = c->effect.gate_s[0];
 	if (c->effect.gate_s[1] >= 0)
 		c->fixed[OP_GATE_BWD].seconds = c->effect.gate_s[1];
+	for (k = 0; k < OP_KIND_N; k++)
+		work_slow(&c->fixed[k], net_gpu_share_least(spec->net, 1));
 	power_init(c);
 	*out_p = c;
 	return ST_OK;
@@ -376,11 +388,15 @@ static struct work slowest_expert(const struct cost *c, const struct op *op)
 	const double *rows;
 
 	for (r = 0; r < (size_t)w->ranks; r++) {
+		double speed = net_gpu_share(c->spec.net, (int)r);
+
 		rows = w->rows + r * n;
-		if (r && !memcmp(rows, rows - n, n * sizeof(*rows)))
+		if (r && speed == 1 &&
+		    !memcmp(rows, rows - n, n * sizeof(*rows)))
 			continue;
 		layer_expert_work(&c->layer, op->kind, rows, share,
 				  op->chunk > 0, &work);
+		work_slow(&work, speed);
 		if (work.seconds > most.seconds)
 			most = work;
 	}
@@ -465,12 +481,13 @@ const struct step_load *cost_op_load(const struct cost *c,
 
 double cost_op(const struct cost *c, const struct op *op)
 {
+	double slow = op->slow > 0 ? op->slow : 1;
 	const struct coll_step *step;
 
 	if (!op_kind_is_comm(op->kind))
-		return op_work(c, op).seconds;
+		return slow * op_work(c, op).seconds;
 	step = cost_op_step(c, op);
-	return step ? coll_step_time(step, 1.0 / op->n_chunks) : 0;
+	return step ? slow * coll_step_time(step, 1.0 / op->n_chunks) : 0;
 }
 
 double cost_op_outside(const struct cost *c, const struct op *op)

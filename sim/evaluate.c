@@ -83,8 +83,7 @@ enum status evaluate_plan(const struct scenario *s, const struct plan *p,
 
 	if (st)
 		return st;
-	why = p->alltoall != A2A_DIRECT ? NULL :
-		direct_why_not_layout(&s->cluster, &p->layout, &s->model);
+	why = direct_why_not_plan(&s->cluster, p, &s->model);
 	if (why)
 		return err_set(ST_INPUT, "plan: 'alltoall' is 'direct', but "
 			       "%s", why);

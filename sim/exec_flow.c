@@ -109,15 +109,16 @@ static void start_comm(struct flow_run *f, struct running *r, int lane)
 {
 	const struct coll_step *step = cost_op_step(f->c, r->o);
 	double share = 1.0 / r->o->n_chunks;
+	double slow = r->o->slow > 0 ? r->o->slow : 1;
 
 	if (!step)
 		return;
 	r->step = step;
-	r->factor = share;
+	r->factor = share * slow;
 	if (coll_step_low_latency(step, share))
 		r->factor *= step->ll_slowdown;
 	r->part_s[PART_FLOWS] = r->factor * step->flow_s;
-	r->part_s[PART_COPIES] = share * step->copy_s;
+	r->part_s[PART_COPIES] = share * slow * step->copy_s;
 	r->part_s[PART_DELAY] = fmax(0, r->total_s - r->part_s[PART_FLOWS] -
 				     r->part_s[PART_COPIES]);
 	r->load = cost_op_load(f->c, r->o);

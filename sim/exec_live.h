@@ -18,7 +18,7 @@
 
 #include "sim/coll.h"
 
-#define EXEC_LIVE_MAX LANE_N
+#define EXEC_LIVE_MAX 16
 
 /* Exchanges of more flows are not run flow by flow. */
 #define EXEC_LIVE_FLOWS_MAX (1 << 17)

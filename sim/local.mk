@@ -60,3 +60,6 @@ libsim_a_SOURCES += %D%/rivals.c %D%/rivals.h %D%/search_rivals.c
 libsim_a_SOURCES += %D%/search_memo.c
 libsim_a_SOURCES += %D%/step.c %D%/step.h
 libsim_a_SOURCES += %D%/tech_gate_apply.c
+libsim_a_SOURCES += %D%/net_fault.c %D%/net_fault.h
+libsim_a_SOURCES += %D%/jitter.c %D%/jitter.h
+libsim_a_SOURCES += %D%/shared.c %D%/shared.h

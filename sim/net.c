@@ -2,6 +2,7 @@
 #include "sim/net.h"
 
 #include "base/mem.h"
+#include "sim/net_fault.h"
 
 #include <limits.h>
 #include <math.h>
@@ -380,7 +381,7 @@ enum status net_init(struct net *net, const struct cluster *c,
 		t.first[k] = t.n_links;
 		t.n_links += t.count[k];
 	}
-	if ((st = fill_capacities(&t, rates))) {
+	if ((st = fill_capacities(&t, rates)) || (st = net_fault_init(&t))) {
 		net_release(&t);
 		return st;
 	}
@@ -391,7 +392,13 @@ enum status net_init(struct net *net, const struct cluster *c,
 void net_release(struct net *net)
 {
 	free(net->capacity_Bps);
+	free(net->port_gone);
+	free(net->pair_gone);
+	free(net->gpu_share);
 	net->capacity_Bps = NULL;
+	net->port_gone = NULL;
+	net->pair_gone = NULL;
+	net->gpu_share = NULL;
 	net->n_links = 0;
 }
 

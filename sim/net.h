@@ -38,6 +38,13 @@
  * A fabric link takes its group's NIC ports / oversubscription; the last
  * group may have fewer nodes and still has that capacity.
  *
+ * Faults (cluster.fault): a degraded link has a share of its capacity; the
+ * traffic of a NIC port that is gone takes the node's own kind of link to the
+ * first GPU of the next port that works, and leaves there (arrives: the same
+ * way back). With pxn it leaves by the port that the destination's node takes
+ * it in at, where that one works. nvlink-pairs without their link talk over
+ * PCIe.
+ *
  * Latency: inside a domain intra.latency; between nodes nic.latency; PXN
  * adds intra.latency.
  *
@@ -65,7 +72,8 @@ enum link_class {
 	LINK_CLASS_N,
 };
 
-#define ROUTE_LINKS_MAX 12	/* pxn over PCIe (5), then a fat tree (6) */
+/* over PCIe (5) to another NIC, a fat tree (6), over PCIe again */
+#define ROUTE_LINKS_MAX 16
 
 struct route {
 	int n;
@@ -87,6 +95,11 @@ struct net {
 	int pod_leaves, pods;
 	int switch_gpus, switches;	/* PCIe switches of a node */
 	int socket_switches, sockets;	/* sockets of a node */
+	/* faults (sim/net_fault.h); NULL: none of that kind */
+	bool uneven;		/* links or routes of some nodes differ */
+	char *port_gone;	/* [nodes * ports] */
+	char *pair_gone;	/* [n_ranks]: its NVLink to its neighbour */
+	double *gpu_share;	/* [n_ranks], share of its speed */
 };
 
 /*

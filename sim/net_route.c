@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/net.h"
 
+#include "sim/net_fault.h"
+
 static void add(const struct net *net, struct route *r, enum link_class k,
 		int i)
 {
@@ -44,7 +46,8 @@ static void add_intra(const struct net *net, struct route *r, int src,
 		add(net, r, LINK_NVLINK_PAIR, src * (g - 1) + b - (b > a));
 		break;
 	case INTRA_NVLINK_PAIRS:
-		if (a / 2 == b / 2) {
+		if (a / 2 == b / 2 &&
+		    !(net->pair_gone && net->pair_gone[src])) {
 			add(net, r, LINK_NVLINK_PAIR, src);
 			break;
 		}
@@ -84,24 +87,42 @@ static void add_fabric(const struct net *net, struct route *r, int src_node,
 	add(net, r, LINK_LEAF_DOWN, b);
 }
 
-void net_route(const struct net *net, int src, int dst, struct route *out)
+/* The first GPU of a port: where traffic of a port that is gone goes. */
+static int gpu_of_port(const struct net *net, int node, int port)
 {
 	int g = net->cluster.gpus_per_node;
-	int a = src / g, b = dst / g;
-	int p = port_of(net, src % g), q = port_of(net, dst % g);
 
+	return node * g + (int)(((int64_t)port * g + net->ports - 1) /
+				net->ports);
+}
+
+/* Two nodes; p, q: the ports of source and destination. */
+static void add_inter(const struct net *net, struct route *r, int src,
+		      int dst)
+{
+	int g = net->cluster.gpus_per_node, a = src / g, b = dst / g;
+	int p = port_of(net, src % g), q = port_of(net, dst % g);
+	int to = net_fault_port(net, b, q);
+	int from = net_fault_port(net, a, net->cluster.pxn ? to : p);
+	/* pxn: by the local GPU that has the destination's place */
+	int via = from == q ? a * g + dst % g : gpu_of_port(net, a, from);
+
+	r->latency_s += net->cluster.nic.latency_s;
+	if (from != p)
+		add_intra(net, r, src, via);
+	add(net, r, LINK_NIC_UP, a * net->ports + from);
+	add_fabric(net, r, a, from, b, to);
+	add(net, r, LINK_NIC_DOWN, b * net->ports + to);
+	if (to != q)
+		add_intra(net, r, gpu_of_port(net, b, to), dst);
+}
+
+void net_route(const struct net *net, int src, int dst, struct route *out)
+{
 	out->n = 0;
 	out->latency_s = 0;
-	if (net_same_domain(net, src, dst)) {
+	if (net_same_domain(net, src, dst))
 		add_intra(net, out, src, dst);
-		return;
-	}
-	if (net->cluster.pxn && p != q) {
-		add_intra(net, out, src, a * g + dst % g);
-		p = q;
-	}
-	out->latency_s += net->cluster.nic.latency_s;
-	add(net, out, LINK_NIC_UP, a * net->ports + p);
-	add_fabric(net, out, a, p, b, q);
-	add(net, out, LINK_NIC_DOWN, b * net->ports + q);
+	else
+		add_inter(net, out, src, dst);
 }

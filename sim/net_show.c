@@ -3,6 +3,7 @@
 #include "sim/net.h"
 
 #include "base/mem.h"
+#include "sim/net_fault.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -145,17 +146,23 @@ static void halves_clip(struct halves *h, double capacity)
 	h->down = fmin(h->down, capacity);
 }
 
-static double capacity_of(const struct net *net, enum link_class k)
+/* Link i of a class; 0 when there is none, or it is gone. */
+static double capacity_of(const struct net *net, enum link_class k, int i)
 {
-	return net->count[k] ? net->capacity_Bps[net->first[k]] : 0;
+	int link = net->first[k] + i;
+
+	return i < net->count[k] && !net_link_gone(net, link) ?
+		net->capacity_Bps[link] : 0;
 }
 
-/* Nodes [from, to) cut at `cut`, each with `each` bytes/s. */
-static struct halves halves_of(int from, int to, int cut, double each)
+/* Units [from, to) cut at `cut`, each with `per` links of a class. */
+static struct halves halves_of(const struct net *net, enum link_class k,
+			       int from, int to, int cut, int per)
 {
-	int a = cut < from ? from : cut > to ? to : cut;
-	struct halves h = { (a - from) * each, (to - a) * each, 0 };
+	struct halves h = { 0 };
 
+	for (int i = from * per; i < to * per; i++)
+		*(i < cut * per ? &h.up : &h.down) += capacity_of(net, k, i);
 	return h;
 }
 
@@ -170,19 +177,19 @@ static struct halves leaf_halves(const struct net *net, int leaf, int cut)
 	const struct cluster *c = &net->cluster;
 	int from = leaf * net->leaf_nodes;
 	int to = imin(from + net->leaf_nodes, c->nodes);
-	struct halves h = halves_of(from, to, cut, net->ports *
-				    capacity_of(net, LINK_NIC_UP));
+	struct halves h = halves_of(net, LINK_NIC_UP, from, to, cut,
+				    net->ports);
 
 	if (c->fabric.kind == FABRIC_RACK) {
-		struct halves nv = halves_of(from, to, cut, c->gpus_per_node *
-					capacity_of(net, LINK_NVLINK_UP));
+		struct halves nv = halves_of(net, LINK_NVLINK_UP, from, to,
+					     cut, c->gpus_per_node);
 
 		h.met = fmin(nv.up, nv.down);
 	} else {
 		halves_meet(&h);
 	}
 	if (net->count[LINK_LEAF_UP] && c->fabric.kind != FABRIC_RAIL) {
-		halves_clip(&h, capacity_of(net, LINK_LEAF_UP));
+		halves_clip(&h, capacity_of(net, LINK_LEAF_UP, leaf));
 	}
 	return h;
 }
@@ -203,7 +210,7 @@ static double fabric_bisection(const struct net *net)
 		}
 		halves_meet(&pod);
 		if (net->count[LINK_POD_UP]) {
-			halves_clip(&pod, capacity_of(net, LINK_POD_UP));
+			halves_clip(&pod, capacity_of(net, LINK_POD_UP, p));
 		}
 		halves_add(&all, &pod);
 	}
@@ -219,15 +226,15 @@ static struct halves socket_halves(const struct net *net, int socket, int cut)
 	int to = imin(from + net->socket_switches, net->switches);
 
 	for (int s = from; s < to; s++) {
-		struct halves h = halves_of(s * net->switch_gpus,
+		struct halves h = halves_of(net, LINK_PCIE_UP,
+					    s * net->switch_gpus,
 					    imin((s + 1) * net->switch_gpus,
 						 net->cluster.gpus_per_node),
-					    cut, capacity_of(net,
-							     LINK_PCIE_UP));
+					    cut, 1);
 
 		halves_meet(&h);
 		if (net->count[LINK_SWITCH_UP]) {
-			halves_clip(&h, capacity_of(net, LINK_SWITCH_UP));
+			halves_clip(&h, capacity_of(net, LINK_SWITCH_UP, s));
 		}
 		halves_add(&all, &h);
 	}
@@ -238,7 +245,7 @@ static struct halves socket_halves(const struct net *net, int socket, int cut)
 /* Sockets are joined pairwise: what is left of each meets each other one. */
 static double pcie_bisection(const struct net *net, int cut)
 {
-	double met = 0, link = capacity_of(net, LINK_SOCKET);
+	double met = 0, link = capacity_of(net, LINK_SOCKET, 0);
 	struct halves *h = xcalloc(net->sockets, sizeof(*h));
 
 	for (int i = 0; i < net->sockets; i++) {
@@ -259,19 +266,39 @@ static double pcie_bisection(const struct net *net, int cut)
 	return met;
 }
 
+/* Every link of the mesh from the first half to the second. */
+static double mesh_bisection(const struct net *net, int cut)
+{
+	int g = net->cluster.gpus_per_node;
+	double sum = 0;
+
+	for (int a = 0; a < cut; a++) {
+		for (int b = cut; b < g; b++)
+			sum += capacity_of(net, LINK_NVLINK_PAIR,
+					   a * (g - 1) + b - 1);
+	}
+	return sum;
+}
+
+/* The one pair that the cut divides, if any. */
+static double pair_bisection(const struct net *net, int cut)
+{
+	return cut % 2 ? capacity_of(net, LINK_NVLINK_PAIR, cut - 1) : 0;
+}
+
 static double node_bisection(const struct net *net)
 {
 	int g = net->cluster.gpus_per_node, cut = g / 2;
+	struct halves h;
 
 	switch (net->cluster.intra.kind) {
 	case INTRA_NVSWITCH:
-		return cut * capacity_of(net, LINK_NVLINK_UP);
+		h = halves_of(net, LINK_NVLINK_UP, 0, g, cut, 1);
+		return fmin(h.up, h.down);
 	case INTRA_NVLINK_MESH:
-		return (double)cut * (g - cut) *
-		       capacity_of(net, LINK_NVLINK_PAIR);
+		return mesh_bisection(net, cut);
 	case INTRA_NVLINK_PAIRS:
-		return pcie_bisection(net, cut) +
-		       cut % 2 * capacity_of(net, LINK_NVLINK_PAIR);
+		return pcie_bisection(net, cut) + pair_bisection(net, cut);
 	default:
 		return pcie_bisection(net, cut);
 	}

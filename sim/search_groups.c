@@ -248,13 +248,14 @@ static enum status add_group(struct search *x, int layout, double factor,
 }
 
 /* `auto` is all of them: then direct only where it can be done. */
-static bool is_tried(const struct search *x, int layout, enum a2a_alg alg)
+static bool is_tried(const struct search *x, int layout, unsigned tech,
+		     enum a2a_alg alg)
 {
-	if (!(x->s->search.alltoall_mask & 1u << alg))
-		return false;
-	return alg != A2A_DIRECT ||
-		!direct_why_not_layout(&x->s->cluster, &x->layout[layout],
-				       &x->s->model);
+	const struct plan p = { .layout = x->layout[layout], .alltoall = alg,
+				.technique_mask = tech };
+
+	return x->s->search.alltoall_mask & 1u << alg &&
+		!direct_why_not_plan(&x->s->cluster, &p, &x->s->model);
 }
 
 /* Named and possible in no layout: say why not. */
@@ -325,7 +326,7 @@ static void keep_broken(struct search *x, int layout, double factor,
 				   .weighted_s = INFINITY, .why_not = why,
 				   .tech_broken = true };
 
-		if (x->s->search.alltoall_mask & 1u << a)
+		if (is_tried(x, layout, tech, (enum a2a_alg)a))
 			keep_group(x, &g);
 	}
 }
@@ -348,7 +349,7 @@ static enum status add_tech_groups(struct search *x, int layout,
 		broken->why[broken->n++] = search_tech_broken(x);
 	}
 	for (int a = 0; a < A2A_N && !st; a++) {
-		if (is_tried(x, layout, (enum a2a_alg)a))
+		if (is_tried(x, layout, tech, (enum a2a_alg)a))
 			st = add_group(x, layout, factor, tech,
 				       (enum a2a_alg)a);
 	}

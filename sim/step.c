@@ -153,9 +153,26 @@ static enum status reduction(const struct step *x, int group, int stride,
 	return ST_OK;
 }
 
+/* Every way of partitioning; what each leaves beside the passes alone. */
+static void compare(const struct gradient_problem *g, double passes_s,
+		    struct step_time *t)
+{
+	struct gradient_plan plan;
+
+	gradient_at_end(g, &plan);
+	t->at_end_s = max_0(plan.total_s - passes_s);
+	gradient_in_windows(g, &plan);
+	t->in_windows_s = max_0(plan.total_s - passes_s);
+	gradient_two_step(g, 1, &plan);
+	t->two_step_s = max_0(plan.total_s - passes_s);
+	gradient_best(g, &plan);
+	t->searched_s = max_0(plan.total_s - passes_s);
+	t->gradient_s = t->searched_s;
+}
+
 /* What of the dense gradients' all-reduce sticks out of a backward pass. */
 static enum status gradients(const struct step *x, double window_s,
-			     double *exposed_s)
+			     struct step_time *t)
 {
 	const struct layout *l = x->l;
 	int ranks = l->dp * l->ep * l->esp, n = (int)ceil(x->layers);
@@ -163,11 +180,9 @@ static enum status gradients(const struct step *x, double window_s,
 	struct moe_pass moe = moe_backward(x);
 	struct gradient_problem g = { .layer = layer, .pass_s = moe_with,
 				      .hidden_s = moe_hides };
-	struct gradient_plan plan;
 	double bytes = x->dense_params / l->tp * x->element, all = bytes * n;
 	enum status st;
 
-	*exposed_s = 0;
 	/* very deep models: several layers as one */
 	g.n = n < GRADIENT_LAYERS_MAX ? n : GRADIENT_LAYERS_MAX;
 	if (ranks / l->tp < 2 || !(all > 0))
@@ -179,8 +194,7 @@ static enum status gradients(const struct step *x, double window_s,
 		layer[i] = (struct gradient_layer){
 			.bytes = all / g.n, .window_s = window_s,
 			.moe = &moe };
-	gradient_best(&g, &plan);
-	*exposed_s = max_0(plan.total_s - g.n * moe.backward_s);
+	compare(&g, g.n * moe.backward_s, t);
 	return ST_OK;
 }
 
@@ -255,7 +269,7 @@ enum status step_run(const struct step_spec *spec, struct step_time *out)
 	st = tensor_pass(&x, &f.tensor);
 	b.tensor = f.tensor;
 	if (!st)
-		st = gradients(&x, b.dense + b.tensor, &t.gradient_s);
+		st = gradients(&x, b.dense + b.tensor, &t);
 	if (st)
 		return st;
 	add_up(&x, &f, &b, &t);

@@ -25,7 +25,10 @@ struct step_time {
 	double moe_s;		/* MoE layers of a stage, both passes */
 	double dense_s;		/* attention, dense networks, head */
 	double tensor_s;	/* collectives of the tensor group */
-	double gradient_s;	/* all-reduce that nothing hides */
+	double gradient_s;	/* all-reduce that nothing hides, best of: */
+	/* nothing beside it; beside dense parts; FSMoE's two steps; dynamic
+	 * programming (sim/gradient.h) */
+	double at_end_s, in_windows_s, two_step_s, searched_s;
 	double optimizer_s;
 	double bubble_s;	/* pipeline: filling, draining, hand-over */
 	int batches, stages;

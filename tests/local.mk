@@ -84,6 +84,11 @@ tests_unit_test_data_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll
 tests_unit_test_coll_SOURCES = %D%/unit/test_coll.c %D%/unit/coll_bench.h
 tests_unit_test_coll_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_coll_direct
+tests_unit_test_coll_direct_SOURCES = %D%/unit/test_coll_direct.c
+tests_unit_test_coll_direct_SOURCES += %D%/unit/coll_bench.h
+tests_unit_test_coll_direct_LDADD = $(UNIT_LIBS)
+
 unit_tests += tests/unit/test_coll_even
 tests_unit_test_coll_even_SOURCES = %D%/unit/test_coll_even.c
 tests_unit_test_coll_even_SOURCES += %D%/unit/coll_bench.h
@@ -113,6 +118,7 @@ shell_tests += %D%/t200-alltoall.sh
 shell_tests += %D%/t201-alltoall-h200.sh
 shell_tests += %D%/t202-alltoall-deepep.sh
 shell_tests += %D%/t203-ring-h200.sh
+shell_tests += %D%/t204-direct.sh
 shell_tests += %D%/t1300-capacity.sh
 
 # `make bench` builds and runs these; one block each:
@@ -300,16 +306,26 @@ if HAVE_CUDA
 EXTRA_PROGRAMS += tests/bench/bench_gpu tests/bench/bench_layer
 tests_bench_bench_layer_SOURCES = %D%/bench/bench_layer.c
 tests_bench_bench_layer_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
-tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
-tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
-tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
+bench_gpu_checks = %D%/bench/bench_gpu_rank.c %D%/bench/bench_gpu.h
+bench_gpu_checks += %D%/bench/bench_gpu_check.c %D%/bench/bench_gpu_ffn.c
+tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c $(bench_gpu_checks)
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_layer.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.h
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_product.c
 tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_watch.c
 tests_bench_bench_gpu_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
+
+unit_tests += tests/unit/test_cuda_direct
 endif
+tests_unit_test_cuda_direct_SOURCES = %D%/unit/test_cuda_direct.c
+tests_unit_test_cuda_direct_SOURCES += $(bench_gpu_checks)
+tests_unit_test_cuda_direct_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
+
+unit_tests += tests/unit/test_ffn_rows
+tests_unit_test_ffn_rows_SOURCES = %D%/unit/test_ffn_rows.c
+tests_unit_test_ffn_rows_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_accuracy
 tests_unit_test_accuracy_SOURCES = %D%/unit/test_accuracy.c
 tests_unit_test_accuracy_LDADD = $(UNIT_LIBS)
@@ -332,6 +348,7 @@ unit_tests += tests/unit/test_layer_case
 tests_unit_test_layer_case_SOURCES = %D%/unit/test_layer_case.c
 tests_unit_test_layer_case_LDADD = $(RUN_LIBS)
 EXTRA_DIST += %D%/unit/layer_help.h
+shell_tests += %D%/t181-recorded.sh
 unit_tests += tests/unit/test_chain
 tests_unit_test_chain_SOURCES = %D%/unit/test_chain.c
 tests_unit_test_chain_LDADD = $(UNIT_LIBS)
@@ -375,3 +392,19 @@ tests_unit_test_step_SOURCES = %D%/unit/test_step.c
 tests_unit_test_step_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t182-validate-host.sh
 shell_tests += %D%/t191-techniques.sh
+unit_tests += tests/unit/test_faults
+tests_unit_test_faults_SOURCES = %D%/unit/test_faults.c %D%/unit/coll_bench.h
+tests_unit_test_faults_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_jitter
+tests_unit_test_jitter_SOURCES = %D%/unit/test_jitter.c
+tests_unit_test_jitter_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t212-faults.sh
+unit_tests += tests/unit/test_chart_heat
+tests_unit_test_chart_heat_SOURCES = %D%/unit/test_chart_heat.c
+tests_unit_test_chart_heat_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t213-sweep-figures.sh
+EXTRA_DIST += %D%/page_drawn.py
+bench_programs += tests/bench/bench_scale
+tests_bench_bench_scale_SOURCES = %D%/bench/bench_scale.c
+tests_bench_bench_scale_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t213-share.sh

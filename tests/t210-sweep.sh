@@ -144,14 +144,76 @@ test_expect_success 'commas in brackets do not separate' '
 if ! command -v mpirun >/dev/null || ! ldd "$top_builddir/moecast" | grep -q mpi
 then
 	test_skip "four MPI processes give the same bytes" "no MPI"
-else
-	OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-	export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
-	test_expect_success 'four MPI processes give the same bytes' '
-		mpirun --oversubscribe -np 4 moecast sweep s.yaml $grid \
-			--db m.db --json >m.json &&
-		cmp a.json m.json
-	'
+	test_skip "a rank's worker that is killed is replaced" "no MPI"
+	test_skip "a rank that is killed ends the run, which can go on" "no MPI"
+	test_skip "a wrong scenario is refused once" "no MPI"
+	test_done
+	exit
 fi
+
+OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
+four="mpirun --oversubscribe -np 4 moecast sweep"
+
+test_expect_success 'four MPI processes give the same bytes' '
+	$four s.yaml $grid --db m.db --json >m.json &&
+	cmp a.json m.json
+'
+
+longer="--set cluster.nic.bandwidth=100Gb/s..800Gb/s*1.002 --set cluster.nodes=2"
+
+# ranks are children of mpirun, workers children of ranks
+ranks_of() {
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		set -- $(pgrep -P "$1" -f "moecast sweep") "$1"
+		test $# -gt 4 && echo "$1 $2 $3 $4" && return
+		eval "set -- \${$#}"
+		sleep 0.1
+	done
+}
+
+test_expect_success 'a worker of a rank that is killed is replaced' '
+	moecast sweep s.yaml $longer --db l.db --json >l.json &&
+	{ $four s.yaml $longer --db mk.db --json >mk.json 2>err & } &&
+	run=$! &&
+	ranks=$(ranks_of $run) && test -n "$ranks" &&
+	killed=0 &&
+	for i in 1 2 3 4 5 6; do
+		for r in $ranks; do
+			for w in $(pgrep -P "$r"); do
+				kill -KILL "$w" 2>/dev/null &&
+				killed=$((killed + 1))
+			done
+		done
+		sleep 0.1
+	done
+	wait $run &&
+	echo "killed $killed" && test $killed -gt 0 &&
+	cmp l.json mk.json
+'
+
+test_expect_success 'a rank that is killed ends the run, which can go on' '
+	{ $four s.yaml $longer --db mr.db --json >mr.json 2>err & } &&
+	run=$! &&
+	ranks=$(ranks_of $run) && test -n "$ranks" &&
+	i=0 &&
+	until test "$(cat mr.db-wal 2>/dev/null | wc -c)" -gt 200000; do
+		i=$((i + 1)) && test $i -lt 300 || exit 1
+		sleep 0.05
+	done &&
+	set -- $ranks && kill -KILL $3 &&
+	! wait $run &&
+	test_grep "signal 9" err &&
+	$four s.yaml $longer --db mr.db --json >mr.json 2>err &&
+	test_grep "points were there already" err &&
+	cmp l.json mr.json
+'
+
+test_expect_success 'a wrong scenario is refused once' '
+	test_expect_code 2 $four s.yaml --set cluster.nodes=x,y --db no.db \
+		>out 2>err &&
+	! test -s out && ! test -e no.db &&
+	test "$(grep -c "no point of the sweep" err)" -eq 1
+'
 
 test_done

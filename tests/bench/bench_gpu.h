@@ -32,7 +32,18 @@ struct bench {
 	double number[RANKS_MAX];	/* for largest() */
 	struct bench_rank rank[RANKS_MAX];
 	const char *what;		/* argument of the run */
+	bool plant_fault;		/* checks spoil a result before looking */
+	int checks, wrong;		/* so far; wrong ones among them */
 };
+
+/* All ranks; ST_UNAVAILABLE: there is no GPU. Nothing closes it. */
+enum status bench_open(struct bench **out_p);
+
+/* Counts a check, by all ranks; `mine`: wrong here. True on rank 0. */
+bool bench_count(struct bench_rank *r, bool mine);
+
+/* With a planted fault: spoils the first bytes there. */
+enum status bench_spoil(struct bench_rank *r, void *device);
 
 /* One batch of work on r->s, `n` times. */
 typedef enum status bench_fn(struct bench_rank *r, void *arg);

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Times of layers on all GPUs of this host: the shapes of well-known models,
- * at some pipeline degrees and algorithms. `bench_layer [NAME [DEGREE]]`.
+ * at some pipeline degrees and algorithms. `bench_layer [NAME [CONFIG..]]`.
  * Medians over steps of the slowest rank, milliseconds; TFLOP/s of the expert
  * products alone, forward and backward, of one GPU.
  */
 #include "gpu/backend.h"
 #include "gpu/layer.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WARMUP 5
 #define STEPS 20
+#define CONFIGS_MAX 32
 
 static const struct shape {
 	const char *name;
@@ -43,27 +45,51 @@ static double median(double *x, int n)
 	return x[n / 2];
 }
 
+/* "direct:1/2:graph": algorithm, degrees, static sizes in a graph. */
+struct config {
+	int alg, forward, backward;
+	bool graph;
+};
+
+static bool parse_config(const char *text, struct config *out)
+{
+	char name[16] = "";
+	int n = sscanf(text, "%15[^:]:%d/%d", name, &out->forward,
+		       &out->backward);
+
+	if (n < 2)
+		return false;
+	if (n < 3)
+		out->backward = out->forward;
+	out->graph = strstr(text, ":graph") != NULL;
+	out->alg = a2a_find(name);
+	return out->alg >= 0;
+}
+
+/* Capacity 1: as many slots as there would be copies on average. */
 static struct layer_case make_case(const struct shape *s, int ranks,
-				   int degree, int alg, double capacity)
+				   const struct config *g)
 {
 	struct layer_case c = {
 		.dtype = DT_BF16, .tokens = s->tokens, .hidden = s->hidden,
 		.ffn = s->ffn, .experts = s->experts, .k = s->k,
 		.gated = s->gated, .nodes = 1, .gpus_per_node = ranks,
-		.seed = 1, .graph = capacity > 0,
+		.seed = 1, .graph = g->graph,
 		.plan = { .layout = { ranks, 1, 1, 1, 1 },
-			  .alltoall = (enum a2a_alg)alg, .technique_mask = 1,
-			  .degree_forward = degree, .degree_backward = degree,
-			  .capacity_factor = capacity },
+			  .alltoall = (enum a2a_alg)g->alg,
+			  .technique_mask = 1,
+			  .degree_forward = g->forward,
+			  .degree_backward = g->backward,
+			  .capacity_factor = g->graph ? 1 : 0 },
 	};
 
-	if (capacity > 0)
-		c.capacity = layer_capacity(&c, capacity);
+	if (g->graph)
+		c.capacity = layer_capacity(&c, 1);
 	return c;
 }
 
 static enum status measure(struct backend *b, const struct layer_case *c,
-			   const char *name)
+			   const char *name, const char *config)
 {
 	double forward_s[STEPS], step_s[STEPS], f, s, flops;
 	enum status st = backend_cuda.layer_prepare(b, c);
@@ -78,10 +104,8 @@ static enum status measure(struct backend *b, const struct layer_case *c,
 		s = median(step_s, STEPS);
 		flops = 6.0 * (c->gated ? 3 : 2) * c->tokens * c->k *
 			c->hidden * c->ffn;
-		printf("%-14s %-9s d%d %-6s %8.3f %8.3f ms  %4.0f TFLOP/s\n",
-		       name, a2a_table[c->plan.alltoall].name,
-		       c->plan.degree_forward, c->capacity ? "graph" : "",
-		       1e3 * f, 1e3 * s, flops / s / 1e12);
+		printf("%-14s %-18s %8.3f %8.3f ms  %4.0f TFLOP/s\n",
+		       name, config, 1e3 * f, 1e3 * s, flops / s / 1e12);
 		fflush(stdout);
 	}
 	backend_cuda.layer_release(b);
@@ -89,31 +113,33 @@ static enum status measure(struct backend *b, const struct layer_case *c,
 }
 
 static enum status measure_shape(struct backend *b, const struct shape *s,
-				 int ranks, int only)
+				 int ranks, const char **config, int n)
 {
-	static const int degrees[] = { 1, 2, 4 };
 	struct layer_case c;
+	struct config g;
 	enum status st = ST_OK;
-	size_t i;
+	int i;
 
-	for (i = 0; i < sizeof(degrees) / sizeof(degrees[0]) && !st; i++) {
-		if (only && degrees[i] != only)
-			continue;
-		c = make_case(s, ranks, degrees[i], A2A_FLAT, 0);
-		st = measure(b, &c, s->name);
-	}
-	if (!st && !only) {
-		c = make_case(s, ranks, 1, A2A_FLAT, 1);
-		st = measure(b, &c, s->name);
+	for (i = 0; i < n && !st; i++) {
+		if (!parse_config(config[i], &g))
+			return err_set(ST_INPUT, "'%s' is not ALGORITHM:"
+				       "DEGREE[/DEGREE][:graph]", config[i]);
+		c = make_case(s, ranks, &g);
+		st = measure(b, &c, s->name, config[i]);
 	}
 	return st;
 }
 
 int main(int argc, char **argv)
 {
+	static const char *usual[] = { "flat:1", "flat:2", "direct:1", "direct:2",
+				 "direct:1/2", "direct:1:graph" };
 	struct backend_options opt = { .seed = 1 };
 	struct backend_info info;
 	struct backend *b;
+	const char *own[CONFIGS_MAX] = { NULL };
+	bool is_own = argc > 2 && argc - 2 <= CONFIGS_MAX;
+	int n = is_own ? argc - 2 : (int)(sizeof(usual) / sizeof(usual[0]));
 	enum status st = backend_cuda.open(&opt, &b);
 	size_t i;
 
@@ -121,12 +147,14 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", err_msg());
 		return (int)st;
 	}
+	for (i = 0; is_own && (int)i < n; i++)
+		own[i] = argv[i + 2];
 	backend_cuda.info(b, &info);
 	for (i = 0; i < N_SHAPES && !st; i++) {
 		if (argc < 2 || !strcmp(argv[1], "all") ||
 		    !strcmp(argv[1], shapes[i].name))
 			st = measure_shape(b, &shapes[i], info.ranks,
-					   argc > 2 ? (int)strtol(argv[2], NULL, 10) : 0);
+					   is_own ? own : usual, n);
 	}
 	if (st)
 		fprintf(stderr, "%s\n", err_msg());

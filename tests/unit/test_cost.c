@@ -226,6 +226,48 @@ static void test_layer(void **state)
 }
 
 /*
+ * direct, ep 2, memory 1e9 bytes/s, two experts on a rank: 256 tokens, of
+ * whose 512 copies 256 stay; 5 in 6 tokens (1 - C(2, 2) / C(4, 2)) have an
+ * expert on a given rank: 640/3 rows. Row 128 bytes.
+ *	permute		7 us; 2 * 512 pairs * 16 bytes
+ *	unpermute	(256 + 640/3 + 256) * 128 bytes
+ *	dispatch	7 us; 640/3 rows at 0.5e9; (640/3 + 256) rows copied
+ *	combine		without those copies
+ *	expert		without regrouping: 512 rows in and out, twice
+ */
+static void test_direct(void **state)
+{
+	const double row = 128, there = 640.0 / 3;
+	struct fixture f;
+	struct cost *c;
+	double regrouped;
+
+	(void)state;
+	fixture_make(&f, 2, 1, 0);
+	workload_release(&f.work);
+	net_release(&f.net);
+	f.cluster.gpu.direct = (struct comm_tier){ .efficiency = 0.5,
+						   .launch_s = 7e-6 };
+	assert_int_equal(net_init(&f.net, &f.cluster, NET_EFFECTIVE), ST_OK);
+	assert_int_equal(workload_make(&f.routing, &f.cluster, &f.model,
+				       &f.layout, 0, &f.work), ST_OK);
+	c = fixture_cost(&f, A2A_FLAT);
+	regrouped = one(c, OP_EXPERT, 1, 0);
+	cost_free(c);
+	c = fixture_cost(&f, A2A_DIRECT);
+	near(one(c, OP_PERMUTE, 1, 0), 7e-6 + 1024 * 16e-9);
+	near(one(c, OP_UNPERMUTE_BWD, 1, 0), 7e-6);
+	near(one(c, OP_UNPERMUTE, 1, 0), (512 + there) * row * 1e-9);
+	near(one(c, OP_PERMUTE_BWD, 1, 0), (512 + there) * row * 1e-9);
+	near(one(c, OP_COMBINE, 1, 0), 7e-6 + there * row / 0.5e9);
+	near(one(c, OP_DISPATCH, 1, 0), 7e-6 + there * row / 0.5e9 +
+	     (there + 256) * row * 1e-9);
+	near(regrouped - one(c, OP_EXPERT, 1, 0), 4 * 512 * row * 1e-9);
+	cost_free(c);
+	fixture_release(&f);
+}
+
+/*
  * Expert op, by hand, all bound by memory (1e9 bytes/s): 512 rows, hidden
  * 64, ffn 128, gated, one expert per rank (no regrouping).
  * forward:  512x64 . 64x256 -> 512x256: 32768 + 16384 + 131072 = 180224
@@ -563,6 +605,7 @@ int main(void)
 		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_monotone),
 		cmocka_unit_test(test_layer),
+		cmocka_unit_test(test_direct),
 		cmocka_unit_test(test_expert),
 		cmocka_unit_test(test_esp),
 		cmocka_unit_test(test_shared),

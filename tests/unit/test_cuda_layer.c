@@ -110,6 +110,51 @@ static const struct variant variants[] = {
 	{ .name = "pairwise", .alg = A2A_PAIRWISE, .is_fp32 = true },
 	{ .name = "pairwise, degree 2", .alg = A2A_PAIRWISE, .forward = 2,
 	  .backward = 2, .gated = true },
+	{ .name = "direct", .alg = A2A_DIRECT },
+	{ .name = "direct fp32", .alg = A2A_DIRECT, .is_fp32 = true },
+	{ .name = "direct, degree 4", .alg = A2A_DIRECT, .forward = 4,
+	  .backward = 4, .gated = true },
+	{ .name = "direct, degree 3 fp32", .alg = A2A_DIRECT, .forward = 3,
+	  .backward = 3, .is_fp32 = true, .gated = true },
+	{ .name = "direct, degree 2/3", .alg = A2A_DIRECT, .forward = 2,
+	  .backward = 3, .is_fp32 = true },
+	{ .name = "direct, degree 1/4", .alg = A2A_DIRECT, .backward = 4,
+	  .gated = true },
+	{ .name = "direct, more chunks", .alg = A2A_DIRECT, .tokens = 5,
+	  .forward = 8, .backward = 8, .is_fp32 = true },
+	{ .name = "direct, drops", .alg = A2A_DIRECT, .capacity = 0.6,
+	  .is_fp32 = true },
+	{ .name = "direct, graph", .alg = A2A_DIRECT, .capacity = 1.25,
+	  .graph = true, .gated = true },
+	{ .name = "direct, capacity 4/2", .alg = A2A_DIRECT, .capacity = 1,
+	  .forward = 4, .backward = 2, .is_fp32 = true, .graph = true },
+	{ .name = "direct, capacity 3", .alg = A2A_DIRECT, .capacity = 0.7,
+	  .forward = 3, .backward = 3, .graph = true, .k = 4 },
+	{ .name = "direct, one slot", .alg = A2A_DIRECT, .tokens = 8, .k = 1,
+	  .capacity = 1, .forward = 2, .backward = 2, .is_fp32 = true },
+	{ .name = "direct, shared", .alg = A2A_DIRECT, .shared = 64,
+	  .gated = true, .is_fp32 = true },
+	{ .name = "direct, shared, degree 2", .alg = A2A_DIRECT,
+	  .shared = 32, .forward = 2, .backward = 2 },
+	{ .name = "direct, shared, capacity", .alg = A2A_DIRECT,
+	  .shared = 32, .forward = 2, .backward = 2, .capacity = 1,
+	  .is_fp32 = true, .graph = true },
+	{ .name = "direct, idle experts", .alg = A2A_DIRECT,
+	  .routing = IDLE_EXPERTS, .forward = 2, .backward = 2,
+	  .is_fp32 = true },
+	{ .name = "direct, idle rank", .alg = A2A_DIRECT,
+	  .routing = IDLE_RANK, .is_fp32 = true },
+	{ .name = "direct, idle rank, capacity", .alg = A2A_DIRECT,
+	  .routing = IDLE_RANK, .is_fp32 = true, .capacity = 1,
+	  .forward = 2, .backward = 2 },
+	{ .name = "direct, k all", .alg = A2A_DIRECT, .k = 8,
+	  .is_fp32 = true },
+	{ .name = "direct, many experts", .alg = A2A_DIRECT, .experts = 128,
+	  .k = 8, .forward = 4, .backward = 4, .tokens = 200 },
+	{ .name = "direct, odd rows", .alg = A2A_DIRECT, .hidden = 72,
+	  .ffn = 40, .tokens = 93 },
+	{ .name = "direct, one token", .alg = A2A_DIRECT, .tokens = 1,
+	  .is_fp32 = true },
 };
 #define N_VARIANTS ((int)(sizeof(variants) / sizeof(variants[0])))
 
@@ -151,7 +196,8 @@ static bool make_case(const struct variant *v, int nodes, int gpus,
 		      struct layer_case *c)
 {
 	int ranks = nodes * gpus, esp = or_usual(v->esp, 1);
-	int dp = or_usual(v->dp, 1), experts;
+	/* the direct exchange stays inside a node */
+	int dp = or_usual(v->dp, v->alg == A2A_DIRECT ? nodes : 1), experts;
 
 	experts = v->experts < 0 ? ranks / -v->experts
 				 : or_usual(v->experts, 8);

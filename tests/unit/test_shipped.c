@@ -145,9 +145,9 @@ static void test_points(void **state)
 
 /*
  * All sizes are 1 MB or more; the fit's own cross-validation, of every shape.
- * Bounds are what was seen: launches that are as long as the work (stream,
- * gate at 1 MB) are further off than the rest. A forecast takes the largest
- * size of stream.
+ * Bounds are what was seen: below some 20 MB copy, stream and gate are as short
+ * as their launches, which take one of two times (5 or 8 us, 12 or 16 us). A
+ * forecast takes the largest size of stream.
  */
 static void test_memory(void **state)
 {
@@ -156,8 +156,8 @@ static void test_memory(void **state)
 		double bound;
 	} row[] = {
 		{ "combine", "memory", 0.05 }, { "permute", "memory", 0.05 },
-		{ "copy", "memory", 0.05 }, { "stream", "memory", 0.08 },
-		{ "gate", "compute", 0.08 }, { "sort", "memory", 0.05 },
+		{ "copy", "memory", 0.06 }, { "stream", "memory", 0.10 },
+		{ "gate", "compute", 0.11 }, { "sort", "memory", 0.05 },
 		{ "topk", "memory", 0.05 },
 	};
 	const struct measured_curve *c;

@@ -93,6 +93,13 @@ static void test_adds_up(void **state)
 	assert_float_equal(one.t.tensor_s, 0, 0);
 	assert_float_equal(one.t.time_s / parts(&one.t), 1, 1e-9);
 	assert_float_equal(one.t.tokens, 8 * 1024, 0);
+	/* ways of reducing gradients, each at least as good as the one before;
+	 * the rounding is that of sums of passes */
+	assert_true(one.t.at_end_s > 0);
+	assert_true(one.t.in_windows_s <= one.t.at_end_s + 1e-12);
+	assert_true(one.t.two_step_s <= one.t.in_windows_s + 1e-12);
+	assert_true(one.t.searched_s <= one.t.two_step_s + 1e-12);
+	assert_float_equal(one.t.gradient_s, one.t.searched_s, 0);
 	assert_float_equal(one.t.tokens_per_s, one.t.tokens / one.t.time_s,
 			   1e-6);
 	/* four batches: four times the passes, one reduction, one update */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The sweeps of a database in `moecast report`: figures and their part of the
+ * page. Without sweeps there is nothing. */
+#ifndef CLI_REPORT_SWEEPS_H
+#define CLI_REPORT_SWEEPS_H
+
+#include "cli/sweep_figures.h"
+
+#define REPORT_SWEEPS_MAX 8	/* the newest are shown */
+
+struct report_sweeps {
+	struct page page;	/* a part: no head, no end */
+	struct figure_files files;
+};
+
+enum status report_sweeps_count(struct store *db, int *n_p);
+/* Draws into the directory, which exists. What is made is listed in *out also
+ * when a figure fails. */
+enum status report_sweeps_draw(struct store *db, const char *dir,
+			       struct report_sweeps *out);
+/* Adds the paths of the figures to a JSON array. */
+void report_sweeps_list(const struct report_sweeps *r, json_t *files);
+void report_sweeps_release(struct report_sweeps *r);
+
+#endif

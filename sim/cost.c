@@ -51,6 +51,7 @@ enum {
  */
 struct power {
 	double held_s, chunked_s, whole_s;
+	double spared;	/* share of the limit, while it exchanges */
 };
 
 struct cost {
@@ -268,6 +269,7 @@ static void power_init(struct cost *c)
 	struct op op = { .n_chunks = 1 };
 	size_t i;
 
+	p->spared = 1 - c->gpu->exchange_power;
 	for (i = 0; i < sizeof(expert) / sizeof(expert[0]); i++) {
 		op.kind = expert[i];
 		p->held_s += slowest_expert(c, &op).held_s;
@@ -287,8 +289,7 @@ static void power_init(struct cost *c)
 static double power_holds(const struct cost *c, int chunks)
 {
 	const struct power *p = &c->power;
-	double saved = (1 - c->gpu->exchange_power) *
-		(p->chunked_s / chunks + p->whole_s);
+	double saved = p->spared * (p->chunked_s / chunks + p->whole_s);
 
 	/* bounds of a search know no exchange in full */
 	if (c->spec.bound_only || !(p->held_s > 0))

@@ -45,6 +45,7 @@ struct gpu {
 	double nvlink_Bps;	/* per GPU and direction; 0: none */
 	double gemm_efficiency;	/* of peak, large products */
 	double hbm_efficiency;	/* of hbm_Bps, streaming kernels */
+	double exchange_power;	/* of the limit, while it only exchanges */
 	int tile_m, tile_n;	/* output tile of one SM's product kernel */
 	double kernel_s;	/* launch of one kernel, seen by the stream */
 	int comm_sms;		/* SMs that a collective holds */

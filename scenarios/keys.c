@@ -441,6 +441,8 @@ const struct key_row gpu_keys[] = {
 	     "of the peak, large products"),
 	REAL("hbm_efficiency", hbm_efficiency, U_FRACTION, 1e-3, 1, NULL,
 	     "of memory_bandwidth, streaming kernels"),
+	REAL("exchange_power", exchange_power, U_FRACTION, 0, 1, "0.5",
+	     "of the power limit, drawn by a GPU that only exchanges"),
 	INT("tile_m", tile_m, 1, 65536, NULL,
 	    "rows of the output tile of one SM's product kernel"),
 	INT("tile_n", tile_n, 1, 65536, NULL, "columns of that tile"),

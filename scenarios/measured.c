@@ -90,15 +90,41 @@ const struct measured_contention *measured_find_contention(
 	return best;
 }
 
+static bool is_sustained(const struct product_table *t)
+{
+	return !strcmp(t->variant, MEASURED_SUSTAINED);
+}
+
 bool measured_has_products(const struct measured *m, enum dtype t)
 {
 	int i;
 
 	for (i = 0; m && i < m->n_tables; i++) {
-		if (m->table[i].dtype == t)
+		if (m->table[i].dtype == t && !is_sustained(&m->table[i]))
 			return true;
 	}
 	return false;
+}
+
+double measured_sustained_flops(const struct measured *m, enum dtype t)
+{
+	double sum = 0;
+	int n = 0, i, j;
+
+	for (i = 0; m && i < m->n_tables; i++) {
+		const struct product_table *table = &m->table[i];
+
+		if (table->dtype != t || !is_sustained(table))
+			continue;
+		for (j = 0; j < table->n; j++) {
+			const struct product_point *p = &table->point[j];
+
+			sum += log(2 * p->m * p->n * p->k * p->batch /
+				   p->seconds);
+		}
+		n += table->n;
+	}
+	return n ? exp(sum / n) : INFINITY;
 }
 
 /* The fastest of the ways with so many points or more. */
@@ -111,7 +137,8 @@ static double fastest_way(const struct measured *m, enum dtype t,
 	int i;
 
 	for (i = 0; i < m->n_tables; i++) {
-		if (m->table[i].dtype != t || m->table[i].n < points_min)
+		if (m->table[i].dtype != t || m->table[i].n < points_min ||
+		    is_sustained(&m->table[i]))
 			continue;
 		s = product_seconds(&m->table[i], p->m, p->n, p->k, p->batch,
 				    &outside);
@@ -132,7 +159,8 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 	double s;
 
 	for (i = 0; i < m->n_tables; i++) {
-		if (m->table[i].dtype == t && m->table[i].n > most)
+		if (m->table[i].dtype == t && m->table[i].n > most &&
+		    !is_sustained(&m->table[i]))
 			most = m->table[i].n;
 	}
 	s = fastest_way(m, t, &p, (most + 1) / 2, outside_p);

@@ -50,6 +50,12 @@ double product_seconds(const struct product_table *t, double m, double n,
 		       double k, double batch, bool *outside_p);
 void product_table_release(struct product_table *t);
 
+/*
+ * Products of this variant are no way of making them: they were timed one
+ * after the other for so long that the GPU's power limit held its clock down.
+ */
+#define MEASURED_SUSTAINED "sustained"
+
 /* Op of the curve of all-to-all, variant "direct" (gpu/cuda_direct.h). */
 #define MEASURED_DIRECT "alltoall-direct"
 
@@ -134,6 +140,12 @@ bool measured_has_products(const struct measured *m, enum dtype t);
 double measured_product_seconds(const struct measured *m, enum dtype t,
 				double rows, double n, double k, double batch,
 				bool *outside_p);
+
+/*
+ * FLOP/s that products reach for as long as a layer runs: the geometric mean of
+ * MEASURED_SUSTAINED's points; INFINITY where there are none, or m is NULL.
+ */
+double measured_sustained_flops(const struct measured *m, enum dtype t);
 
 /*
  * Folds the curves into the GPU: intra from tier nvlink (else shm; on PCIe

@@ -38,7 +38,21 @@ struct expert_cost {
 	struct work work;
 };
 
-enum { EXPERT_FORWARD, EXPERT_DATA, EXPERT_WEIGHT, EXPERT_KIND_N };
+enum {
+	EXPERT_FORWARD, EXPERT_DATA,
+	EXPERT_WEIGHT, EXPERT_WEIGHT_ADD,	/* the first chunk's, the others' */
+	EXPERT_KIND_N
+};
+
+/*
+ * Of a step in one chunk: what products take longer when the power limit holds
+ * them all the time, and how long the GPU only exchanges; chunks hide the
+ * all-to-alls but for one chunk's.
+ */
+struct power {
+	double held_s, chunked_s, whole_s;
+	double spared;	/* share of the limit, while it exchanges */
+};
 
 struct cost {
 	struct cost_spec spec;
@@ -48,6 +62,7 @@ struct cost {
 	struct coll coll[COST_COLL_N];
 	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
 	struct work fixed[OP_KIND_N];	/* ops that are not cut in chunks */
+	struct power power;
 	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1] */
 	struct expert_cost *expert;
 };
@@ -225,6 +240,63 @@ static void make_loads(struct cost *c)
 	}
 }
 
+/* On a GPU that others leave `speed` of; it is as far from the limit. */
+static void work_slow(struct work *w, double speed)
+{
+	double s = w->seconds;
+
+	w->seconds /= speed;
+	w->held_s = fmax(w->held_s + s - w->seconds, 0);
+}
+
+static struct work slowest_expert(const struct cost *c, const struct op *op);
+
+static double pair_time(const struct cost *c, enum cost_coll there,
+			enum cost_coll back)
+{
+	return coll_time(&c->coll[there], 1) + coll_time(&c->coll[back], 1);
+}
+
+static void power_init(struct cost *c)
+{
+	static const enum op_kind expert[] = {
+		OP_EXPERT, OP_EXPERT_BWD_DATA, OP_EXPERT_BWD_WEIGHT,
+	};
+	static const enum cost_coll sum[] = {
+		COST_ROUTER, COST_SHARED, COST_COPIES, COST_DP,
+	};
+	struct power *p = &c->power;
+	struct op op = { .n_chunks = 1 };
+	size_t i;
+
+	p->spared = 1 - c->gpu->exchange_power;
+	for (i = 0; i < sizeof(expert) / sizeof(expert[0]); i++) {
+		op.kind = expert[i];
+		p->held_s += slowest_expert(c, &op).held_s;
+	}
+	for (i = 0; i < OP_KIND_N; i++)
+		p->held_s += c->fixed[i].held_s;
+	p->chunked_s = 2 * (pair_time(c, COST_DISPATCH, COST_COMBINE) +
+			    pair_time(c, COST_ESP_GATHER, COST_ESP_SCATTER));
+	for (i = 0; i < sizeof(sum) / sizeof(sum[0]); i++)
+		p->whole_s += coll_time(&c->coll[sum[i]], 1);
+}
+
+/*
+ * The share of held_s that products lose. The limit is one of energy over a
+ * step: what a GPU saves while it only exchanges its products may draw.
+ */
+static double power_holds(const struct cost *c, int chunks)
+{
+	const struct power *p = &c->power;
+	double saved = p->spared * (p->chunked_s / chunks + p->whole_s);
+
+	/* bounds of a search know no exchange in full */
+	if (c->spec.bound_only || !(p->held_s > 0))
+		return 0;
+	return fmax(0, 1 - saved / p->held_s);
+}
+
 static enum status check_dtype(const struct cost_spec *spec)
 {
 	const struct gpu *g = &spec->net->cluster.gpu;
@@ -272,7 +344,8 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 	if (c->effect.gate_s[1] >= 0)
 		c->fixed[OP_GATE_BWD].seconds = c->effect.gate_s[1];
 	for (k = 0; k < OP_KIND_N; k++)
-		c->fixed[k].seconds /= net_gpu_share_least(spec->net, 1);
+		work_slow(&c->fixed[k], net_gpu_share_least(spec->net, 1));
+	power_init(c);
 	*out_p = c;
 	return ST_OK;
 }
@@ -292,24 +365,24 @@ void cost_free(struct cost *c)
 	free(c);
 }
 
-static int expert_kind(enum op_kind k)
+static int expert_kind(const struct op *op)
 {
-	switch (k) {
+	switch (op->kind) {
 	case OP_EXPERT:
 		return EXPERT_FORWARD;
 	case OP_EXPERT_BWD_DATA:
 		return EXPERT_DATA;
 	case OP_EXPERT_BWD_WEIGHT:
-		return EXPERT_WEIGHT;
+		return op->chunk ? EXPERT_WEIGHT_ADD : EXPERT_WEIGHT;
 	default:
 		return -1;
 	}
 }
 
 /* The slowest rank's; a rank with the rows of the one before is skipped. */
-static struct work slowest_expert(const struct cost *c, enum op_kind kind,
-				  double share)
+static struct work slowest_expert(const struct cost *c, const struct op *op)
 {
+	double share = 1.0 / op->n_chunks;
 	const struct workload *w = c->spec.workload;
 	size_t n = (size_t)w->local_experts, r;
 	struct work work, most = { 0 };
@@ -322,8 +395,9 @@ static struct work slowest_expert(const struct cost *c, enum op_kind kind,
 		if (r && speed == 1 &&
 		    !memcmp(rows, rows - n, n * sizeof(*rows)))
 			continue;
-		layer_expert_work(&c->layer, kind, rows, share, &work);
-		work.seconds /= speed;
+		layer_expert_work(&c->layer, op->kind, rows, share,
+				  op->chunk > 0, &work);
+		work_slow(&work, speed);
 		if (work.seconds > most.seconds)
 			most = work;
 	}
@@ -332,15 +406,21 @@ static struct work slowest_expert(const struct cost *c, enum op_kind kind,
 
 static struct work op_work(const struct cost *c, const struct op *op)
 {
-	int kind = expert_kind(op->kind);
+	int kind = expert_kind(op);
 	struct expert_cost *e;
+	struct work work;
 
-	if (kind < 0)
-		return c->fixed[op->kind];
+	if (kind < 0) {
+		work = c->fixed[op->kind];
+		work.seconds += power_holds(c, 1) * work.held_s;
+		return work;
+	}
 	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
 	e = &c->expert[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
 	if (!e->known) {
-		e->work = slowest_expert(c, op->kind, 1.0 / op->n_chunks);
+		e->work = slowest_expert(c, op);
+		e->work.seconds += power_holds(c, op->n_chunks) *
+			e->work.held_s;
 		e->known = true;
 	}
 	return e->work;

@@ -127,7 +127,10 @@ static double group_math_time(const struct gemm_group *group,
 	return best;
 }
 
-/* Both inputs read once, the output written once; empty products: nothing. */
+/*
+ * Both inputs read once, the output written once, and read when it is added
+ * to; empty products: nothing.
+ */
 static double group_bytes(const struct gemm_group *group, enum dtype t)
 {
 	double elements = 0;
@@ -137,7 +140,8 @@ static double group_bytes(const struct gemm_group *group, enum dtype t)
 	for (i = 0; i < group->n_products; i++) {
 		s = group_shape(group, i);
 		if (s.m > 0 && s.k > 0)
-			elements += s.m * s.k + s.k * s.n + s.m * s.n;
+			elements += s.m * s.k + s.k * s.n +
+				s.m * s.n * (group->adds ? 2 : 1);
 	}
 	return elements * group->repeat * dtype_bytes(t);
 }
@@ -183,6 +187,26 @@ static bool measured_time(const struct measured *m, enum dtype t,
 	return true;
 }
 
+/*
+ * A benchmark's product is over before the GPU's power limit takes its clock
+ * down; a layer's products go on and on. Seconds at the rate that holds; zeros
+ * switch nothing, so that they need next to no power.
+ */
+static double sustained_time(const struct measured *m, enum dtype t,
+			     const struct gemm_group *group)
+{
+	double flop = 0;
+	struct shape s;
+	int i;
+
+	for (i = 0; i < group->n_products; i++) {
+		s = group_shape(group, i);
+		flop += 2 * fmax(s.m, 0) * s.n * fmax(s.k, 0);
+	}
+	return flop * group->repeat * (1 - group->empty) /
+		measured_sustained_flops(m, t);
+}
+
 static void note_outside(const struct measured *m,
 			 const struct product_point *p, double seconds)
 {
@@ -208,17 +232,15 @@ void work_add_gemms(struct work *w, const struct gpu *g,
 	if (!(bytes > 0))
 		return;
 	w->bytes += bytes;
-	if (measured_time(m, t, group, &seconds, &past)) {
-		/* a benchmark that repeats a product may find small operands
-		 * in the L2 (doc/model.md, "Products": inferred); in a layer
-		 * other kernels ran in between */
-		w->seconds += fmax(seconds, cost_stream(g, bytes));
-		return;
-	}
-	/* roofline: whichever of SMs and HBM takes longer */
-	seconds = fmax(g->kernel_s + group_math_time(group, g, t),
-		       cost_stream(g, bytes));
+	/* roofline: whichever of SMs and HBM takes longer. Measured: a benchmark
+	 * that repeats a product may find small operands in the L2
+	 * (doc/model.md, "Products": inferred); in a layer other kernels ran
+	 * in between */
+	if (!measured_time(m, t, group, &seconds, &past))
+		seconds = g->kernel_s + group_math_time(group, g, t);
+	seconds = fmax(seconds, cost_stream(g, bytes));
 	w->seconds += seconds;
+	w->held_s += fmax(sustained_time(m, t, group) - seconds, 0);
 	if (past.m > 0) {
 		w->outside_s += seconds;
 		note_outside(m, &past, seconds);

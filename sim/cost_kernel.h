@@ -14,6 +14,8 @@
 struct work {
 	double seconds, bytes;
 	double outside_s;	/* of `seconds`: products past the measured range */
+	double held_s;		/* beside `seconds`: how much longer products take
+				   when the power limit holds all the time */
 };
 
 /*
@@ -28,6 +30,8 @@ struct gemm_group {
 	double row_scale;
 	bool rows_are_depth;
 	double m, n, k;		/* the two that are fixed */
+	double empty;		/* share of rows that are zeros */
+	bool adds;		/* to outputs that are there */
 };
 
 /* From the table of `m` (may be NULL) where it reaches, else the roofline. */

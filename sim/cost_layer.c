@@ -16,6 +16,7 @@ void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
 		.tokens = layout_tokens(layout, m),
 		.ffn = ceil((double)m->expert_ffn / layout->esp),
 		.local_experts = w->local_experts,
+		.empty = w->padding_fraction,
 	};
 	l->copies = l->tokens * m->experts_per_token;
 	l->slots = l->copies;
@@ -109,6 +110,8 @@ struct ffn {
 	const double *rows;
 	double share, inner;
 	double total;		/* rows of all experts together */
+	double empty;		/* share of them that are zeros */
+	bool adds;		/* to gradients of weights that are there */
 };
 
 static struct ffn ffn_make(const struct layer *l, int n, const double *rows,
@@ -128,7 +131,7 @@ static void ffn_product(const struct ffn *f, struct work *w, double n,
 {
 	struct gemm_group group = { .n_products = f->n, .repeat = 1,
 				    .rows = f->rows, .row_scale = f->share,
-				    .n = n, .k = k };
+				    .n = n, .k = k, .empty = f->empty };
 
 	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
 		       &group);
@@ -140,7 +143,8 @@ static void ffn_weight_product(const struct ffn *f, struct work *w, double m,
 {
 	struct gemm_group group = { .n_products = f->n, .repeat = 1,
 				    .rows = f->rows, .row_scale = f->share,
-				    .rows_are_depth = true, .m = m, .n = n };
+				    .rows_are_depth = true, .m = m, .n = n,
+				    .empty = f->empty, .adds = f->adds };
 
 	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
 		       &group);
@@ -203,10 +207,13 @@ static void ffn_work(const struct ffn *f, enum op_kind kind, struct work *w)
 }
 
 void layer_expert_work(const struct layer *l, enum op_kind kind,
-		       const double *rows, double share, struct work *out)
+		       const double *rows, double share, bool adds,
+		       struct work *out)
 {
 	struct ffn f = ffn_make(l, l->local_experts, rows, share, l->ffn);
 
+	f.adds = adds;
+	f.empty = l->empty;
 	*out = (struct work){ 0 };
 	ffn_work(&f, kind, out);
 	/* blocks of one source by expert become blocks of one expert, and

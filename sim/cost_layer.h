@@ -17,6 +17,7 @@ struct layer {
 	double slots;		/* the same with padding; = copies when dropless */
 	double ffn;		/* inner size of one rank's expert shard */
 	int local_experts;
+	double empty;		/* share of the slots that stay empty */
 	bool regroup;		/* arriving rows must be sorted by expert */
 	/* direct: the exchange permutes and regroups, what is left is ... */
 	bool direct;
@@ -34,9 +35,13 @@ void layer_set_direct(struct layer *l, const struct layout *layout,
 /* An op without chunks: gate, permute, unpermute, shared, ... */
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out);
 
-/* An expert op on a rank with these rows per local expert, times share. */
+/*
+ * An expert op on a rank with these rows per local expert, times share. adds:
+ * gradients of weights are added to those of an earlier chunk.
+ */
 void layer_expert_work(const struct layer *l, enum op_kind kind,
-		       const double *rows, double share, struct work *out);
+		       const double *rows, double share, bool adds,
+		       struct work *out);
 
 /* Rows of the rank that computes most, over all its experts. */
 double layer_busiest_rows(const struct workload *w);

@@ -4,6 +4,8 @@
 #include "sim/cost_load.h"
 #include "sim/route.h"
 
+#include "scenarios/measured.h"
+
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -543,7 +545,7 @@ static void test_measured_ffn(void **state)
 			rows[i] = tokens * topk / experts;
 		us -= 1e6 * sort_time(&g, tokens, experts / ep *
 				      tokens * topk / experts, hidden);
-		layer_expert_work(&l, OP_EXPERT, rows, 1, &w);
+		layer_expert_work(&l, OP_EXPERT, rows, 1, false, &w);
 		errors_add(rows[0] >= 1000 && tp <= 2 ? &many : &few,
 			   w.seconds, us * 1e-6);
 	}
@@ -554,9 +556,84 @@ static void test_measured_ffn(void **state)
 		    0.1);
 }
 
+static struct cost *power_cost(struct fixture *f, const struct measured *m,
+			       double exchange_power, bool bound_only)
+{
+	struct cost_spec spec = {
+		.net = &f->net, .model = &f->model, .workload = &f->work,
+		.layout = f->layout, .alltoall = A2A_FLAT, .measured = m,
+		.bound_only = bound_only,
+	};
+	struct cost *c;
+
+	f->net.cluster.gpu.exchange_power = exchange_power;
+	assert_int_equal(cost_new(&spec, &c), ST_OK);
+	return c;
+}
+
+static double sum_of(const struct cost *c, const enum op_kind *k, int n)
+{
+	double s = 0;
+
+	while (n--)
+		s += one(c, k[n], 1, 0);
+	return s;
+}
+
+/*
+ * The limit holds everywhere, so a GPU that draws all of it while it
+ * exchanges shows H; one that draws half saves (X / r + A) / 2 of it.
+ */
+static void test_power(void **state)
+{
+	static const enum op_kind product[] = {
+		OP_GATE, OP_EXPERT, OP_EXPERT_BWD_DATA, OP_EXPERT_BWD_WEIGHT,
+		OP_GATE_BWD,
+	}, chunked[] = {
+		OP_DISPATCH, OP_COMBINE, OP_COMBINE_BWD, OP_DISPATCH_BWD,
+	};
+	/* 8000 FLOP at 1e10 FLOP/s: H is several times X */
+	const struct product_point at = { 10, 10, 20, 2, 8000 / 1e10 };
+	struct product_table t;
+	struct measured m = { .n_tables = 1, .table = &t };
+	struct cost *none, *full, *half, *bound;
+	struct fixture f;
+	double held, x, h;
+	int r;
+
+	(void)state;
+	fixture_make(&f, 4, 1, 0);
+	assert_int_equal(product_table_init(&t, DT_BF16, MEASURED_SUSTAINED,
+					    &at, 1), ST_OK);
+	none = power_cost(&f, NULL, 1, false);
+	full = power_cost(&f, &m, 1, false);
+	held = sum_of(full, product, 5) - sum_of(none, product, 5);
+	/* 512 rows of 3 products of 64 x 128: 25165824 FLOP forward */
+	assert_true(one(full, OP_EXPERT, 1, 0) >= 0.0025165824);
+	half = power_cost(&f, &m, 0.5, false);
+	bound = power_cost(&f, &m, 0.5, true);
+	x = sum_of(half, chunked, 4);
+	assert_true(x > 0.05 * held && x < held);
+	for (r = 1; r <= 4; r *= 2) {
+		h = 1 - 0.5 * (x / r + one(half, OP_ALLREDUCE_GATE, 1, 0)) /
+			held;
+		near(one(half, OP_EXPERT, r, 0) - one(none, OP_EXPERT, r, 0),
+		     h * (one(full, OP_EXPERT, r, 0) -
+			  one(none, OP_EXPERT, r, 0)));
+	}
+	near(one(bound, OP_EXPERT, 1, 0), one(none, OP_EXPERT, 1, 0));
+	cost_free(none);
+	cost_free(full);
+	cost_free(half);
+	cost_free(bound);
+	product_table_release(&t);
+	fixture_release(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_power),
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_tiles),
 		cmocka_unit_test(test_split),

@@ -114,11 +114,79 @@ static void test_outside(void **state)
 	product_table_release(&t);
 }
 
+/*
+ * 100 rows x 64 x 64, four of them: 3.2768e6 FLOP in 20 us, read from 1e12
+ * B/s. What holds is 0.1 TFLOP/s (geometric mean of 0.05 and 0.2): 32.768 us,
+ * so 12.768 us more; with half of the rows empty 16.384 us, so none. No way of
+ * making a product is that fast, and none is asked for there.
+ */
+static void test_sustained(void **state)
+{
+	const double rows[] = { 100, 100, 100, 100 };
+	const struct product_point slow[] = {
+		{ 100, 64, 64, 4, 65.536e-6 }, { 100, 64, 64, 4, 16.384e-6 },
+	};
+	struct product_table t[2];
+	struct measured m = { .n_tables = 2, .table = t };
+	struct gemm_group g = { .n_products = 4, .repeat = 1, .rows = rows,
+				.row_scale = 1, .n = 64, .k = 64 };
+	struct work w = { 0 };
+	bool outside;
+
+	(void)state;
+	make_table(&t[1]);
+	assert_int_equal(product_table_init(&t[0], DT_BF16,
+					    MEASURED_SUSTAINED, slow, 2),
+			 ST_OK);
+	near(measured_sustained_flops(&m, DT_BF16), 1e11);
+	assert_true(isinf(measured_sustained_flops(&m, DT_FP16)));
+	assert_true(isinf(measured_sustained_flops(NULL, DT_BF16)));
+	near(measured_product_seconds(&m, DT_BF16, 100, 64, 64, 4, &outside),
+	     20e-6);
+	assert_false(outside);
+	/* past the range: 0.1 us a row from 1010 on, never the slow table */
+	near(measured_product_seconds(&m, DT_BF16, 2020, 64, 64, 4, &outside),
+	     222e-6);
+	assert_true(outside);
+	work_add_gemms(&w, &gpu, &m, DT_BF16, &g);
+	near(w.seconds, 20e-6);
+	near(w.held_s, 12.768e-6);
+	g.empty = 0.5;
+	w = (struct work){ 0 };
+	work_add_gemms(&w, &gpu, &m, DT_BF16, &g);
+	near(w.seconds, 20e-6);
+	assert_true(w.held_s == 0);
+	/* nothing but what holds: no products */
+	m.n_tables = 1;
+	assert_false(measured_has_products(&m, DT_BF16));
+	product_table_release(&t[0]);
+	product_table_release(&t[1]);
+}
+
+/* (2*64 + 64*32 + 2*32) * 2 bytes; added to: 2*32 more elements are read. */
+static void test_added(void **state)
+{
+	const double rows[] = { 2 };
+	struct gemm_group g = { .n_products = 1, .repeat = 1, .rows = rows,
+				.row_scale = 1, .n = 32, .k = 64 };
+	struct work w = { 0 };
+
+	(void)state;
+	work_add_gemms(&w, &gpu, NULL, DT_BF16, &g);
+	near(w.bytes, 4480);
+	g.adds = true;
+	w = (struct work){ 0 };
+	work_add_gemms(&w, &gpu, NULL, DT_BF16, &g);
+	near(w.bytes, 4608);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_uneven),
 		cmocka_unit_test(test_outside),
+		cmocka_unit_test(test_sustained),
+		cmocka_unit_test(test_added),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

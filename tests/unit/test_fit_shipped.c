@@ -254,8 +254,11 @@ static void test_products(void **state)
 	(void)state;
 	assert_int_equal(fit_measured(db, &m), ST_OK);
 	for (i = 0; i < m.n_tables; i++) {
-		double e = table_error(&m.table[i], false);
+		double e;
 
+		if (!strcmp(m.table[i].variant, MEASURED_SUSTAINED))
+			continue;	/* no way of making products */
+		e = table_error(&m.table[i], false);
 		if (!strcmp(m.table[i].variant, "strided-batched")) {
 			assert_true(e <= BOUND);
 			assert_true(table_error(&m.table[i], true) <= 0.10);

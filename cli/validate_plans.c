@@ -185,6 +185,9 @@ static enum status spread_layouts(struct spread *x, const struct plan *best)
 	p.degree_forward = p.degree_backward = 1;
 	for (i = 0; i < n && !st; i++) {
 		p.layout = layout[i];
+		p.alltoall = best->alltoall;
+		if (!is_of_use(&x->c->s, &p))
+			p.alltoall = A2A_FLAT;
 		st = add_other(x, &p);
 	}
 	free(layout);

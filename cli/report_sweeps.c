@@ -59,10 +59,13 @@ enum status report_sweeps_draw(struct store *db, const char *dir,
 	struct ids ids = { .n = 0 };
 	enum status st = store_each_sweep(db, see, &ids);
 	int from = ids.n > REPORT_SWEEPS_MAX ? ids.n - REPORT_SWEEPS_MAX : 0;
+	const struct figure_sink sink = { dir, "", &out->files, &out->page };
 	char *text;
 
 	*out = (struct report_sweeps){ .page = { .prefix = "s",
 						 .deeper = 1 } };
+	if (!st)
+		st = report_products_draw(db, &sink);
 	for (int i = from; i < ids.n && !st; i++)
 		st = draw_one(db, dir, ids.id[i % REPORT_SWEEPS_MAX], out);
 	if (!st && from) {

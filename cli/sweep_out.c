@@ -37,17 +37,23 @@ static double number_of(const json_t *object, const char *key)
 	return json_is_number(v) ? json_number_value(v) : NAN;
 }
 
+/* "" for what is no text: rows come from a file. */
+static const char *text_at(const json_t *list, size_t i)
+{
+	const char *s = json_string_value(json_array_get(list, i));
+
+	return s ? s : "";
+}
+
 static void add_techniques(const json_t *knobs, struct buf *out)
 {
 	const json_t *list = json_object_get(knobs, "techniques");
 	size_t i, n = json_array_size(list);
 
-	if (n == 1 && !strcmp(json_string_value(json_array_get(list, 0)),
-			      "baseline"))
+	if (n == 1 && !strcmp(text_at(list, 0), "baseline"))
 		return;
 	for (i = 0; i < n; i++)
-		buf_addf(out, "%s%s", i ? "," : " ",
-			 json_string_value(json_array_get(list, i)));
+		buf_addf(out, "%s%s", i ? "," : " ", text_at(list, i));
 }
 
 void sweep_row_plan(const json_t *row, struct buf *out)
@@ -232,7 +238,7 @@ static void csv_value(FILE *f, const json_t *v)
 	if (json_is_number(v))
 		fprintf(f, "%.12g", json_number_value(v));
 	else
-		csv_text(f, json_string_value(v));
+		csv_text(f, json_is_string(v) ? json_string_value(v) : "");
 }
 
 static void csv_plan(FILE *f, const json_t *row)

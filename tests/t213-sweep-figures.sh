@@ -209,6 +209,50 @@ test_expect_success 'a gnuplot that fails leaves no figure and no page' '
 	test "$(ls f | tr "\n" " ")" = "sweep.csv sweep.txt "
 '
 
+# rows and descriptions that no sweep writes: a page or one message
+test_expect_success 'a database that somebody has changed' '
+	python3 - <<-"END"
+	import json, os, sqlite3, subprocess, shutil
+	def change(name, sql, *values):
+	    shutil.copy("a.db", "x.db")
+	    db = sqlite3.connect("x.db")
+	    db.execute(sql, values)
+	    db.commit()
+	    db.close()
+	    run = subprocess.run(["moecast", "report", "--db", "x.db", "-o",
+	                          "x"], capture_output=True, text=True)
+	    assert run.returncode in (0, 2), (name, run)
+	    assert run.returncode == 0 or run.stderr.count("\n") == 1, run
+	    return run.returncode
+	db = sqlite3.connect("a.db")
+	about, = db.execute("select about from sweep").fetchone()
+	row, = db.execute("select row from sweep_point where point = 0"
+	                  ).fetchone()
+	db.close()
+	set_about = "update sweep set about = ?"
+	set_row = "update sweep_point set row = ? where point = 0"
+	a = json.loads(about)
+	def with_axes(axes):
+	    return json.dumps(dict(a, axes=axes))
+	for text in ("text", "[]", "{}", "null", with_axes([]), with_axes(3),
+	             with_axes([{"key": 1, "values": 2}]),
+	             with_axes([{"key": "k", "values": [1, None]}] * 9),
+	             with_axes([{"key": "k", "values": ["v"] * 4096}] * 3),
+	             with_axes([{"key": "k", "values": ["v"]}]),
+	             json.dumps(dict(a, scenario="]["))):
+	    change(text[:60], set_about, text)
+	r = json.loads(row)
+	for more in ({"time_s": "x"}, {"time_s": -1}, {"time_s": 1e308},
+	             {"knobs": 3}, {"knobs": {"techniques": [1, None]}},
+	             {"baselines": [1, {"system": 3, "speedup": "x"}] * 40},
+	             {"cluster.nodes": "<b>"}, {"cluster.nodes": -1e300},
+	             {"memory_bytes": None, "tokens_per_s": []}):
+	    change(more, set_row, json.dumps(dict(r, **more)))
+	assert change("no row", set_row, "[") == 0
+	assert "row of point 0 is damaged" in open("x/index.html").read()
+	END
+'
+
 browser=
 for name in chromium chromium-browser google-chrome
 do

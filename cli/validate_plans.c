@@ -126,16 +126,22 @@ struct spread {
 	int left;
 };
 
-/* Only plans that the machine has room for. */
-static enum status add_other(struct spread *x, const struct plan *p)
+/*
+ * Only plans that the machine has room for. What the best one's layout can do
+ * directly, another may not.
+ */
+static enum status add_other(struct spread *x, const struct plan *other)
 {
+	struct plan p = *other;
 	bool fits = false;
 	enum status st;
 
 	if (x->left <= 0)
 		return ST_OK;
-	st = evaluate_fits(&x->c->s, p, &fits);
-	if (!st && fits && contest_add(x->c, p, OTHER))
+	if (direct_why_not_plan(&x->c->s.cluster, &p, &x->c->s.model))
+		p.alltoall = A2A_FLAT;
+	st = evaluate_fits(&x->c->s, &p, &fits);
+	if (!st && fits && contest_add(x->c, &p, OTHER))
 		x->left--;
 	return st;
 }

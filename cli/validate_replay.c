@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "profiles/jsonl.h"
+#include "scenarios/program.h"
 
 #include "base/outfile.h"
 
@@ -80,12 +81,17 @@ static enum status take_row(struct replay *r, const struct sample *s)
 	struct contest *c;
 	struct plan p;
 	struct trial *t = NULL;
+	const char *why = NULL;
 	enum status st = plan_parse(s->plan, &p);
 
 	if (!st)
 		st = open_contest(r, s->layer, &c);
 	if (!st)
 		st = layout_check(&p.layout, &c->s.cluster, &c->s.model);
+	if (!st)
+		why = direct_why_not_plan(&c->s.cluster, &p, &c->s.model);
+	if (why)
+		st = err_set(ST_INPUT, "'alltoall' is 'direct', but %s", why);
 	if (!st)
 		st = find_trial(c, &p, &t);
 	if (st)

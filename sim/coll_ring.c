@@ -273,11 +273,24 @@ static double pipeline_s(const struct ring *r, enum coll_op op)
 	return ring_hops(r) * (op == COLL_ALLREDUCE ? 2 : 1);
 }
 
+/*
+ * Groups inside nodes that are all alike: one node stands for all, as its
+ * flows and those of the others share no link.
+ */
+static bool one_node_does(const struct ring *r)
+{
+	const struct net *net = r->b.spec->net;
+
+	return r->b.shape.regular && r->b.shape.nodes == 1 && !net->uneven &&
+	       !r->b.spec->keep_flows;
+}
+
 static void fill_groups(struct ring *r, enum coll_op op, double bytes)
 {
 	int span = r->b.group * r->b.stride, base;
+	int ranks = one_node_does(r) ? r->b.gpus : r->b.ranks;
 
-	for (base = 0; base < r->b.ranks; base++) {
+	for (base = 0; base < ranks; base++) {
 		if (base % span < r->b.stride)
 			add_group(r, op, base, edge_bytes(r, op, bytes));
 	}

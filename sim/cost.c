@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "sim/cost_layer.h"
 #include "sim/cost_load.h"
+#include "sim/cost_shared.h"
 #include "sim/net_fault.h"
 
 #include <assert.h>
@@ -30,14 +31,6 @@ enum cost_coll {
 	COST_COLL_N,
 };
 
-/* Expert ops at one pipeline degree; made when first asked for. */
-struct expert_cost {
-	bool known;
-	struct work work;
-};
-
-enum { EXPERT_FORWARD, EXPERT_DATA, EXPERT_WEIGHT, EXPERT_KIND_N };
-
 struct cost {
 	struct cost_spec spec;
 	const struct gpu *gpu;
@@ -45,7 +38,7 @@ struct cost {
 	struct coll coll[COST_COLL_N];
 	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
 	struct work fixed[OP_KIND_N];	/* ops that are not cut in chunks */
-	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1] */
+	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1]; spec.shared's, if any */
 	struct expert_cost *expert;
 };
 
@@ -55,7 +48,8 @@ static enum status make_ring(struct cost *c, const struct coll_spec *cs,
 {
 	if (group == 1 || !(bytes > 0))
 		return ST_OK;
-	return coll_ring(cs, op, group, stride, bytes, &c->coll[which]);
+	return cost_shared_ring(c->spec.shared, cs, op, group, stride, bytes,
+				&c->coll[which]);
 }
 
 /* Ring or tree, whichever is faster: so does NCCL. */
@@ -69,7 +63,8 @@ static enum status make_allreduce(struct cost *c, const struct coll_spec *cs,
 
 	if (st || !c->coll[which].n_steps)
 		return st;
-	st = coll_ring(cs, COLL_ALLREDUCE_TREE, group, stride, bytes, &tree);
+	st = cost_shared_ring(c->spec.shared, cs, COLL_ALLREDUCE_TREE, group,
+			      stride, bytes, &tree);
 	if (st)
 		return st;
 	if (coll_time(&tree, 1) < coll_time(&c->coll[which], 1)) {
@@ -191,8 +186,8 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 	c = xcalloc(1, sizeof(*c));
 	c->spec = *spec;
 	c->gpu = &spec->net->cluster.gpu;
-	c->expert = xcalloc((size_t)EXPERT_KIND_N * (PLAN_DEGREE_MAX + 1),
-			    sizeof(*c->expert));
+	c->expert = spec->shared ? cost_shared_experts(spec->shared) :
+		expert_costs_new();
 	layer_init(&c->layer, c->gpu, spec->model, &spec->layout,
 		   spec->workload);
 	c->layer.measured = spec->measured;
@@ -222,7 +217,8 @@ void cost_free(struct cost *c)
 			step_load_release(&c->load[i][j]);
 		coll_release(&c->coll[i]);
 	}
-	free(c->expert);
+	if (!c->spec.shared)
+		free(c->expert);
 	free(c);
 }
 

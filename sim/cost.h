@@ -20,6 +20,7 @@
 #include "sim/route.h"
 
 struct cost;
+struct cost_shared;	/* sim/cost_shared.h */
 
 struct cost_spec {
 	const struct net *net;		/* NET_EFFECTIVE */
@@ -29,6 +30,7 @@ struct cost_spec {
 	enum a2a_alg alltoall;
 	struct comm_spec comm;
 	const struct measured *measured;	/* products; may be NULL */
+	struct cost_shared *shared;	/* with other costs; may be NULL */
 	const struct progress *progress;	/* of exchanges; or NULL */
 	double tolerance;	/* see struct coll_spec */
 	bool bound_only;

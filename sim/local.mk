@@ -53,3 +53,4 @@ libsim_a_SOURCES += %D%/tech_migrate.h
 libsim_a_SOURCES += %D%/net_fault.c %D%/net_fault.h
 libsim_a_SOURCES += %D%/jitter.c %D%/jitter.h
 libsim_a_SOURCES += %D%/shared.c %D%/shared.h
+libsim_a_SOURCES += %D%/cost_shared.c %D%/cost_shared.h

@@ -159,6 +159,7 @@ static void hand_over(struct search *x, struct search_result *out)
 static void search_free(struct search *x)
 {
 	search_drop_routing(x);
+	cost_shared_free(x->shared);
 	free(x->group);
 	free(x->layout);
 	free(x->top.item);
@@ -177,6 +178,7 @@ enum status search_run(const struct scenario *s,
 
 	if (st)
 		return st;
+	x.shared = cost_shared_new();
 	x.top.max = o->top > s->search.finalists ?
 		o->top : s->search.finalists;
 	x.rejected.max = o->rejected;

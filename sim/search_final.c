@@ -18,6 +18,20 @@ static struct group plan_group(const struct search *x, const struct plan *p)
 	return g;
 }
 
+/* The group's workload is current; plans of one group come one by one. */
+static enum status group_flow_cost(struct search *x, const struct group *g)
+{
+	const struct group *h = &x->flow_group;
+
+	if (x->flow_cost && h->layout == g->layout && h->alg == g->alg &&
+	    h->factor == g->factor)
+		return ST_OK;
+	cost_free(x->flow_cost);
+	x->flow_cost = NULL;
+	x->flow_group = *g;
+	return search_group_cost(x, g, false, true, &x->flow_cost);
+}
+
 /*
  * Runs k->plan in the flow model and fills in both of its times; program and
  * run go to the caller.
@@ -31,12 +45,13 @@ static enum status flow_run(struct search *x, struct candidate *k,
 	enum status st = search_at(x, g.layout, g.factor);
 
 	if (!st)
-		st = search_group_cost(x, &g, false, true, &c);
+		st = group_flow_cost(x, &g);
+	if (!st)
+		st = program_lower(&k->plan, &x->s->cluster, &x->s->model,
+				   prog);
 	if (st)
 		return st;
-	st = program_lower(&k->plan, &x->s->cluster, &x->s->model, prog);
-	if (st)
-		goto out_cost;
+	c = x->flow_cost;
 	end = xcalloc((size_t)prog->n_ops, sizeof(*end));
 	k->lane_s = s_from_ps(exec_lane_time(prog, c, end));
 	free(end);
@@ -45,8 +60,6 @@ static enum status flow_run(struct search *x, struct candidate *k,
 		program_release(prog);
 	else
 		k->flow_s = s_from_ps(run->time_ps);
-out_cost:
-	cost_free(c);
 	return st;
 }
 

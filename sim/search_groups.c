@@ -13,6 +13,8 @@
 
 static void drop_workload(struct search *x)
 {
+	cost_free(x->flow_cost);
+	x->flow_cost = NULL;
 	if (x->at_factor >= 0)
 		workload_release(&x->work);
 	x->at_factor = -1;
@@ -52,6 +54,7 @@ enum status search_at(struct search *x, int layout, double factor)
 			   &x->layout[layout], factor, &x->work);
 	if (!st)
 		x->at_factor = factor;
+	cost_shared_next(x->shared);
 	return st;
 }
 
@@ -68,6 +71,7 @@ enum status search_group_cost(struct search *x, const struct group *g,
 		.alltoall = g->alg,
 		.comm = x->s->comm,
 		.measured = x->s->measured,
+		.shared = x->shared,
 		.tolerance = x->s->search.flow_tolerance,
 		.bound_only = bound_only,
 		.keep_flows = keep_flows,

@@ -7,6 +7,7 @@
 #ifndef SIM_SEARCH_PRIV_H
 #define SIM_SEARCH_PRIV_H
 
+#include "sim/cost_shared.h"
 #include "sim/search_list.h"
 
 struct group {
@@ -35,6 +36,10 @@ struct search {
 	struct workload work;
 	int at_layout;		/* -1: no routing */
 	double at_factor;	/* negative: no workload */
+	struct cost_shared *shared;	/* of all groups */
+	/* of the last run in the flow model, and what for */
+	struct cost *flow_cost;	/* NULL: none, or its workload is gone */
+	struct group flow_group;
 };
 
 /* Lane times of the forward and the backward pass at every degree. */

@@ -316,31 +316,57 @@ static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
 	coll_view_release(&v);
 }
 
+/* `plain` is the spec without a window, for the ring's time. */
+static void ring_init(struct ring *r, const struct coll_spec *plain, int group,
+		      int stride)
+{
+	const struct cluster *c = &plain->net->cluster;
+
+	*r = (struct ring){ .b = { .spec = plain, .nodes = c->nodes,
+				   .gpus = c->gpus_per_node,
+				   .ranks = plain->net->n_ranks,
+				   .group = group, .stride = stride,
+				   .shape = coll_shape_of(c, group,
+							  stride) } };
+	if (!r->b.shape.regular) {
+		r->b.shape.local = 1;
+		r->b.shape.nodes = group;
+	}
+}
+
+static void take_flows(struct ring *r, struct coll *c)
+{
+	c->step[0].flow = r->part.flow;
+	c->step[0].n_flows = (int)r->part.n_flows;
+}
+
 enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 		      int group, int stride, double bytes, struct coll *out)
 {
-	const struct cluster *c = &spec->net->cluster;
 	struct coll_spec plain = *spec;
-	struct ring r = { .b = { .spec = &plain, .nodes = c->nodes,
-				 .gpus = c->gpus_per_node,
-				 .ranks = spec->net->n_ranks,
-				 .group = group, .stride = stride,
-				 .shape = coll_shape_of(c, group, stride) } };
+	struct ring r;
 
-	if (!r.b.shape.regular) {
-		r.b.shape.local = 1;
-		r.b.shape.nodes = group;
-	}
 	plain.comm.window = 0;
+	ring_init(&r, &plain, group, stride);
 	*out = (struct coll){ .n_steps = 1 };
 	fill_groups(&r, op, bytes);
 	ring_solve(&r, op, &out->step[0]);
 	out->messages = out->step[0].messages;
-	if (spec->keep_flows) {
-		out->step[0].flow = r.part.flow;
-		out->step[0].n_flows = (int)r.part.n_flows;
-	} else {
+	if (spec->keep_flows)
+		take_flows(&r, out);
+	else
 		free(r.part.flow);
-	}
 	return ST_OK;
+}
+
+void coll_ring_flows(const struct coll_spec *spec, enum coll_op op, int group,
+		     int stride, double bytes, struct coll *c)
+{
+	struct coll_spec all = *spec;
+	struct ring r;
+
+	all.keep_flows = true;
+	ring_init(&r, &all, group, stride);
+	fill_groups(&r, op, bytes);
+	take_flows(&r, c);
 }

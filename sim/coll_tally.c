@@ -104,7 +104,8 @@ static const struct comm_tier *tier_of(const struct net *net, int tier)
 	return tier == INTER ? &g->inter : &g->intra;
 }
 
-static void rank_add(const struct net *net, struct rank_sum *sum,
+/* Ranks from n on are left out. */
+static void rank_add(const struct net *net, struct rank_sum *sum, int n,
 		     const struct coll_flow *f, struct coll_tally *out)
 {
 	int tier = net_same_domain(net, f->src, f->dst) ? INTRA : INTER;
@@ -112,7 +113,8 @@ static void rank_add(const struct net *net, struct rank_sum *sum,
 	out->touches[tier] = true;
 	sum[f->src].sent[tier] += f->bytes;
 	sum[f->src].messages[tier]++;
-	sum[f->dst].received[tier] += f->bytes;
+	if (f->dst < n)
+		sum[f->dst].received[tier] += f->bytes;
 	out->largest_bytes = fmax(out->largest_bytes, f->bytes);
 }
 
@@ -251,14 +253,15 @@ void coll_tally_flows(const struct coll_build *b, const struct coll_view *v,
 		      struct coll_part *p, struct coll_tally *out)
 {
 	const struct net *net = v->net;
-	struct rank_sum *sum = xcalloc((size_t)b->ranks, sizeof(*sum));
+	/* folded: node 0's flows, and each rank receives what it sends */
+	int n = v->folded ? b->gpus : b->ranks, r;
+	struct rank_sum *sum = xcalloc((size_t)n, sizeof(*sum));
 	size_t i;
-	int r;
 
 	*out = (struct coll_tally){ .busiest_link = -1 };
 	for (i = 0; i < p->n_flows; i++)
-		rank_add(net, sum, &p->flow[i], out);
-	for (r = 0; r < b->ranks; r++)
+		rank_add(net, sum, n, &p->flow[i], out);
+	for (r = 0; r < n; r++)
 		rank_most(net, &sum[r], out);
 	free(sum);
 	if (p->rounds)

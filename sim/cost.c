@@ -46,10 +46,15 @@ static enum status make_ring(struct cost *c, const struct coll_spec *cs,
 			     enum cost_coll which, enum coll_op op, int group,
 			     int stride, double bytes)
 {
+	enum status st;
+
 	if (group == 1 || !(bytes > 0))
 		return ST_OK;
-	return cost_shared_ring(c->spec.shared, cs, op, group, stride, bytes,
-				&c->coll[which]);
+	st = cost_shared_ring(c->spec.shared, cs, op, group, stride, bytes,
+			      &c->coll[which]);
+	if (!st && cs->keep_flows)
+		coll_ring_flows(cs, op, group, stride, bytes, &c->coll[which]);
+	return st;
 }
 
 /* Ring or tree, whichever is faster: so does NCCL. */
@@ -57,22 +62,26 @@ static enum status make_allreduce(struct cost *c, const struct coll_spec *cs,
 				  enum cost_coll which, int group, int stride,
 				  double bytes)
 {
-	struct coll tree = { 0 };
-	enum status st = make_ring(c, cs, which, COLL_ALLREDUCE, group,
-				   stride, bytes);
+	struct coll_spec plain = *cs;
+	enum coll_op op = COLL_ALLREDUCE;
+	struct coll tree;
+	enum status st;
 
-	if (st || !c->coll[which].n_steps)
-		return st;
-	st = cost_shared_ring(c->spec.shared, cs, COLL_ALLREDUCE_TREE, group,
-			      stride, bytes, &tree);
+	if (group == 1 || !(bytes > 0))
+		return ST_OK;
+	plain.keep_flows = false;
+	st = make_ring(c, &plain, which, op, group, stride, bytes);
+	if (!st)
+		st = cost_shared_ring(c->spec.shared, cs, COLL_ALLREDUCE_TREE,
+				      group, stride, bytes, &tree);
 	if (st)
 		return st;
 	if (coll_time(&tree, 1) < coll_time(&c->coll[which], 1)) {
-		coll_release(&c->coll[which]);
 		c->coll[which] = tree;
-	} else {
-		coll_release(&tree);
+		op = COLL_ALLREDUCE_TREE;
 	}
+	if (cs->keep_flows)
+		coll_ring_flows(cs, op, group, stride, bytes, &c->coll[which]);
 	return ST_OK;
 }
 

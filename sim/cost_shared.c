@@ -68,17 +68,19 @@ enum status cost_shared_ring(struct cost_shared *s, const struct coll_spec *cs,
 {
 	struct ring_cost r = { .op = op, .group = group, .stride = stride,
 			       .bound_only = cs->bound_only, .bytes = bytes };
+	struct coll_spec plain = *cs;
 	enum status st;
 
-	if (!s || cs->keep_flows)
-		return coll_ring(cs, op, group, stride, bytes, out);
+	plain.keep_flows = false;
+	if (!s)
+		return coll_ring(&plain, op, group, stride, bytes, out);
 	for (size_t i = 0; i < s->n_rings; i++) {
 		if (is_same(&s->ring[i], &r)) {
 			*out = s->ring[i].coll;
 			return ST_OK;
 		}
 	}
-	st = coll_ring(cs, op, group, stride, bytes, &r.coll);
+	st = coll_ring(&plain, op, group, stride, bytes, &r.coll);
 	if (st)
 		return st;
 	s->ring = array_grow(s->ring, &s->cap_rings, s->n_rings + 1,

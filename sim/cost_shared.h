@@ -4,7 +4,7 @@
  * rings depend on the layout alone, expert work on layout and capacity.
  *
  * For one network, model and set of constants. Answers are those that would
- * be computed afresh, to the last bit. With keep_flows rings are not shared.
+ * be computed afresh, to the last bit.
  */
 #ifndef SIM_COST_SHARED_H
 #define SIM_COST_SHARED_H
@@ -33,7 +33,7 @@ struct expert_cost {
 struct expert_cost *cost_shared_experts(struct cost_shared *s);
 struct expert_cost *expert_costs_new(void);
 
-/* As coll_ring(); s may be NULL. */
+/* As coll_ring(), but without flows; s may be NULL. */
 enum status cost_shared_ring(struct cost_shared *s, const struct coll_spec *cs,
 			     enum coll_op op, int group, int stride,
 			     double bytes, struct coll *out);

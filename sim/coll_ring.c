@@ -274,21 +274,30 @@ static double pipeline_s(const struct ring *r, enum coll_op op)
 }
 
 /*
- * Groups inside nodes that are all alike: one node stands for all, as its
- * flows and those of the others share no link.
+ * Do the groups that begin in node 0 stand for all? Others then are images of
+ * them, and share no link with them: groups inside a node; and those between
+ * nodes, where no leaf sets nodes apart and none takes part, as flows stay on
+ * their rail. (A ring over an odd number of nodes changes rails once.)
  */
-static bool one_node_does(const struct ring *r)
+static bool first_node_does(const struct ring *r, enum coll_op op)
 {
 	const struct net *net = r->b.spec->net;
+	const struct coll_shape *s = &r->b.shape;
 
-	return r->b.shape.regular && r->b.shape.nodes == 1 && !net->uneven &&
-	       !r->b.spec->keep_flows;
+	if (!s->regular || net->uneven || r->b.spec->keep_flows)
+		return false;
+	if (s->nodes == 1 || op == COLL_SENDRECV)
+		return s->nodes == 1;
+	return net->leaves == 1 && net->domain == r->b.gpus &&
+	       net->ports == r->b.gpus &&
+	       (op == COLL_ALLREDUCE_TREE || s->local == 1 ||
+		s->nodes % 2 == 0);
 }
 
 static void fill_groups(struct ring *r, enum coll_op op, double bytes)
 {
 	int span = r->b.group * r->b.stride, base;
-	int ranks = one_node_does(r) ? r->b.gpus : r->b.ranks;
+	int ranks = first_node_does(r, op) ? r->b.gpus : r->b.ranks;
 
 	for (base = 0; base < ranks; base++) {
 		if (base % span < r->b.stride)

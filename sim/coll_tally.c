@@ -104,6 +104,12 @@ static const struct comm_tier *tier_of(const struct net *net, int tier)
 	return tier == INTER ? &g->inter : &g->intra;
 }
 
+/* fmax() is a call where NaN must be minded; here there are none. */
+static inline double more(double a, double b)
+{
+	return a > b ? a : b;
+}
+
 /* Ranks from n on are left out. */
 static void rank_add(const struct net *net, struct rank_sum *sum, int n,
 		     const struct coll_flow *f, struct coll_tally *out)
@@ -115,7 +121,7 @@ static void rank_add(const struct net *net, struct rank_sum *sum, int n,
 	sum[f->src].messages[tier]++;
 	if (f->dst < n)
 		sum[f->dst].received[tier] += f->bytes;
-	out->largest_bytes = fmax(out->largest_bytes, f->bytes);
+	out->largest_bytes = more(out->largest_bytes, f->bytes);
 }
 
 static void rank_most(const struct net *net, const struct rank_sum *r,
@@ -126,11 +132,11 @@ static void rank_most(const struct net *net, const struct rank_sum *r,
 
 	for (i = 0; i < TIERS; i++) {
 		cost += r->messages[i] * tier_of(net, i)->message_s;
-		out->busiest_bytes[i] = fmax(out->busiest_bytes[i],
-					     fmax(r->sent[i],
+		out->busiest_bytes[i] = more(out->busiest_bytes[i],
+					     more(r->sent[i],
 						  r->received[i]));
 	}
-	out->message_s = fmax(out->message_s, cost);
+	out->message_s = more(out->message_s, cost);
 	if (messages > out->messages)
 		out->messages = messages;
 }
@@ -144,7 +150,7 @@ static void tally_links(const struct coll_view *v, const struct coll_part *p,
 
 	for (i = 0; i < p->n_flows; i++) {
 		coll_view_route(v, p->flow[i].src, p->flow[i].dst, &r);
-		out->latency_s = fmax(out->latency_s, r.latency_s);
+		out->latency_s = more(out->latency_s, r.latency_s);
 		loads_add(&l, &r, p->flow[i].bytes);
 	}
 	out->bound_s = loads_take(&l, v, &out->busiest_link);
@@ -213,7 +219,7 @@ static void tally_round(const struct coll_view *v, const struct coll_part *p,
 		bool near = net_same_domain(v->net, f->src, f->dst);
 
 		coll_view_route(v, f->src, f->dst, &r);
-		latency = fmax(latency, r.latency_s);
+		latency = more(latency, r.latency_s);
 		message = fmax(message, tier_of(v->net, near ? INTRA : INTER)
 			       ->message_s);
 		loads_add(l, &r, f->bytes);

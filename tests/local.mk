@@ -117,8 +117,11 @@ shell_tests += %D%/t1300-capacity.sh
 # `make bench` builds and runs these; one block each:
 bench_programs =
 EXTRA_PROGRAMS += $(bench_programs)
-bench: $(bench_programs)
+bench_scripts = $(srcdir)/%D%/bench/bench_sweep.sh
+EXTRA_DIST += %D%/bench/bench_sweep.sh
+bench: $(bench_programs) moecast
 	@for p in $(bench_programs); do echo "== $$p"; ./$$p || exit; done
+	@for p in $(bench_scripts); do echo "== $$p"; sh $$p || exit; done
 .PHONY: bench
 bench_programs += tests/bench/bench_fair
 tests_bench_bench_fair_SOURCES = %D%/bench/bench_fair.c

@@ -32,6 +32,7 @@ enum status cmd_alltoall(int argc, char **argv);
 enum status cmd_model(int argc, char **argv);
 enum status cmd_topo(int argc, char **argv);
 enum status cmd_capacity(int argc, char **argv);
+enum status cmd_compress(int argc, char **argv);
 enum status cmd_keys(int argc, char **argv);
 enum status cmd_profile(int argc, char **argv);
 enum status cmd_import(int argc, char **argv);

@@ -129,16 +129,41 @@ static json_t *json_baselines(const struct search_result *r)
 	return out;
 }
 
+/* Where several techniques were searched: what each gains. */
+static json_t *json_gains(const struct search_result *r)
+{
+	json_t *out = json_array();
+
+	for (int i = 0; i < r->n_gains; i++) {
+		const struct tech_gain *g = &r->gain[i];
+		json_t *j = json_pack("{s:s, s:b, s:f, s:f}",
+			"technique", technique_table[g->tech].name,
+			"in_plan", (int)g->in_plan,
+			"speedup_alone", g->alone,
+			"speedup_with_others", g->with_others);
+
+		if (g->why_not)
+			json_object_set_new(j, "why_not",
+					    json_string(g->why_not));
+		json_array_append_new(out, j);
+	}
+	return out;
+}
+
 static enum status print_json(const struct opts *o, const struct net *net,
-			      const struct search_result *r)
+			      const struct search_result *r,
+			      const struct step_time *step)
 {
 	json_t *root = json_object();
 
 	json_object_set_new(root, "schema", json_string("moecast.plan/1"));
 	json_object_set_new(root, "best", json_best(net, r));
+	json_object_set_new(root, "step", json_step(step));
 	json_object_set_new(root, "baselines", json_baselines(r));
 	json_object_set_new(root, "candidates",
 			    json_candidates(r->top, r->n_top));
+	if (r->n_gains)
+		json_object_set_new(root, "techniques", json_gains(r));
 	if (o->explain)
 		json_object_set_new(root, "rejected",
 			json_candidates(r->rejected, r->n_rejected));
@@ -162,6 +187,7 @@ struct filled {
 	struct report_baseline baseline[BASELINES_MAX];
 	struct report_candidate *candidate;
 	struct report_reason reason[REASONS_MAX];
+	struct report_gain gain[TECH_N];
 	struct report_op *op;
 };
 
@@ -233,6 +259,11 @@ static void fill_report(const struct scenario *s, const struct net *net,
 	for (int i = 0; i < r->n_reasons; i++)
 		f->reason[i] = (struct report_reason){ r->reason[i].why,
 						       r->reason[i].n };
+	for (int i = 0; i < r->n_gains; i++)
+		f->gain[i] = (struct report_gain){
+			r->gain[i].tech, r->gain[i].in_plan,
+			r->gain[i].why_not, r->gain[i].alone,
+			r->gain[i].with_others };
 	fill_baselines(r, f);
 	f->op = fill_ops(&r->program, &r->exec);
 	*out = (struct plan_report){
@@ -253,6 +284,8 @@ static void fill_report(const struct scenario *s, const struct net *net,
 		.pruned = r->pruned,
 		.infeasible = r->infeasible,
 		.bound_s = r->bound_s,
+		.gain = f->gain,
+		.n_gains = r->n_gains,
 		.reason = f->reason,
 		.n_reasons = r->n_reasons,
 		.op = f->op,
@@ -298,15 +331,34 @@ out:
 	return st;
 }
 
+/* A step of the whole model under the best plan. */
+static enum status best_step(const struct scenario *s, const struct net *net,
+			     const struct search_result *r,
+			     struct step_time *out)
+{
+	struct step_spec spec = {
+		.s = s, .net = net, .plan = &r->best.plan,
+		.program = &r->program, .exec = &r->exec,
+		.optimizer_bytes = r->best.memory.optimizer,
+		.parameter_bytes = r->best.memory.parameters,
+	};
+
+	return step_run(&spec, out);
+}
+
 static enum status report(const struct opts *o, const struct scenario *s,
 			  const struct net *net, const struct search_result *r)
 {
 	struct filled f = { 0 };
 	struct plan_report p;
 	struct buf text = { 0 };
-	enum status st = ST_OK;
+	struct step_time step;
+	enum status st = best_step(s, net, r, &step);
 
+	if (st)
+		return st;
 	fill_report(s, net, r, &f, &p);
+	fill_step(&step, &p.step);
 	if (o->profile.active) {
 		p.cost_note = o->profile.note;
 		p.cost_source = CURVE_MEASURED;
@@ -314,7 +366,7 @@ static enum status report(const struct opts *o, const struct scenario *s,
 	if (o->plan_file)
 		st = write_files(o, &p);
 	if (!st && o->common.json)
-		st = print_json(o, net, r);
+		st = print_json(o, net, r, &step);
 	if (!st && !o->common.json) {
 		plan_text(&p, o->explain, &text);
 		fputs(buf_str(&text), stdout);

@@ -5,6 +5,7 @@
 #include "base/outfile.h"
 #include "cli/cli.h"
 #include "cli/report_data.h"
+#include "cli/report_layers.h"
 #include "profiles/fit.h"
 #include "reports/fit_page.h"
 #include "reports/gnuplot.h"
@@ -66,6 +67,7 @@ struct report {
 	struct report_data data;
 	struct figure *figure;	/* owned; FIGURES_MAX */
 	int n_figures, left_out;
+	struct report_layers layers;
 	char *note;	/* owned; NULL: nothing was left out */
 	char *page;	/* owned: path of index.html */
 };
@@ -392,51 +394,6 @@ static enum status draw(const struct report *r)
 
 /* ---- the page ---- */
 
-static struct fit_page_run *page_runs(const struct report_data *d)
-{
-	struct fit_page_run *out = xcalloc(d->n_runs + 1, sizeof(*out));
-	size_t i;
-
-	for (i = 0; i < d->n_runs; i++) {
-		const struct run_info *info = &d->run[i].info;
-
-		out[i] = (struct fit_page_run){
-			.host = info->host, .gpu = info->gpu,
-			.driver = info->driver, .cuda = info->cuda,
-			.nccl = info->nccl, .date = info->date,
-			.backend = info->backend, .source = info->source,
-			.clocks = info->clocks,
-			.environment = info->environment,
-			.gpus = info->gpus,
-			.samples = (double)d->run[i].samples,
-		};
-	}
-	return out;
-}
-
-static struct fit_page_fit *page_fits(const struct report_data *d)
-{
-	struct fit_page_fit *out = xcalloc(d->n_groups + 1, sizeof(*out));
-	size_t i;
-
-	for (i = 0; i < d->n_groups; i++) {
-		const struct fit_row *f = &d->group[i].fit;
-
-		out[i] = (struct fit_page_fit){
-			.gpu = f->gpu, .op = f->op, .variant = f->variant,
-			.tier = f->tier, .dtype = f->dtype, .form = f->form,
-			.ranks = f->ranks, .ctas = f->ctas,
-			.alpha_s = f->alpha_s,
-			.beta_s_per_byte = f->beta_s_per_byte,
-			.gamma_s_per_sqrt_byte = f->gamma_s_per_sqrt_byte,
-			.r2 = f->r2, .mape = f->mape,
-			.min_bytes = f->min_bytes, .max_bytes = f->max_bytes,
-			.samples = f->samples,
-		};
-	}
-	return out;
-}
-
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -446,9 +403,9 @@ static const char *base_name(const char *path)
 
 static enum status write_page(const struct report *r)
 {
-	struct fit_page_run *run = page_runs(&r->data);
-	struct fit_page_fit *fit = page_fits(&r->data);
-	struct fit_page_figure figure[FIGURES_MAX];
+	struct fit_page_run *run = report_data_page_runs(&r->data);
+	struct fit_page_fit *fit = report_data_page_fits(&r->data);
+	struct fit_page_figure figure[FIGURES_MAX + REPORT_LAYERS_MAX];
 	struct fit_page p = {
 		.title = base_name(r->o->db), .run = run, .fit = fit,
 		.n_runs = (int)r->data.n_runs,
@@ -465,6 +422,8 @@ static enum status write_page(const struct report *r)
 			f->heading, f->caption, f->svg, base_name(f->png),
 		};
 	}
+	for (i = 0; i < r->layers.n; i++)
+		figure[p.n_figures++] = r->layers.figure[i];
 	st = fit_page_write(&p, r->page);
 	free(run);
 	free(fit);
@@ -480,6 +439,7 @@ static void remove_figures(const struct report *r)
 		unlink(r->figure[i].svg);
 		unlink(r->figure[i].png);
 	}
+	report_layers_remove(&r->layers);
 }
 
 static enum status print_result(const struct report *r)
@@ -489,7 +449,7 @@ static enum status print_result(const struct report *r)
 
 	if (!r->o->common.json) {
 		printf("%s: %d figures (SVG and PNG) of %zu fits\n", r->page,
-		       r->n_figures, r->data.n_groups);
+		       r->n_figures + r->layers.n, r->data.n_groups);
 		if (r->note)
 			printf("left out: %s\n", r->note);
 		return ST_OK;
@@ -500,15 +460,17 @@ static enum status print_result(const struct report *r)
 		json_array_append_new(files, json_string(r->figure[i].svg));
 		json_array_append_new(files, json_string(r->figure[i].png));
 	}
+	report_layers_list(&r->layers, files);
 	return cli_print_json(json_pack(
 		"{s:s, s:o, s:i, s:i, s:i, s:s}", "schema",
 		"moecast.report/1", "files", files, "fits",
-		(int)r->data.n_groups, "figures", r->n_figures,
+		(int)r->data.n_groups, "figures",
+		r->n_figures + r->layers.n,
 		"figures_left_out", r->left_out, "left_out",
 		r->note ? r->note : ""));
 }
 
-static enum status make(struct report *r)
+static enum status make(struct report *r, struct store *db)
 {
 	enum status st = outfile_mkdir(r->o->dir);
 
@@ -517,6 +479,8 @@ static enum status make(struct report *r)
 	plan_figures(r);
 	r->page = xasprintf("%s/index.html", r->o->dir);
 	st = draw(r);
+	if (!st)
+		st = report_layers_draw(db, r->o->db, r->o->dir, &r->layers);
 	if (!st)
 		st = write_page(r);
 	if (st)
@@ -537,6 +501,7 @@ static void report_release(struct report *r)
 	free(r->figure);
 	free(r->note);
 	free(r->page);
+	report_layers_release(&r->layers);
 	report_data_release(&r->data);
 }
 
@@ -564,9 +529,9 @@ static enum status report(const struct opts *o)
 		if (st == ST_INPUT)
 			err_prefix(st, "'%s'", o->db);
 	}
-	store_close(db);
 	if (!st)
-		st = make(&r);
+		st = make(&r, db);
+	store_close(db);
 	report_release(&r);
 	return st;
 }

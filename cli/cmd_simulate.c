@@ -151,7 +151,8 @@ static enum status default_plan(const struct scenario *s, struct plan *out)
 		.degree_forward = degree,
 		.degree_backward = degree,
 		.capacity_factor = x->capacity.n == 1 ? x->capacity.v[0] : 0,
-		.technique_mask = x->technique_mask,
+		.technique_mask = technique_mask_fits(x->technique_mask) ?
+			x->technique_mask : 1u << TECH_BASELINE,
 	};
 	st = default_layout(s, layout, n, out);
 	free(layout);
@@ -203,10 +204,27 @@ static json_t *json_jitter(const struct jitter_stats *s)
 			 "p99_s", s->p99_s, "max_s", s->max_s);
 }
 
-static enum status print_json(const struct opts *o, const struct plan *p,
+/* A step of the whole model under the plan. */
+static enum status plan_step(const struct scenario *s, const struct plan *p,
+			     const struct evaluation *e,
+			     struct step_time *out)
+{
+	struct step_spec spec = {
+		.s = s, .net = &e->net, .plan = p, .program = &e->program,
+		.exec = &e->exec, .optimizer_bytes = e->memory.optimizer,
+		.parameter_bytes = e->memory.parameters,
+	};
+
+	return step_run(&spec, out);
+}
+
+static enum status print_json(const struct opts *o, const struct scenario *s,
+			      const struct plan *p,
 			      const struct evaluation *e)
 {
 	const struct exec_result *x = &e->exec;
+	struct step_time step;
+	enum status st = plan_step(s, p, e, &step);
 	char *text = plan_line(p);
 	json_t *root = json_pack(
 		"{s:s, s:s, s:o, s:s, s:f, s:f, s:f, s:o, s:o, s:o, s:I, "
@@ -228,6 +246,11 @@ static enum status print_json(const struct opts *o, const struct plan *p,
 		"memory", json_memory(&e->memory));
 
 	free(text);
+	if (st) {
+		json_decref(root);
+		return st;
+	}
+	json_object_set_new(root, "step", json_step(&step));
 	if (o->profile.active)
 		profile_use_json(&o->profile, root);
 	if (o->jitter.n)
@@ -419,7 +442,7 @@ static enum status simulate(struct opts *o, const struct scenario *s)
 		st = jitter_jobs(&s->faults, &e, o->model, o->jobs,
 				 &o->jitter);
 	if (!st) {
-		st = o->common.json ? print_json(o, &p, &e) :
+		st = o->common.json ? print_json(o, s, &p, &e) :
 			print_text(o, &p, &e);
 	}
 	evaluation_release(&e);

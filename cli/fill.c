@@ -99,3 +99,25 @@ json_t *json_links(const struct net *net, const struct exec_result *run)
 	}
 	return out;
 }
+
+json_t *json_step(const struct step_time *t)
+{
+	return json_pack("{s:f, s:f, s:f, s:i, s:i, s:{s:f, s:f, s:f, s:f, "
+			 "s:f, s:f}}",
+			 "time_s", t->time_s, "tokens", t->tokens,
+			 "tokens_per_s", t->tokens_per_s,
+			 "micro_batches", t->batches, "stages", t->stages,
+			 "breakdown", "moe", t->moe_s, "dense", t->dense_s,
+			 "tensor", t->tensor_s, "gradients", t->gradient_s,
+			 "optimizer", t->optimizer_s, "bubble", t->bubble_s);
+}
+
+void fill_step(const struct step_time *t, struct report_step *out)
+{
+	*out = (struct report_step){
+		.time_s = t->time_s, .tokens_per_s = t->tokens_per_s,
+		.moe_s = t->moe_s, .dense_s = t->dense_s + t->tensor_s,
+		.gradient_s = t->gradient_s, .optimizer_s = t->optimizer_s,
+		.bubble_s = t->bubble_s, .batches = t->batches,
+	};
+}

@@ -8,6 +8,7 @@
 
 #include "reports/plan_text.h"
 #include "sim/search.h"
+#include "sim/step.h"
 
 #include <jansson.h>
 
@@ -30,5 +31,10 @@ json_t *json_breakdown(const struct exec_result *run);
 json_t *json_lanes(const struct exec_result *run);
 /* [{"name": ..., "utilisation": ...}], busiest first */
 json_t *json_links(const struct net *net, const struct exec_result *run);
+
+/* The whole model's step: seconds, tokens, what takes the time. */
+json_t *json_step(const struct step_time *t);
+/* The same as text's struct. */
+void fill_step(const struct step_time *t, struct report_step *out);
 
 #endif

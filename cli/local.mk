@@ -31,3 +31,5 @@ moecast_SOURCES += %D%/cmd_sensitivity.c
 moecast_SOURCES += %D%/cmd_reproduce.c
 moecast_SOURCES += %D%/jitter_jobs.c %D%/jitter_jobs.h
 moecast_SOURCES += %D%/cmd_share.c
+moecast_SOURCES += %D%/cmd_compress.c
+moecast_SOURCES += %D%/report_layers.c %D%/report_layers.h

@@ -23,6 +23,8 @@ const struct cmd commands[] = {
 	  "the cluster as a tree or a drawing", cmd_topo },
 	{ "capacity", "SCENARIO",
 	  "capacity factor against drops, padding and time", cmd_capacity },
+	{ "compress", "[FILE] [--method M] [--hashes Q] ...",
+	  "how far tokens compress, and at what error", cmd_compress },
 	{ "sweep", "SCENARIO --set KEY=V1,V2 ... --db FILE [--jobs N] ...",
 	  "a grid of scenarios, each at its best plan", cmd_sweep },
 	{ "sensitivity", "SCENARIO [--steps N]",

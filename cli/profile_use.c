@@ -30,6 +30,25 @@ static void drop_tier(struct measured *m, const char *tier)
 	m->n_curves = n;
 }
 
+static void shm_contention_is_network(struct measured *m)
+{
+	struct measured_contention *all;
+	int i, n = m->n_contention;
+
+	all = xcalloc((size_t)n * 2 + 1, sizeof(*all));
+	for (i = 0; i < m->n_contention; i++) {
+		all[i] = m->contention[i];
+		if (strcmp(all[i].tier, "shm"))
+			continue;
+		all[n] = all[i];
+		snprintf(all[n].tier, sizeof(all[n].tier), "network");
+		n++;
+	}
+	free(m->contention);
+	m->contention = all;
+	m->n_contention = n;
+}
+
 /* One host's shared memory stands for the network, too. */
 static void shm_is_network(struct measured *m)
 {
@@ -49,6 +68,7 @@ static void shm_is_network(struct measured *m)
 	free(m->curve);
 	m->curve = all;
 	m->n_curves = n;
+	shm_contention_is_network(m);
 }
 
 /* The tier that profile.inter names is what is between the nodes. */
@@ -100,6 +120,13 @@ static void restore_set_keys(struct scenario *s, const struct scenario *was)
 			continue;
 		memcpy((char *)s + row->offset,
 		       (const char *)was + row->offset, key_field_size(row));
+		/* they are for all collectives of the tier */
+		if (!strncmp(row->name, "comm.intra", strlen("comm.intra")))
+			memset(s->cluster.gpu.intra_op, 0,
+			       sizeof(s->cluster.gpu.intra_op));
+		else
+			memset(s->cluster.gpu.inter_op, 0,
+			       sizeof(s->cluster.gpu.inter_op));
 	}
 }
 
@@ -158,10 +185,7 @@ static enum status read_database(const struct scenario *s,
 				  scenario_where(s, "profile.db"));
 	st = fit_measured_gpu(db, gpu_name(s), out);
 	store_close(db);
-	if (st)
-		return err_prefix(st, "%s", s->profile.db);
-	choose_inter(out, s->profile.inter);
-	return ST_OK;
+	return st ? err_prefix(st, "%s", s->profile.db) : ST_OK;
 }
 
 static enum status read_shipped(const struct scenario *s,
@@ -169,14 +193,66 @@ static enum status read_shipped(const struct scenario *s,
 {
 	enum status st = measured_load(s->cluster.gpu.measured, out);
 
-	if (st)
-		return err_prefix(st, "GPU '%.60s': measured", gpu_name(s));
-	choose_inter(out, s->profile.inter);
-	drop_smaller(out, &s->cluster);
-	return ST_OK;
+	return st ? err_prefix(st, "GPU '%.60s': measured", gpu_name(s)) :
+		ST_OK;
+}
+
+static enum status read_source(const struct scenario *s, struct measured *out)
+{
+	return has_database(s) ? read_database(s, out) : read_shipped(s, out);
+}
+
+/* A copy that borrows the tables: they are large and never change. */
+static void borrow(struct profile_use *u, const struct measured *m)
+{
+	size_t curves = (size_t)m->n_curves, pairs = (size_t)m->n_contention;
+
+	u->measured = *m;
+	u->borrows = true;
+	u->measured.curve = xcalloc(curves + 1, sizeof(*m->curve));
+	u->measured.contention = xcalloc(pairs + 1, sizeof(*m->contention));
+	if (curves)
+		memcpy(u->measured.curve, m->curve,
+		       curves * sizeof(*m->curve));
+	if (pairs)
+		memcpy(u->measured.contention, m->contention,
+		       pairs * sizeof(*m->contention));
+}
+
+static enum status read_cached(struct profile_use *u,
+			       const struct scenario *s,
+			       struct profile_cache *c)
+{
+	char *name = xasprintf("%s: %s", source_name(s), gpu_name(s));
+	enum status st = ST_OK;
+
+	if (!c->name) {
+		st = read_source(s, &c->measured);
+		if (!st)
+			c->name = xstrdup(name);
+	}
+	if (!st && !strcmp(c->name, name))
+		borrow(u, &c->measured);
+	else if (!st)
+		st = read_source(s, &u->measured);
+	free(name);
+	return st;
+}
+
+void profile_cache_release(struct profile_cache *c)
+{
+	measured_release(&c->measured);
+	free(c->name);
+	*c = (struct profile_cache){ 0 };
 }
 
 enum status profile_use_load(struct profile_use *u, struct scenario *s)
+{
+	return profile_use_load_cached(u, s, NULL);
+}
+
+enum status profile_use_load_cached(struct profile_use *u, struct scenario *s,
+				    struct profile_cache *cache)
 {
 	const struct scenario was = *s;
 	enum status st;
@@ -184,11 +260,13 @@ enum status profile_use_load(struct profile_use *u, struct scenario *s)
 	*u = (struct profile_use){ 0 };
 	if (!*source_name(s) || s->profile.use == PROFILE_OFF)
 		return ST_OK;
-	st = has_database(s) ? read_database(s, &u->measured) :
-		read_shipped(s, &u->measured);
+	st = cache ? read_cached(u, s, cache) : read_source(s, &u->measured);
 	if (st)
 		return st;
 	u->active = true;
+	choose_inter(&u->measured, s->profile.inter);
+	if (!has_database(s))
+		drop_smaller(&u->measured, &s->cluster);
 	if (!fit_gpu_matches(gpu_name(s), u->measured.gpu))
 		cli_warn("'%s' was measured on '%s', the scenario's GPU is "
 			 "'%s'", source_name(s), u->measured.gpu, gpu_name(s));
@@ -202,6 +280,10 @@ enum status profile_use_load(struct profile_use *u, struct scenario *s)
 
 void profile_use_release(struct profile_use *u)
 {
+	if (u->borrows) {
+		u->measured.table = NULL;
+		u->measured.n_tables = 0;
+	}
 	measured_release(&u->measured);
 	*u = (struct profile_use){ 0 };
 }

@@ -25,7 +25,7 @@
 #include <stdbool.h>
 
 struct profile_use {
-	bool active;
+	bool active, borrows;	/* borrows: the tables are a cache's */
 	struct measured measured;
 	struct measured_use seen;
 	struct measured_fold fold;
@@ -35,6 +35,18 @@ struct profile_use {
 /* Zeroes *u; s->measured points into it then. */
 enum status profile_use_load(struct profile_use *u, struct scenario *s);
 void profile_use_release(struct profile_use *u);
+
+/*
+ * For many scenarios with one source: it is read once. Zero the cache;
+ * release it after all that was loaded with it.
+ */
+struct profile_cache {
+	char *name;	/* owned: source and GPU; NULL: nothing read yet */
+	struct measured measured;
+};
+enum status profile_use_load_cached(struct profile_use *u, struct scenario *s,
+				    struct profile_cache *cache);
+void profile_cache_release(struct profile_cache *c);
 
 /* On stderr: where the forecast of this plan leaves the measured range. */
 enum status profile_use_warn(struct profile_use *u, const struct scenario *s,

@@ -122,3 +122,50 @@ const struct store_run_row *report_data_run(const struct report_data *d,
 	}
 	return NULL;
 }
+
+/* ---- for the page ---- */
+
+struct fit_page_run *report_data_page_runs(const struct report_data *d)
+{
+	struct fit_page_run *out = xcalloc(d->n_runs + 1, sizeof(*out));
+	size_t i;
+
+	for (i = 0; i < d->n_runs; i++) {
+		const struct run_info *info = &d->run[i].info;
+
+		out[i] = (struct fit_page_run){
+			.host = info->host, .gpu = info->gpu,
+			.driver = info->driver, .cuda = info->cuda,
+			.nccl = info->nccl, .date = info->date,
+			.backend = info->backend, .source = info->source,
+			.clocks = info->clocks,
+			.environment = info->environment,
+			.gpus = info->gpus,
+			.samples = (double)d->run[i].samples,
+		};
+	}
+	return out;
+}
+
+struct fit_page_fit *report_data_page_fits(const struct report_data *d)
+{
+	struct fit_page_fit *out = xcalloc(d->n_groups + 1, sizeof(*out));
+	size_t i;
+
+	for (i = 0; i < d->n_groups; i++) {
+		const struct fit_row *f = &d->group[i].fit;
+
+		out[i] = (struct fit_page_fit){
+			.gpu = f->gpu, .op = f->op, .variant = f->variant,
+			.tier = f->tier, .dtype = f->dtype, .form = f->form,
+			.ranks = f->ranks, .ctas = f->ctas,
+			.alpha_s = f->alpha_s,
+			.beta_s_per_byte = f->beta_s_per_byte,
+			.gamma_s_per_sqrt_byte = f->gamma_s_per_sqrt_byte,
+			.r2 = f->r2, .mape = f->mape,
+			.min_bytes = f->min_bytes, .max_bytes = f->max_bytes,
+			.samples = f->samples,
+		};
+	}
+	return out;
+}

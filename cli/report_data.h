@@ -5,6 +5,7 @@
 
 #include "profiles/store.h"
 #include "reports/chart_fit.h"
+#include "reports/fit_page.h"
 
 struct report_group {
 	struct fit_row fit;
@@ -29,5 +30,10 @@ void report_data_release(struct report_data *d);
 /* The newest run on that fit's GPU; NULL: none. */
 const struct store_run_row *report_data_run(const struct report_data *d,
 					    const struct fit_row *f);
+
+/* Runs and fits as the page takes them; free() them, the texts are the
+ * data's. */
+struct fit_page_run *report_data_page_runs(const struct report_data *d);
+struct fit_page_fit *report_data_page_fits(const struct report_data *d);
 
 #endif

@@ -44,7 +44,7 @@ struct contests {
 	struct contest **c;	/* owned, each by itself: scenarios stay where
 				   they are */
 	size_t n, cap;
-	char note[512];		/* what the costs rest on */
+	struct profile_cache cache;
 };
 
 struct validate {
@@ -63,7 +63,8 @@ void contests_release(struct contests *all);
 /* From the scenario, or one for each line of the file of layers. */
 enum status validate_layers(const struct validate *v, struct contests *all);
 /* The costs that its forecasts take: the database's, else as ever. */
-enum status contest_costs(const struct validate *v, struct contest *c);
+enum status contest_costs(const struct validate *v, struct contests *all,
+			  struct contest *c);
 
 /* Adds a plan unless it is there; NULL when it is. */
 struct trial *contest_add(struct contest *c, const struct plan *p,
@@ -75,6 +76,9 @@ enum status contest_foretell(struct contest *c);
 
 enum status validate_run(const struct validate *v, struct contests *all);
 enum status validate_replay(const struct validate *v, struct contests *all);
+/* The layers of a database; `name` is for warnings. There may be none. */
+enum status validate_rows(const struct validate *v, struct store *db,
+			  const char *name, struct contests *all);
 
 /* ---- judging ---- */
 
@@ -111,5 +115,9 @@ enum status validate_print(const struct validate *v,
 			   const struct summary *s);
 enum status validate_draw(const struct validate *v,
 			  const struct contests *all);
+/* One figure (.svg or .png): all steps; the plans of a layer in order. */
+enum status validate_draw_scatter(const struct contests *all,
+				  const char *path);
+enum status validate_draw_ranking(const struct contest *c, const char *path);
 
 #endif

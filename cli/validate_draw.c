@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/outfile.h"
 #include "reports/chart_fit.h"
+#include "reports/fit_page.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,13 +47,14 @@ static struct cloud cloud_of(const struct contests *all, const char *tier)
 	return k;
 }
 
-static enum status draw_scatter(const struct contests *all, const char *path)
+enum status validate_draw_scatter(const struct contests *all, const char *path)
 {
 	struct chart_scatter_series series[N_TIERS];
 	struct cloud cloud[N_TIERS];
 	struct chart_scatter c = {
 		.head = { "Layers: forecast against measured",
 			  "a step, forward and backward" },
+		.y_axis = "forecast time (seconds)",
 		.series = series,
 	};
 	enum status st;
@@ -103,7 +105,7 @@ static int places_of(const struct contest *c, struct place *p)
 
 /* Both times of every plan, fastest forecast first: where the measured ones
  * do not rise, the order is wrong. */
-static enum status draw_ranking(const struct contest *c, const char *path)
+enum status validate_draw_ranking(const struct contest *c, const char *path)
 {
 	struct place *p = xcalloc(c->n + 1, sizeof(*p));
 	int n = places_of(c, p), i;
@@ -140,16 +142,51 @@ static enum status draw_all(const struct validate *v,
 			    const struct contests *all, const char *format)
 {
 	char *path = xasprintf("%s/predicted.%s", v->out_dir, format);
-	enum status st = draw_scatter(all, path);
+	enum status st = validate_draw_scatter(all, path);
 	size_t i;
 
 	free(path);
 	for (i = 0; i < all->n && i < RANKINGS_MAX && !st; i++) {
 		path = xasprintf("%s/ranking-%zu.%s", v->out_dir, i + 1,
 				 format);
-		st = draw_ranking(all->c[i], path);
+		st = validate_draw_ranking(all->c[i], path);
 		free(path);
 	}
+	return st;
+}
+
+static void add_figure(struct fit_page *p, struct fit_page_figure *f,
+		       const char *heading, const char *caption, char *svg,
+		       char *png)
+{
+	f[p->n_figures++] = (struct fit_page_figure){ heading, caption, svg,
+						      png };
+}
+
+/* The figures on one page; what its texts point to is in the arena. */
+static enum status write_page(const struct validate *v,
+			      const struct contests *all)
+{
+	struct fit_page_figure f[RANKINGS_MAX + 1];
+	struct fit_page p = { .title = "Layers: forecast against measured",
+			      .figure = f };
+	struct arena a = { 0 };
+	enum status st;
+	char *path;
+	size_t i;
+
+	add_figure(&p, f, "All layers", "step, forward and backward",
+		   arena_printf(&a, "%s/predicted.svg", v->out_dir),
+		   arena_printf(&a, "predicted.png"));
+	for (i = 0; i < all->n && i < RANKINGS_MAX; i++)
+		add_figure(&p, f, "Order of plans", all->c[i]->line,
+			   arena_printf(&a, "%s/ranking-%zu.svg", v->out_dir,
+					i + 1),
+			   arena_printf(&a, "ranking-%zu.png", i + 1));
+	path = xasprintf("%s/index.html", v->out_dir);
+	st = fit_page_write(&p, path);
+	free(path);
+	arena_release(&a);
 	return st;
 }
 
@@ -161,6 +198,8 @@ enum status validate_draw(const struct validate *v,
 
 	for (i = 0; i < N_FORMATS && !st; i++)
 		st = draw_all(v, all, formats[i]);
+	if (!st)
+		st = write_page(v, all);
 	if (st == ST_UNAVAILABLE) {
 		cli_warn("no figures: %s", err_msg());
 		err_clear();

@@ -28,14 +28,16 @@ void contests_release(struct contests *all)
 		free(all->c[i]);
 	}
 	free(all->c);
+	profile_cache_release(&all->cache);
 	*all = (struct contests){ 0 };
 }
 
-enum status contest_costs(const struct validate *v, struct contest *c)
+enum status contest_costs(const struct validate *v, struct contests *all,
+			  struct contest *c)
 {
 	if (v->has_benchmarks && !(c->s.profile.db && *c->s.profile.db))
 		c->s.profile.db = arena_strdup(&c->s.arena, v->db);
-	return profile_use_load(&c->use, &c->s);
+	return profile_use_load_cached(&c->use, &c->s, &all->cache);
 }
 
 /* ---- one scenario ---- */
@@ -90,7 +92,7 @@ static enum status from_scenario(const struct validate *v,
 	if (c->s.cluster.nodes > 1)
 		set_inter(c);
 	tell_line(c);
-	return contest_costs(v, c);
+	return contest_costs(v, all, c);
 }
 
 /* ---- a list ---- */
@@ -107,7 +109,7 @@ static enum status add_line(const struct validate *v, const char *text,
 		st = layer_text_print(&c->s, c->tier, c->line,
 				      sizeof(c->line));
 	if (!st)
-		st = contest_costs(v, c);
+		st = contest_costs(v, all, c);
 	return st;
 }
 

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "sim/search.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,10 @@
 /* Of what the planner did not choose: customary values. */
 static const int spread_degree[] = { 1, 2, 4, 8 };
 static const double spread_capacity[] = { 0, 1.0, 1.25, 2.0 };
+
+#define OTHER "other"
+/* Plans foretold to take so many times the fastest are not worth a run. */
+#define SLOW 10
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -69,6 +74,14 @@ enum status contest_foretell(struct contest *c)
 
 /* ---- the planner's ---- */
 
+/* The runner's layers have no technique but the baseline. */
+#define RUNNER_TECHNIQUES (1u << TECH_BASELINE)
+
+static bool runner_has(const struct plan *p)
+{
+	return !(p->technique_mask & ~RUNNER_TECHNIQUES);
+}
+
 /* The customary degrees, whatever search.degree lists. */
 static void add_fixed(struct contest *c, const struct plan *best)
 {
@@ -98,8 +111,11 @@ static void add_planned(struct contest *c, const struct search_result *r,
 		snprintf(why, sizeof(why), "#%d", i + 1);
 		contest_add(c, &r->top[i].plan, why);
 	}
-	for (i = 0; i < r->n_baselines; i++)
-		contest_add(c, &r->baseline[i].plan, r->baseline[i].system);
+	for (i = 0; i < r->n_baselines; i++) {
+		if (runner_has(&r->baseline[i].plan))
+			contest_add(c, &r->baseline[i].plan,
+				    r->baseline[i].system);
+	}
 	add_fixed(c, &r->best.plan);
 }
 
@@ -119,18 +135,16 @@ static enum status add_other(struct spread *x, const struct plan *p)
 	if (x->left <= 0)
 		return ST_OK;
 	st = evaluate_fits(&x->c->s, p, &fits);
-	if (!st && fits && contest_add(x->c, p, "other"))
+	if (!st && fits && contest_add(x->c, p, OTHER))
 		x->left--;
 	return st;
 }
 
-/* Inside one node the steps between nodes have nothing to do. */
+/* Inside one node there is nothing to do for steps between nodes. */
 static bool is_of_use(const struct scenario *s, enum a2a_alg alg)
 {
-	bool pairwise = alg == A2A_FLAT || alg == A2A_PAIRWISE;
-
 	return s->search.alltoall_mask & 1u << alg &&
-	       (pairwise || s->cluster.nodes > 1);
+	       (a2a_table[alg].n_steps == 1 || s->cluster.nodes > 1);
 }
 
 static enum status spread_degrees(struct spread *x, const struct plan *best)
@@ -201,18 +215,41 @@ static enum status add_spread(struct contest *c, const struct plan *best,
 	return st;
 }
 
+/* Of the others, those that would only keep the machine busy go. */
+static void drop_slow(struct contest *c)
+{
+	double least = INFINITY;
+	size_t i, n = 0;
+
+	for (i = 0; i < c->n; i++)
+		least = fmin(least, c->trial[i].step_s);
+	for (i = 0; i < c->n; i++) {
+		if (strcmp(c->trial[i].why, OTHER) != 0 ||
+		    c->trial[i].step_s <= SLOW * least)
+			c->trial[n++] = c->trial[i];
+	}
+	c->n = n;
+}
+
 static enum status plan_contest(const struct validate *v, struct contest *c)
 {
 	const struct search_options so = { .top = v->plans };
 	struct search_result r;
-	enum status st = search_run(&c->s, &so, &r);
+	enum status st;
+
+	c->s.search.technique_mask = RUNNER_TECHNIQUES;
+	st = search_run(&c->s, &so, &r);
 
 	if (st)
 		return st;
 	add_planned(c, &r, v->plans);
 	st = add_spread(c, &r.best.plan, v->spread);
 	search_release(&r);
-	return st ? st : contest_foretell(c);
+	if (!st)
+		st = contest_foretell(c);
+	if (!st)
+		drop_slow(c);
+	return st;
 }
 
 enum status validate_plans(const struct validate *v, struct contests *all)

@@ -50,7 +50,7 @@ static enum status open_contest(struct replay *r, const char *line,
 			r->all->n--;
 			return st;
 		}
-		st = contest_costs(r->v, c);
+		st = contest_costs(r->v, r->all, c);
 		if (st)
 			return st;
 	}
@@ -141,26 +141,33 @@ static enum status load(const char *path, struct store *db)
 	return st;
 }
 
-enum status validate_replay(const struct validate *v, struct contests *all)
+enum status validate_rows(const struct validate *v, struct store *db,
+			  const char *name, struct contests *all)
 {
 	struct replay r = { .v = v, .all = all };
+	enum status st = store_each(db, on_sample, &r);
+	size_t i;
+
+	if (!st && r.skipped)
+		cli_warn("%zu layers of '%s' cannot be foretold, the first: "
+			 "%s", r.skipped, name, r.why);
+	for (i = 0; i < all->n && !st; i++)
+		st = contest_foretell(all->c[i]);
+	return st;
+}
+
+enum status validate_replay(const struct validate *v, struct contests *all)
+{
 	struct store *db = NULL;
 	enum status st = store_open(STORE_MEMORY, STORE_WRITE, &db);
-	size_t i;
 
 	if (!st)
 		st = load(v->replay, db);
 	if (!st)
-		st = store_each(db, on_sample, &r);
+		st = validate_rows(v, db, v->replay, all);
 	store_close(db);
-	if (!st && r.skipped)
-		cli_warn("%zu layers of '%s' cannot be foretold, the first: "
-			 "%s", r.skipped, v->replay, r.why);
 	if (!st && !all->n)
 		st = err_set(ST_INPUT, "'%s' has no layer that can be "
-			     "foretold%s%s", v->replay, r.skipped ? ": " : "",
-			     r.why);
-	for (i = 0; i < all->n && !st; i++)
-		st = contest_foretell(all->c[i]);
+			     "foretold", v->replay);
 	return st;
 }

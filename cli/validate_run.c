@@ -11,12 +11,15 @@
 #include "sim/route.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TASKS_MAX 256	/* of one job (gpu/job.h) */
 #define LABEL "case-"
+#define BUDGET_LEAST_S 1.0	/* of a job; 0 is no limit there */
 
 /* A trial of a contest, as a task. */
 struct ref {
@@ -26,6 +29,7 @@ struct ref {
 
 struct batch {
 	const struct validate *v;
+	double budget_s;
 	struct ref ref[TASKS_MAX];
 	size_t n;
 };
@@ -99,32 +103,39 @@ static enum status task_json(const struct batch *b, size_t i, json_t **out_p)
 	return st;
 }
 
-/* Sockets between ranks need them to be processes of several hosts: the
- * runner emulates those (gpu/run.h). */
-static int emulated(const struct contest *c)
+static bool is_host(const struct validate *v)
+{
+	return !strcmp(v->backend, "host");
+}
+
+/* Sockets between GPUs need processes of several hosts: the runner emulates
+ * those (gpu/run.h). The host's ranks are threads. */
+static int emulated(const struct validate *v, const struct contest *c)
 {
 	const struct cluster *k = &c->s.cluster;
 
-	return k->nodes > 1 && !strcmp(c->tier, "socket") ? k->nodes : 0;
+	return !is_host(v) && k->nodes > 1 && !strcmp(c->tier, "socket") ?
+		k->nodes : 0;
 }
 
-static json_t *job_head(const struct validate *v, const struct contest *c)
+static json_t *job_head(const struct batch *b, const struct contest *c)
 {
+	const struct validate *v = b->v;
 	json_t *j = json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:i}",
 			      "schema", "moecast.job/1", "backend", v->backend,
 			      "ranks", cluster_gpus(&c->s.cluster),
-			      "emulate_nodes", emulated(c), "budget_s",
-			      v->budget_s, "deadline_s", v->deadline_s,
+			      "emulate_nodes", emulated(v, c), "budget_s",
+			      b->budget_s, "deadline_s", v->deadline_s,
 			      "seed", v->seed);
 
-	if (strcmp(v->backend, "host") != 0)
+	if (!is_host(v))
 		json_object_set_new(j, "tiers", json_pack("[s]", c->tier));
 	return j;
 }
 
 static enum status job_text(const struct batch *b, char **out_p)
 {
-	json_t *j = job_head(b->v, b->ref[0].c), *tasks = json_array(), *t;
+	json_t *j = job_head(b, b->ref[0].c), *tasks = json_array(), *t;
 	enum status st = ST_OK;
 	size_t i;
 
@@ -208,9 +219,10 @@ static enum status run_batch(const struct batch *b)
 
 /* ---- all of it ---- */
 
-static bool same_place(const struct contest *a, const struct contest *b)
+static bool same_place(const struct validate *v, const struct contest *a,
+		       const struct contest *b)
 {
-	return !strcmp(a->tier, b->tier) && emulated(a) == emulated(b) &&
+	return !strcmp(a->tier, b->tier) && emulated(v, a) == emulated(v, b) &&
 		cluster_gpus(&a->s.cluster) == cluster_gpus(&b->s.cluster);
 }
 
@@ -224,7 +236,7 @@ static void fill_batch(const struct contests *all, size_t first, bool *begun,
 	b->n = 0;
 	for (i = first; i < all->n; i++) {
 		c = all->c[i];
-		if (begun[i] || !same_place(all->c[first], c) ||
+		if (begun[i] || !same_place(b->v, all->c[first], c) ||
 		    b->n + c->n > TASKS_MAX)
 			continue;
 		begun[i] = true;
@@ -258,17 +270,39 @@ static enum status check_measured(const struct contests *all)
 				   "plans");
 }
 
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static size_t count_trials(const struct contests *all)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < all->n; i++)
+		n += all->c[i]->n;
+	return n;
+}
+
 enum status validate_run(const struct validate *v, struct contests *all)
 {
+	double end_s = now_s() + v->budget_s;
 	struct batch b = { .v = v };
 	enum status st = check_sizes(all);
 	bool *begun = xcalloc(all->n + 1, sizeof(*begun));
-	size_t i;
+	size_t i, left = count_trials(all);
 
 	for (i = 0; i < all->n && !st; i++) {
 		if (begun[i])
 			continue;
 		fill_batch(all, i, begun, &b);
+		/* of what is left of the budget its share */
+		b.budget_s = fmax(end_s - now_s(), BUDGET_LEAST_S) *
+			(double)b.n / (double)left;
+		left -= b.n;
 		st = run_batch(&b);
 	}
 	free(begun);

@@ -8,6 +8,7 @@
 #define SAME 0.01
 /* Shorter than any clock can tell. */
 #define TIME_MIN_S 1e-10
+
 void adapt_first(struct adapt *a, double size)
 {
 	if (a->n_first < ADAPT_FIRST_MAX)
@@ -50,20 +51,42 @@ static double left_out(const struct adapt *a, int i)
 	return fabs(s2 - s1) * h1 * h2 / (h1 + h2);
 }
 
+/* How wide the gap from point i to i + 1 may be; 0: any. */
+static double gap_limit(const struct adapt *a, int i)
+{
+	double middle = exp2((a->x[i] + a->x[i + 1]) / 2);
+
+	if (a->fine_gap > 0 && middle > a->fine_min * (1 - SAME) &&
+	    middle < a->fine_max * (1 + SAME))
+		return a->fine_gap;
+	return a->gap_above > 0 && middle > a->fine_max ? a->gap_above
+							 : a->gap_max;
+}
+
 /* Of the gap from point i to i + 1: relative, or how wide it is. */
 static double gap_error(const struct adapt *a, int i)
 {
-	double h = gap(a, i), error = 0;
+	double h = gap(a, i), limit = gap_limit(a, i), error = 0;
 
-	if (h < 2 * ADAPT_GAP_MIN)
+	if (h < 2 * ADAPT_GAP_MIN - SAME)
 		return 0;
-	if (a->gap_max > 0 && h > a->gap_max + SAME)
+	if (limit > 0 && h > limit + SAME)
 		return ADAPT_WIDE + h;
 	if (i > 0 && h >= gap(a, i - 1) - SAME)
 		error = left_out(a, i);
 	if (i + 2 < a->n && h >= gap(a, i + 1) - SAME)
 		error = fmax(error, left_out(a, i + 1));
 	return fmin(exp2(error) - 1, ADAPT_WIDE);
+}
+
+/* The middle of a gap, at a whole step if that leaves both halves. */
+static double middle_of(const struct adapt *a, int i)
+{
+	double lo = a->x[i], hi = a->x[i + 1], x = (lo + hi) / 2;
+	double step = round(x / ADAPT_GAP_MIN) * ADAPT_GAP_MIN;
+
+	return fmin(step - lo, hi - step) > ADAPT_GAP_MIN - SAME / 10 ? step
+								     : x;
 }
 
 double adapt_next(const struct adapt *a, double *error_p)
@@ -81,7 +104,7 @@ double adapt_next(const struct adapt *a, double *error_p)
 		error = gap_error(a, i);
 		if (error > most) {
 			most = error;
-			x = (a->x[i] + a->x[i + 1]) / 2;
+			x = middle_of(a, i);
 		}
 	}
 	*error_p = most;
@@ -95,6 +118,7 @@ void adapt_add(struct adapt *a, double size, double seconds)
 
 	if (i >= 0) {
 		a->y[i] = y;
+		a->times[i]++;
 		return;
 	}
 	if (a->n == ADAPT_MAX)
@@ -104,9 +128,26 @@ void adapt_add(struct adapt *a, double size, double seconds)
 	n = a->n - i;
 	memmove(a->x + i + 1, a->x + i, (size_t)n * sizeof(*a->x));
 	memmove(a->y + i + 1, a->y + i, (size_t)n * sizeof(*a->y));
+	memmove(a->times + i + 1, a->times + i, (size_t)n * sizeof(*a->times));
 	a->x[i] = x;
 	a->y[i] = y;
+	a->times[i] = 1;
 	a->n++;
+}
+
+double adapt_repeat(const struct adapt *a, double max, int times, int *times_p)
+{
+	double size = 0;
+	int i;
+
+	for (i = 0; i < a->n && a->x[i] < log2(max) + SAME; i++) {
+		if (a->times[i] >= times)
+			continue;
+		times = a->times[i];
+		size = exp2(a->x[i]);
+	}
+	*times_p = times;
+	return size;
 }
 
 void adapt_stop_above(struct adapt *a)

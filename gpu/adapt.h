@@ -3,7 +3,8 @@
  * Which size of a series to measure next: where the curve is least certain.
  *
  * First come the sizes that are wanted in any case, then halves of gaps of
- * more than gap_max octaves. Then: times are known at some sizes; between
+ * more than gap_max octaves (fine_gap from fine_min to fine_max), at whole
+ * steps of ADAPT_GAP_MIN where these are in between. Then: times are known at some sizes; between
  * them, straight lines in log-log are assumed. What would the line say at an
  * inner point if that had been left out? With slopes s1, s2 of the lines to
  * its neighbours, h1 and h2 octaves away, it would be off by
@@ -24,7 +25,7 @@
 
 #include <stdbool.h>
 
-#define ADAPT_MAX 64		/* points of a series */
+#define ADAPT_MAX 96		/* points of a series */
 #define ADAPT_FIRST 5		/* sizes of a range, evenly in log2 */
 #define ADAPT_FIRST_MAX 32
 #define ADAPT_GAP_MIN 0.25	/* octaves; smaller gaps stay */
@@ -37,8 +38,12 @@ struct adapt {
 	int n_first;
 	double first[ADAPT_FIRST_MAX];	/* sizes, ascending */
 	double gap_max;		/* octaves; 0: any gap may be */
+	double fine_gap;	/* between the sizes that follow; 0: none */
+	double fine_min, fine_max;
+	double gap_above;	/* from fine_max up; 0: gap_max */
 	int n;
 	double x[ADAPT_MAX], y[ADAPT_MAX];	/* log2, ascending x */
+	int times[ADAPT_MAX];	/* that it was measured */
 };
 
 /* The first sizes: those of a range (which sets gap_max), or one more of a
@@ -55,6 +60,13 @@ double adapt_next(const struct adapt *a, double *error_p);
 
 /* Measured; a size that is there already counts once, its last time. */
 void adapt_add(struct adapt *a, double size, double seconds);
+
+/*
+ * The size up to `max` that was measured least often, fewer than `times`
+ * times, the smallest first; 0: none. *times_p: how often it was.
+ */
+double adapt_repeat(const struct adapt *a, double max, int times,
+		    int *times_p);
 
 /* No size above those measured is wanted any more: too slow. */
 void adapt_stop_above(struct adapt *a);

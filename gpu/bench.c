@@ -16,6 +16,11 @@
 #define BATCH_S 1.0	/* a batch is a sign of life: no longer */
 #define WARM_SHARE 0.1	/* of the cap */
 #define WARM_REPEATS_MAX 200
+/* Contention: turns, how long one of them is, and its repetitions. */
+#define TURNS 3
+#define TURN_S 0.004
+#define TURN_REPEATS_MIN 3
+#define TURN_REPEATS_MAX 50
 
 /* All repetitions of one case, of both works. */
 struct record {
@@ -146,12 +151,29 @@ static void fill_sample(const struct bench *be, const struct bench_case *c,
 	snprintf(s->tier, sizeof(s->tier), "%s", bench_tier(c));
 }
 
+/* Rows of the main work and, if there is one, of that beside it. */
+static int fill_rows(struct bench *be, const struct bench_case *c,
+		     struct record *r, int64_t wrong, struct sample *out)
+{
+	struct bench_case other = *c;
+
+	fill_sample(be, c, r->main_s, r->n, &out[0]);
+	out[0].wrong = wrong;
+	if (!*c->beside.op)
+		return 1;
+	other.work = c->beside;
+	other.beside = c->work;
+	fill_sample(be, &other, r->beside_s, r->n, &out[1]);
+	out[0].pair = out[1].pair = ++be->pairs;
+	out[1].wrong = wrong;
+	return 2;
+}
+
 static enum status measure_prepared(struct bench *be,
 				    const struct bench_case *c,
 				    struct sample *out, int *n_p)
 {
 	static struct record r;	/* one case at a time; 16 KB */
-	struct bench_case other = *c;
 	int64_t wrong = 0;
 	enum status st;
 
@@ -160,19 +182,9 @@ static enum status measure_prepared(struct bench *be,
 	if (!st)
 		st = be->ops->check(be->b, &wrong);
 	beat(be);
-	if (st)
-		return st;
-	fill_sample(be, c, r.main_s, r.n, &out[0]);
-	*n_p = 1;
-	if (*c->beside.op) {
-		other.work = c->beside;
-		other.beside = c->work;
-		fill_sample(be, &other, r.beside_s, r.n, &out[1]);
-		out[0].pair = out[1].pair = ++be->pairs;
-		*n_p = 2;
-	}
-	out[0].wrong = out[*n_p - 1].wrong = wrong;
-	return ST_OK;
+	if (!st)
+		*n_p = fill_rows(be, c, &r, wrong, out);
+	return st;
 }
 
 enum status bench_measure(struct bench *be, const struct bench_case *c,
@@ -185,6 +197,64 @@ enum status bench_measure(struct bench *be, const struct bench_case *c,
 		return st;
 	st = measure_prepared(be, c, out, n_p);
 	be->ops->release(be->b);
+	return st;
+}
+
+/* Some repetitions more, after some that warm up. */
+static enum status repeat_turn(const struct bench *be, struct record *r,
+			       int64_t *wrong_p)
+{
+	struct record warm = { 0 };
+	bool is_first = !r->n;
+	enum status st = run_batch(be, &warm, is_first ? 2 : 1);
+	double left = fmin(be->cap_s / TURNS, TURN_S), n;
+
+	if (st)
+		return st;
+	n = fmax(left / fmax(batch_s(&warm, 1), 1e-9), TURN_REPEATS_MIN);
+	st = run_batch(be, r, (int)fmin(n, TURN_REPEATS_MAX));
+	if (!st && is_first)
+		st = be->ops->check(be->b, wrong_p);
+	beat(be);
+	return st;
+}
+
+static enum status take_turn(const struct bench *be,
+			     const struct bench_case *c, struct record *r,
+			     int64_t *wrong_p)
+{
+	enum status st = be->ops->prepare(be->b, c);
+
+	beat(be);
+	if (st)
+		return st;
+	st = repeat_turn(be, r, wrong_p);
+	be->ops->release(be->b);
+	return st;
+}
+
+enum status bench_together(struct bench *be, const struct bench_case *product,
+			   const struct bench_case *exchange,
+			   const struct bench_case *both, double slow_s,
+			   struct sample *out, int *n_p)
+{
+	const struct bench_case *c[] = { product, exchange, both };
+	static struct record r[3];
+	int64_t wrong[3] = { 0 };
+	enum status st = ST_OK;
+	int turn, i, n_works = 3, n = 0;
+
+	memset(r, 0, sizeof(r));
+	for (turn = 0; turn < TURNS && n_works == 3; turn++) {
+		for (i = 0; i < n_works && !st; i++) {
+			st = take_turn(be, c[i], &r[i], &wrong[i]);
+			if (i == 1 && r[1].main_s[0] > slow_s)
+				n_works = 2;
+		}
+	}
+	for (i = 0; i < n_works && !st; i++)
+		n += fill_rows(be, c[i], &r[i], wrong[i], out + n);
+	*n_p = n;
 	return st;
 }
 

@@ -11,7 +11,7 @@
 #define BENCH_SPREAD 0.02	/* enough: half of the 95 % interval */
 #define BENCH_REPEATS_MIN 6	/* the fewest that have an interval */
 #define BENCH_REPEATS_MAX 1000
-#define BENCH_SAMPLES_MAX 2	/* a case and what ran beside it */
+#define BENCH_SAMPLES_MAX 4	/* two works alone and together */
 
 struct bench {
 	const struct backend_ops *ops;
@@ -29,6 +29,17 @@ struct bench {
 /* out: room for BENCH_SAMPLES_MAX; *n_p: 1, or 2 for contention. */
 enum status bench_measure(struct bench *be, const struct bench_case *c,
 			  struct sample *out, int *n_p);
+
+/*
+ * Contention: the product alone, the exchange alone, both (product with the
+ * exchange beside it), in turns, so that all three are of the same moments;
+ * checked in the first turn. *n_p: 4, in this order; 2 when the exchange
+ * alone takes longer than slow_s.
+ */
+enum status bench_together(struct bench *be, const struct bench_case *product,
+			   const struct bench_case *exchange,
+			   const struct bench_case *both, double slow_s,
+			   struct sample *out, int *n_p);
 
 /* "alltoall even 1048576 bytes", "gemm grouped 128 x 4096 x 1024 x 8". */
 void bench_describe(const struct bench_case *c, char *out, size_t size);

@@ -23,6 +23,7 @@
 #define GPU_CUDA_H
 
 #include "gpu/backend.h"
+#include "gpu/layer.h"
 #include "gpu/ranks.h"
 #include "gpu/team.h"
 
@@ -37,11 +38,12 @@
 #define CUDA_BUFFERS 4		/* of one set, at most */
 #define CUDA_VARIANTS 3
 #define CUDA_SIDE_STREAMS 4	/* of one product for each expert */
-#define CUDA_COMMS_MAX 8	/* CTA limits in one process */
+#define CUDA_COMMS_MAX 16	/* CTA limits and layers' groups in a process */
 #define CUDA_LT_WORKSPACE_BYTES (32u << 20)	/* cuBLAS's advice for Hopper */
 
 struct cuda_rank;
 struct cuda_product;
+struct cuda_layer;
 
 struct cuda_work {
 	struct bench_case c;	/* this work as its main one */
@@ -103,6 +105,7 @@ struct cuda_rank {
 	struct cuda_work work, other;	/* main one, one beside it */
 	double *seconds, *beside_s;	/* of the last run */
 	int64_t wrong;
+	struct cuda_layer *layer;	/* the prepared one, or NULL */
 };
 
 
@@ -113,6 +116,8 @@ struct backend {
 	struct backend_info info;	/* ranks: of all nodes */
 	struct ranks *ranks;
 	struct cuda_rank *rank;	/* one for each of this process */
+	struct layer_case layer;	/* the prepared one */
+	struct program layer_program;
 };
 
 /* End with a NULL name. */
@@ -184,6 +189,16 @@ enum status cuda_rank_prepare(struct cuda_rank *r, const struct bench_case *c,
 
 /* By op and variant; NULL: there is none. */
 const struct cuda_op *cuda_op_find(const struct bench_work *w);
+
+/* cuda_layer_part.c, cuda_layer_check.c: this process's part of a layer. */
+enum status cuda_part_layer_id(struct backend *b, void *id);
+enum status cuda_part_layer_prepare(struct backend *b,
+				    const struct layer_case *c,
+				    const void *id);
+enum status cuda_part_layer_run(struct backend *b, int n, double *forward_s,
+				double *step_s);
+enum status cuda_part_layer_check(struct backend *b, struct layer_check *out);
+void cuda_part_layer_release(struct backend *b);
 
 /* cuda_run.c: n repetitions of the prepared works; see backend.h. */
 enum status cuda_rank_run(struct cuda_rank *r, struct ranks *all, int n);

@@ -449,6 +449,11 @@ static const struct team_part part = {
 	.run = part_run,
 	.check = part_check,
 	.release = part_release,
+	.layer_id = cuda_part_layer_id,
+	.layer_prepare = cuda_part_layer_prepare,
+	.layer_run = cuda_part_layer_run,
+	.layer_check = cuda_part_layer_check,
+	.layer_release = cuda_part_layer_release,
 };
 
 /* From here: this process, or those of a team. */
@@ -533,6 +538,40 @@ static void cuda_release(struct backend *b)
 		part_release(b);
 }
 
+static enum status cuda_layer_prepare(struct backend *b,
+				      const struct layer_case *c)
+{
+	ncclUniqueId id;
+	enum status st;
+
+	if (b->team)
+		return team_layer_prepare(b->team, c);
+	st = cuda_part_layer_id(b, &id);
+	return st ? st : cuda_part_layer_prepare(b, c, &id);
+}
+
+static enum status cuda_layer_run(struct backend *b, int n, double *forward_s,
+				  double *step_s)
+{
+	return b->team ? team_layer_run(b->team, n, forward_s, step_s)
+			: cuda_part_layer_run(b, n, forward_s, step_s);
+}
+
+static enum status cuda_layer_check(struct backend *b,
+				    struct layer_check *out)
+{
+	return b->team ? team_layer_check(b->team, out)
+			: cuda_part_layer_check(b, out);
+}
+
+static void cuda_layer_release(struct backend *b)
+{
+	if (b->team)
+		team_layer_release(b->team);
+	else
+		cuda_part_layer_release(b);
+}
+
 static void cuda_abort(struct backend *b)
 {
 	if (b->team)
@@ -550,6 +589,10 @@ const struct backend_ops backend_cuda = {
 	.run = cuda_run,
 	.check = cuda_check,
 	.release = cuda_release,
+	.layer_prepare = cuda_layer_prepare,
+	.layer_run = cuda_layer_run,
+	.layer_check = cuda_layer_check,
+	.layer_release = cuda_layer_release,
 	.abort = cuda_abort,
 	.part = &part,
 };

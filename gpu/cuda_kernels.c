@@ -18,6 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Results up to so large are compared on the CPU, in all elements. */
+#define TOPK_LOGITS (1u << 18)
+#define TOPK_PARTS 64
+#define SORT_PAIRS (1u << 18)
+
 static uint64_t element(const struct bench_work *w)
 {
 	return (uint64_t)work_element_bytes(w->dtype);
@@ -90,69 +95,90 @@ static enum status topk_launch(struct cuda_rank *r, struct cuda_work *cw,
 				  (int)w->k, s), "k_topk()");
 }
 
-struct topk_result {
-	int32_t *ids, *counts;
-	float *weights;
-};
-
-static void topk_free(struct topk_result *t)
-{
-	free(t->ids);
-	free(t->counts);
-	free(t->weights);
-}
-
-static void topk_twin(struct cuda_rank *r, struct cuda_work *cw,
-		      struct topk_result *want)
+/* Rows first .. first + n - 1, by the twin. */
+static int64_t topk_differ(const struct cuda_rank *r,
+			   const struct cuda_work *cw, uint64_t first,
+			   uint64_t n, const int32_t *ids,
+			   const float *weights)
 {
 	const struct bench_work *w = &cw->c.work;
 	uint32_t key = cuda_key(cw, r->rank, FILL_LOGITS);
-	float *logits = xmalloc(cw->size[0]);
-	uint64_t i;
-
-	for (i = 0; i < w->m * w->n; i++)
-		logits[i] = ref_logit(key, i);
-	want->ids = xmalloc(cw->size[1]);
-	want->weights = xmalloc(cw->size[2]);
-	want->counts = xmalloc(cw->size[3]);
-	ref_topk(logits, w->m, (int)w->n, (int)w->k, want->ids, want->weights,
-		 want->counts);
-	free(logits);
-}
-
-static int64_t topk_differ(const struct bench_work *w,
-			   const struct topk_result *got,
-			   const struct topk_result *want)
-{
+	float *logits = xcalloc(n * w->n, sizeof(*logits));
+	float *want_weights = xcalloc(n * w->k, sizeof(*want_weights));
+	int32_t *want_ids = xcalloc(n * w->k, sizeof(*want_ids));
+	int32_t *counts = xcalloc(w->n, sizeof(*counts));
 	int64_t wrong = 0;
 	uint64_t i;
 
-	for (i = 0; i < w->m * w->k; i++) {
-		wrong += got->ids[i] != want->ids[i];
-		wrong += !(fabsf(got->weights[i] - want->weights[i]) <=
-			   (float)REF_WEIGHT_TOLERANCE * want->weights[i]);
+	for (i = 0; i < n * w->n; i++)
+		logits[i] = ref_logit(key, first * w->n + i);
+	ref_topk(logits, n, (int)w->n, (int)w->k, want_ids, want_weights,
+		 counts);
+	for (i = 0; i < n * w->k; i++) {
+		wrong += ids[i] != want_ids[i];
+		wrong += !(fabsf(weights[i] - want_weights[i]) <=
+			   (float)REF_WEIGHT_TOLERANCE * want_weights[i]);
 	}
-	for (i = 0; i < w->n; i++)
-		wrong += got->counts[i] != want->counts[i];
+	free(counts);
+	free(want_ids);
+	free(want_weights);
+	free(logits);
 	return wrong;
 }
 
-static enum status topk_check(struct cuda_rank *r, struct cuda_work *w, int set,
-			      int64_t *wrong_p)
+static enum status topk_rows(struct cuda_rank *r, struct cuda_work *cw,
+			     int set, uint64_t first, uint64_t n,
+			     int64_t *wrong_p)
 {
-	struct topk_result got = { NULL }, want = { NULL };
-	enum status st = fetch(w, set, 1, &got.ids);
+	const struct bench_work *w = &cw->c.work;
+	uint64_t at = first * w->k, many = n * w->k;
+	int32_t *ids = xcalloc(many, sizeof(*ids));
+	float *weights = xcalloc(many, sizeof(*weights));
+	enum status st;
 
+	CUDA_GOTO(out, st, cudaMemcpy(ids, (const int32_t *)cuda_buffer(cw,
+						set, 1) + at,
+				      many * sizeof(*ids),
+				      cudaMemcpyDeviceToHost));
+	CUDA_GOTO(out, st, cudaMemcpy(weights, (const float *)cuda_buffer(cw,
+						set, 2) + at,
+				      many * sizeof(*weights),
+				      cudaMemcpyDeviceToHost));
+	*wrong_p += topk_differ(r, cw, first, n, ids, weights);
+out:
+	free(weights);
+	free(ids);
+	return st;
+}
+
+/*
+ * The rows by the twin: all of them up to TOPK_LOGITS logits, else as many in
+ * TOPK_PARTS parts from the first row to the last. The counts of all pairs on
+ * the device.
+ */
+static enum status topk_check(struct cuda_rank *r, struct cuda_work *cw,
+			      int set, int64_t *wrong_p)
+{
+	const struct bench_work *w = &cw->c.work;
+	uint64_t rows = TOPK_LOGITS / w->n / TOPK_PARTS + 1, i;
+	bool is_all = w->m <= rows * TOPK_PARTS;
+	int parts = is_all ? 1 : TOPK_PARTS;
+	enum status st = ST_OK;
+
+	rows = is_all ? w->m : rows;
+	for (i = 0; i < (uint64_t)parts && !st; i++)
+		st = topk_rows(r, cw, set, is_all ? 0 :
+			       (w->m - rows) * i / (TOPK_PARTS - 1), rows,
+			       wrong_p);
 	if (!st)
-		st = fetch(w, set, 2, &got.weights);
-	if (!st)
-		st = fetch(w, set, 3, &got.counts);
-	if (!st) {
-		topk_twin(r, w, &want);
-		*wrong_p += topk_differ(&w->c.work, &got, &want);
-	}
-	topk_free(&got);
-	topk_free(&want);
+		st = clear_counter(r);
+	if (st)
+		goto out;
+	CUDA_GOTO(out, st, k_wrong_counts(cuda_buffer(cw, set, 1),
+					  w->m * w->k, cuda_buffer(cw, set, 3),
+					  (int)w->n, r->counter, r->main));
+	st = take_counter(r, wrong_p);
+out:
 	return st;
 }
 
@@ -206,8 +232,8 @@ static int32_t *twin_positions(const struct cuda_rank *r,
 	return pos;
 }
 
-static enum status sort_check(struct cuda_rank *r, struct cuda_work *w, int set,
-			      int64_t *wrong_p)
+static enum status sort_check_twin(struct cuda_rank *r, struct cuda_work *w,
+				   int set, int64_t *wrong_p)
 {
 	uint64_t pairs = w->c.work.m * w->c.work.k, i;
 	int32_t *got = NULL, *want;
@@ -220,6 +246,28 @@ static enum status sort_check(struct cuda_rank *r, struct cuda_work *w, int set,
 		free(want);
 	}
 	free(got);
+	return st;
+}
+
+/* Few pairs by the twin, many on the device; the ids are overwritten. */
+static enum status sort_check(struct cuda_rank *r, struct cuda_work *w, int set,
+			      int64_t *wrong_p)
+{
+	uint64_t pairs = w->c.work.m * w->c.work.k;
+	enum status st;
+
+	if (pairs <= SORT_PAIRS)
+		return sort_check_twin(r, w, set, wrong_p);
+	st = clear_counter(r);
+	if (st)
+		goto out;
+	CUDA_GOTO(out, st, k_wrong_sort(cuda_buffer(w, set, 1), pairs,
+					(int)w->c.work.n,
+					cuda_key(w, r->rank, FILL_IDS),
+					cuda_buffer(w, set, 0), r->counter,
+					r->main));
+	st = take_counter(r, wrong_p);
+out:
 	return st;
 }
 

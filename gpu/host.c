@@ -4,6 +4,7 @@
 #include "gpu/host.h"
 
 #include "base/mem.h"
+#include "gpu/host_layer.h"
 #include "gpu/ref.h"
 
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct backend {
 	/* threads of the main work, and of the one beside it */
 	struct ranks *ranks, *beside_ranks;
 	struct host_work work, beside;
+	struct host_layer *layer;	/* or NULL: a layer is prepared */
 };
 
 void *host_alloc(uint64_t n, size_t size)
@@ -155,6 +157,7 @@ static void host_close(struct backend *b)
 {
 	if (!b)
 		return;
+	host_layer_release(b->layer);
 	if (b->team) {
 		team_close(b->team);
 	} else {
@@ -474,6 +477,31 @@ static void host_abort(struct backend *b)
 		team_kill(b->team);
 }
 
+static enum status prepare_layer(struct backend *b, const struct layer_case *c)
+{
+	if (b->team)
+		return err_set(ST_INPUT, "backend 'host' runs a layer in one "
+			       "process, not under mpirun");
+	return host_layer_prepare(c, &b->layer);
+}
+
+static void release_layer(struct backend *b)
+{
+	host_layer_release(b->layer);
+	b->layer = NULL;
+}
+
+static enum status run_layer(struct backend *b, int n, double *forward_s,
+			     double *step_s)
+{
+	return host_layer_run(b->layer, n, forward_s, step_s);
+}
+
+static enum status check_layer(struct backend *b, struct layer_check *out)
+{
+	return host_layer_check(b->layer, out);
+}
+
 const struct backend_ops backend_host = {
 	.name = "host",
 	.open = host_open,
@@ -486,4 +514,8 @@ const struct backend_ops backend_host = {
 	.release = host_release,
 	.abort = host_abort,
 	.part = &part,
+	.layer_prepare = prepare_layer,
+	.layer_run = run_layer,
+	.layer_check = check_layer,
+	.layer_release = release_layer,
 };

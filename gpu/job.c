@@ -2,6 +2,7 @@
 #include "gpu/job.h"
 
 #include "base/nearest.h"
+#include "gpu/layer_json.h"
 #include "scenarios/sample.h"
 
 #include <jansson.h>
@@ -59,6 +60,7 @@ static const struct field task_fields[] = {
 	{ "n", FIELD_LIST, AT(job_task, n), 1, SHAPE_MAX },
 	{ "k", FIELD_LIST, AT(job_task, k), 1, SHAPE_MAX },
 	{ "batch", FIELD_LIST, AT(job_task, batch), 1, SHAPE_MAX },
+	{ "optional", FIELD_BOOL, AT(job_task, optional), 0, 0 },
 	{ 0 },
 };
 
@@ -262,10 +264,36 @@ static enum status check_task(const struct job_task *t, const char *at)
 	return ST_OK;
 }
 
+static bool is_layer(const json_t *v)
+{
+	const char *op = json_string_value(json_object_get(v, "op"));
+
+	return op && !strcmp(op, "layer");
+}
+
+static enum status read_layer(struct job *j, const json_t *v, const char *at)
+{
+	struct job_task *t = &j->task[j->n_tasks];
+	struct layer_case c;
+	enum status st = layer_case_from_json(v, j->seed, &c);
+
+	if (st)
+		return err_prefix(st, "job: %.*s", (int)strlen(at) - 1, at);
+	*t = (struct job_task){ .op = "layer", .variant = "", .dtype = "",
+				.beside = "" };
+	t->layer = arena_alloc(&j->arena, sizeof(*t->layer));
+	*t->layer = c;
+	j->n_tasks++;
+	return ST_OK;
+}
+
 static enum status read_task(struct job *j, const json_t *v, const char *at)
 {
 	struct job_task *t = &j->task[j->n_tasks];
 	enum status st;
+
+	if (is_layer(v))
+		return read_layer(j, v, at);
 
 	if (!json_is_object(v))
 		return err_set(ST_INPUT, "job: field '%.*s': must be an object",
@@ -300,6 +328,31 @@ static json_t *load(const char *text, size_t len)
 	return NULL;
 }
 
+static enum status check_layers(const struct job *j)
+{
+	int i;
+
+	for (i = 0; j->ranks && i < j->n_tasks; i++) {
+		const struct layer_case *c = j->task[i].layer;
+
+		if (c && layer_ranks(c) != j->ranks)
+			return err_set(ST_INPUT, "job: tasks[%d]: %d nodes x "
+				       "%d GPUs are not the job's 'ranks', %d",
+				       i, c->nodes, c->gpus_per_node,
+				       j->ranks);
+	}
+	return ST_OK;
+}
+
+int job_benchmarks(const struct job *j)
+{
+	int i, n = 0;
+
+	for (i = 0; i < j->n_tasks; i++)
+		n += !j->task[i].layer;
+	return n;
+}
+
 enum status job_parse(const char *text, size_t len, struct job *out)
 {
 	struct job j = { .deadline_s = JOB_DEADLINE_S, .seed = 1 };
@@ -308,7 +361,13 @@ enum status job_parse(const char *text, size_t len, struct job *out)
 
 	if (!root)
 		return ST_INPUT;
+	/* layers without a seed have the job's, wherever that stands */
+	if (json_integer_value(json_object_get(root, "seed")) > 0)
+		j.seed = (uint64_t)json_integer_value(
+			json_object_get(root, "seed"));
 	st = read_object(&j, &j, root, "", job_fields);
+	if (!st)
+		st = check_layers(&j);
 	if (!st && !j.backend)
 		st = err_set(ST_INPUT, "job: field 'backend': is missing");
 	json_decref(root);
@@ -321,6 +380,12 @@ enum status job_parse(const char *text, size_t len, struct job *out)
 
 void job_release(struct job *j)
 {
+	int i;
+
+	for (i = 0; i < j->n_tasks; i++) {
+		if (j->task[i].layer)
+			layer_case_release(j->task[i].layer);
+	}
 	arena_release(&j->arena);
 	*j = (struct job){ 0 };
 }

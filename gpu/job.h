@@ -20,6 +20,17 @@
  * (with n, k, batch, if given, as the shape; gpu/work.h); gemm a grid, all
  * combinations of its lists. beside: this op and that exchange, alone and
  * together, the exchange of beside_bytes (a list), or else as long as the op.
+ * optional: a task that the backend cannot do is left out.
+ *
+ * A layer (gpu/layer.h) is a task {"op": "layer", "tokens": 4096, "hidden":
+ * 4096, "ffn": 14336, "experts": 8, "k": 2, "plan": "ep=2 esp=1 ..."} and, if
+ * wanted, "label", "gated", "shared_ffn", "dtype" (bf16, fp32), "nodes",
+ * "gpus_per_node", "capacity" (slots of each source rank and expert; left
+ * out: those of the plan's factor), "counts" (a list for each rank of copies
+ * for each expert), "seed", "graph", "plant_fault". Its ranks are the job's,
+ * where that says how many. It is run on every tier of the job, layers before
+ * benchmarks (quick: with few repetitions): rows of op "layer" with variant
+ * "forward" and "step", their texts `plan` and `layer`, wrong 0 or not.
  *
  * Answer: JSON lines on stdout: {"type": "run", ...} (scenarios/sample.h),
  * {"type": "sample", ...}, {"type": "progress", "done": .., "total": ..,
@@ -39,7 +50,7 @@
 #define JOB_SCHEMA "moecast.job/1"
 #define JOB_LIST_MAX 32
 #define JOB_TASKS_MAX 256
-#define JOB_TEXT_MAX (1u << 20)	/* bytes of a job */
+#define JOB_TEXT_MAX (1u << 24)	/* bytes of a job: counts of layers */
 #define JOB_BYTES_MAX (1ull << 40)
 #define JOB_DEADLINE_S 30
 
@@ -47,6 +58,8 @@ struct job_list {
 	int n;
 	double v[JOB_LIST_MAX];
 };
+
+struct layer_case;
 
 struct job_task {
 	const char *op, *variant;	/* variant "": the usual one */
@@ -56,6 +69,8 @@ struct job_task {
 	struct job_list ctas;
 	struct job_list beside_bytes;	/* none: what takes as long */
 	struct job_list m, n, k, batch;	/* products: the grid */
+	bool optional;		/* left out where nobody can do it */
+	struct layer_case *layer;	/* op "layer", or NULL; owned */
 };
 
 struct job {
@@ -70,6 +85,9 @@ struct job {
 	int n_tasks;
 	struct arena arena;	/* owns the texts and tasks */
 };
+
+/* Tasks that are not layers. */
+int job_benchmarks(const struct job *j);
 
 /* Message: "job: field 'ranks': ..."; *out is untouched then. */
 enum status job_parse(const char *text, size_t len, struct job *out);

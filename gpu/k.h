@@ -80,6 +80,22 @@ cudaError_t k_wrong_combine(const void *out, const int32_t *pos, uint64_t m,
 			    uint32_t key_w, unsigned long long *wrong,
 			    cudaStream_t s);
 
+/*
+ * Counts of top-k: takes every id off its expert's count, which has to leave
+ * none (counts is changed so); ids that are no experts are wrong.
+ */
+cudaError_t k_wrong_counts(const int32_t *ids, uint64_t pairs, int32_t *counts,
+			   int n, unsigned long long *wrong, cudaStream_t s);
+
+/*
+ * Positions of k_sort() of fill_expert(key, i, n): each place is some pair's,
+ * and from place to place (expert, pair) goes up; only the stable order is
+ * so. inverse: room for `pairs` numbers, overwritten.
+ */
+cudaError_t k_wrong_sort(const int32_t *pos, uint64_t pairs, int n,
+			 uint32_t key, int32_t *inverse,
+			 unsigned long long *wrong, cudaStream_t s);
+
 /* Nothing, for so long, on one multiprocessor. */
 cudaError_t k_pause(unsigned int ns, cudaStream_t s);
 

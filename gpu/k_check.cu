@@ -98,6 +98,85 @@ static __global__ void wrong_combine(const void *out, const int32_t *pos,
 	count_wrong(mine, wrong);
 }
 
+static __global__ void take_off(const int32_t *ids, uint64_t pairs,
+				int32_t *counts, int n,
+				unsigned long long *wrong)
+{
+	__shared__ int32_t mine_of[K_EXPERTS_MAX];
+	unsigned mine = 0;
+
+	for (int e = threadIdx.x; e < n; e += BLOCK) {
+		mine_of[e] = 0;
+	}
+	__syncthreads();
+	for (EACH(i, pairs)) {
+		int32_t id = ids[i];
+
+		if (id < 0 || id >= n) {
+			mine++;
+		} else {
+			atomicAdd(&mine_of[id], 1);
+		}
+	}
+	__syncthreads();
+	for (int e = threadIdx.x; e < n; e += BLOCK) {
+		if (mine_of[e]) {
+			atomicSub(&counts[e], mine_of[e]);
+		}
+	}
+	count_wrong(mine, wrong);
+}
+
+static __global__ void wrong_nonzero(const int32_t *p, uint64_t n,
+				     unsigned long long *wrong)
+{
+	unsigned mine = 0;
+
+	for (EACH(i, n)) {
+		mine += p[i] != 0;
+	}
+	count_wrong(mine, wrong);
+}
+
+static __global__ void invert(const int32_t *pos, uint64_t pairs,
+			      int32_t *inverse, unsigned long long *wrong)
+{
+	unsigned mine = 0;
+
+	for (EACH(i, pairs)) {
+		int32_t at = pos[i];
+
+		if (at < 0 || (uint64_t)at >= pairs) {
+			mine++;
+		} else {
+			inverse[at] = (int32_t)i;
+		}
+	}
+	count_wrong(mine, wrong);
+}
+
+/* A place that is nobody's is -1. */
+static __global__ void wrong_order(const int32_t *inverse, uint64_t pairs,
+				   int n, uint32_t key,
+				   unsigned long long *wrong)
+{
+	unsigned mine = 0;
+
+	for (EACH(i, pairs)) {
+		int32_t a = inverse[i], b = i + 1 < pairs ? inverse[i + 1] : a;
+		int ea, eb;
+
+		if (a < 0) {
+			mine++;
+		} else if (b >= 0 && b != a) {
+			ea = fill_expert(key, a, n);
+			eb = fill_expert(key, b, n);
+			mine += !(ea < eb || (ea == eb && a < b));
+		}
+	}
+	count_wrong(mine, wrong);
+}
+
 #define CLOCK_NS 2000000ull	/* long enough for the timer's coarse steps */
 
 static __global__ void clock_rate(unsigned long long *cycles_and_ns)
@@ -161,6 +240,36 @@ extern "C" cudaError_t k_wrong_combine(const void *out, const int32_t *pos,
 {
 	wrong_combine<<<k_grid(m * n, BLOCK), BLOCK, 0, s>>>(
 		out, pos, m, n, k, bf16, key, key_w, wrong);
+	return cudaGetLastError();
+}
+
+extern "C" cudaError_t k_wrong_counts(const int32_t *ids, uint64_t pairs,
+				      int32_t *counts, int n,
+				      unsigned long long *wrong,
+				      cudaStream_t s)
+{
+	if (n < 1 || n > K_EXPERTS_MAX) {
+		return cudaErrorInvalidValue;
+	}
+	take_off<<<k_grid(pairs, BLOCK), BLOCK, 0, s>>>(ids, pairs, counts, n,
+							wrong);
+	wrong_nonzero<<<k_grid(n, BLOCK), BLOCK, 0, s>>>(counts, n, wrong);
+	return cudaGetLastError();
+}
+
+extern "C" cudaError_t k_wrong_sort(const int32_t *pos, uint64_t pairs, int n,
+				    uint32_t key, int32_t *inverse,
+				    unsigned long long *wrong, cudaStream_t s)
+{
+	unsigned grid = k_grid(pairs, BLOCK);
+	cudaError_t rc = cudaMemsetAsync(inverse, 0xff, pairs * sizeof(*pos),
+					 s);
+
+	if (rc != cudaSuccess) {
+		return rc;
+	}
+	invert<<<grid, BLOCK, 0, s>>>(pos, pairs, inverse, wrong);
+	wrong_order<<<grid, BLOCK, 0, s>>>(inverse, pairs, n, key, wrong);
 	return cudaGetLastError();
 }
 

@@ -135,7 +135,8 @@ static void cells_sort(struct cells *c, int level, int levels,
 {
 	order.level = level;
 	order.levels = levels;
-	qsort(c->v, (size_t)c->n, sizeof(*c->v), compare);
+	if (c->n)
+		qsort(c->v, (size_t)c->n, sizeof(*c->v), compare);
 }
 
 /* Cells that are on the rank after `level` steps. */

@@ -129,7 +129,7 @@ struct xchg_input {
 
 /*
  * Plan of one rank, towards the experts; what it allocates goes with
- * xchg_release(). Cost: some 10 ns for each of the cells that pass through
+ * xchg_release(). Cost: some 50 ns for each of the cells that pass through
  * the rank (dedup: rows). ST_INPUT when rows do not fit 31 bits.
  */
 enum status xchg_build(const struct xchg_input *in, int rank,

@@ -58,7 +58,8 @@ struct layer_fetch {
  * Compares ranks [first, first + n). Where those are not all ranks (emulated
  * nodes) and dwg is over LAYER_REF_FULL_MACS, dwg is not compared. The case's
  * plant_fault changes one fetched element of y: must end incorrect. threads
- * 0: as many as there are processors.
+ * 0: as many as there are processors. One thread at a time; the twin's results
+ * are kept for the next plan of the same layer.
  */
 enum status layer_ref_check(const struct layer_case *c,
 			    const struct layer_fetch *f, int first, int n,

@@ -17,7 +17,7 @@
 struct routing_job {
 	const struct layer_case *c;
 	struct layer_route *r;
-	int16_t *wg;		/* [experts][hidden], bytes */
+	const int16_t *wg;	/* [experts][hidden], bytes */
 	int blocks;		/* of one rank */
 };
 
@@ -120,21 +120,36 @@ static void count_rank(void *arg, int rank)
 		r->pos[i] = count[r->id[i]]++;
 }
 
-static void gate_weights(struct routing_job *job)
+/* The same on this thread. */
+void layer_route_rank(const struct layer_case *c, const int16_t *wg, int rank,
+		      struct layer_route *r)
 {
-	const struct layer_case *c = job->c;
-	uint32_t key = layer_key(c->seed, 0, LAYER_WG);
-	int h, e;
+	struct routing_job job = { .c = c, .r = r, .wg = wg };
+	int i;
 
-	job->wg = xcalloc((size_t)c->experts * (size_t)c->hidden,
-			  sizeof(*job->wg));
-	for (h = 0; h < c->hidden; h++) {
-		for (e = 0; e < c->experts; e++) {
-			job->wg[(size_t)e * (size_t)c->hidden + (size_t)h] =
-				(int16_t)fill_byte(key, (uint64_t)h *
-					(uint64_t)c->experts + (uint64_t)e);
+	job.blocks = (c->tokens + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
+	memset(r->count + (size_t)rank * (size_t)c->experts, 0,
+	       (size_t)c->experts * sizeof(*r->count));
+	if (c->count)
+		given_rank(&job, rank);
+	for (i = 0; i < job.blocks; i++)
+		route_block(&job, rank * job.blocks + i);
+	count_rank(&job, rank);
+}
+
+int16_t *layer_gate_bytes(const struct layer_case *c)
+{
+	uint32_t key = layer_key(c->seed, 0, LAYER_WG);
+	size_t hidden = (size_t)c->hidden, experts = (size_t)c->experts, h, e;
+	int16_t *wg = xcalloc(experts * hidden, sizeof(*wg));
+
+	for (h = 0; h < hidden; h++) {
+		for (e = 0; e < experts; e++) {
+			wg[e * hidden + h] =
+				(int16_t)fill_byte(key, h * experts + e);
 		}
 	}
+	return wg;
 }
 
 enum status layer_route_make(const struct layer_case *c, int threads,
@@ -145,6 +160,7 @@ enum status layer_route_make(const struct layer_case *c, int threads,
 				 .capacity = c->capacity };
 	struct routing_job job = { .c = c, .r = &r };
 	size_t copies = (size_t)r.ranks * (size_t)c->tokens * (size_t)c->k;
+	int16_t *wg = layer_gate_bytes(c);
 
 	r.id = xcalloc(copies, sizeof(*r.id));
 	r.pos = xcalloc(copies, sizeof(*r.pos));
@@ -152,12 +168,12 @@ enum status layer_route_make(const struct layer_case *c, int threads,
 	r.count = xcalloc((size_t)r.ranks * (size_t)c->experts,
 			  sizeof(*r.count));
 	job.blocks = (c->tokens + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
-	gate_weights(&job);
+	job.wg = wg;
 	if (c->count)
 		parallel_for(threads, r.ranks, given_rank, &job);
 	parallel_for(threads, r.ranks * job.blocks, route_block, &job);
 	parallel_for(threads, r.ranks, count_rank, &job);
-	free(job.wg);
+	free(wg);
 	*out = r;
 	return ST_OK;
 }

@@ -28,6 +28,14 @@ enum status layer_route_make(const struct layer_case *c, int threads,
 			     struct layer_route *out);
 void layer_route_release(struct layer_route *r);
 
+/*
+ * One rank's part of it, on this thread, in arrays that are there. wg: from
+ * layer_gate_bytes(), [experts][hidden]; free() it.
+ */
+int16_t *layer_gate_bytes(const struct layer_case *c);
+void layer_route_rank(const struct layer_case *c, const int16_t *wg, int rank,
+		      struct layer_route *r);
+
 static inline bool layer_route_kept(const struct layer_route *r, int64_t copy)
 {
 	return !r->capacity || r->pos[copy] < r->capacity;

@@ -17,6 +17,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -200,15 +201,39 @@ static enum status forward_line(void *arg, const char *line)
 	return st;
 }
 
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+#define SHARE_MIN 0.5	/* of a tier's usual one, when others were late */
+
+/* What is left of the budget, by the tiers' shares. */
+static double share_left(const struct job *j, double left,
+			 const char *const *tier, int n)
+{
+	double sum = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+		sum += run_tier_share(j, tier[i]);
+	return fmin(run_tier_share(j, tier[0]) * fmax(left / sum, SHARE_MIN), 1);
+}
+
 static enum status run_others(const struct job *j, const char *const *tier,
-			      int n, const struct buf *text)
+			      int n, double start_s, const struct buf *text)
 {
 	const struct backend_ops *ops;
 	enum status st = backend_find(j->backend, &ops);
+	double budget_s = run_budget_s(j), left;
 	int i;
 
 	for (i = 0; i < n && !st; i++) {
-		st = pass_run(tier[i], RUN_OTHER_SHARE,
+		left = 1 - (now_s() - start_s) / fmax(budget_s, 1e-9);
+		st = pass_run(tier[i], share_left(j, left, tier + i, n - i),
 			      ops->tier_env(tier[i]), buf_str(text),
 			      text->len, forward_line, NULL);
 	}
@@ -240,6 +265,7 @@ static enum status run_measuring(const struct opts *o, const struct job *j,
 static enum status run(const struct opts *o, const struct buf *text)
 {
 	const char *other[BACKEND_TIERS_MAX];
+	double start_s = now_s();
 	struct job j;
 	int n_other = 0;
 	enum status st = job_parse(buf_str(text), text->len, &j);
@@ -251,7 +277,7 @@ static enum status run(const struct opts *o, const struct buf *text)
 	if (!st) {
 		st = run_measuring(o, &j, other, &n_other);
 		if (!st)
-			st = run_others(&j, other, n_other, text);
+			st = run_others(&j, other, n_other, start_s, text);
 		watchdog_stop();
 	}
 	job_release(&j);

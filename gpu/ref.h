@@ -4,8 +4,9 @@
  * every backend is checked against them.
  *
  * Compared are: exchanges, sort, permute, combine, stream, copy: every
- * element, exactly (fill.h's values make the sums exact); topk: ids and counts
- * exactly, weights within REF_WEIGHT_TOLERANCE; gemm and gate: REF_SAMPLES
+ * element, exactly (fill.h's values make the sums exact); topk: ids (of a
+ * large one those of rows here and there) and counts exactly, weights within
+ * REF_WEIGHT_TOLERANCE; gemm and gate: REF_SAMPLES
  * elements of each rank's result, drawn by seed, within ref_tolerance().
  * Data: fill.h with fill_key(c->seed, rank, stream), element i in row-major
  * order:

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "gpu/bench.h"
+#include "gpu/run_layer.h"
 #include "gpu/suite.h"
 
 #include <math.h>
@@ -16,6 +17,11 @@
 /* Of the budget, for repeating the first sizes of all series. */
 #define FIRST_SHARE 0.4
 #define CAP_MIN_S 0.002
+/* Of a size that is measured in several windows, for each. */
+#define WINDOW_S 0.025
+/* Measuring a size takes so long, and so many repetitions; about. */
+#define STEP_S 0.01
+#define STEP_REPEATS 8
 #define CAP_MAX_S 1.0
 /* A size that will take longer than so many caps is left out. */
 #define SLOW_CAPS 5
@@ -39,8 +45,10 @@ struct run {
 	struct backend_info info;
 	struct bench bench;
 	struct suite suite;
-	double start_s, budget_s;
+	double start_s, budget_s, cap_s;
 	bool has_team;
+	const char *here[BACKEND_TIERS_MAX];	/* tiers of this process */
+	int n_here;
 };
 
 static double now_s(void)
@@ -56,19 +64,25 @@ static double spent_s(const struct run *r)
 	return now_s() - r->start_s;
 }
 
-static enum status measure(struct run *r, const struct bench_case *c,
-			   struct sample *out, int *n_p)
+static enum status begin(struct run *r, const struct bench_case *c)
 {
 	char what[160];
-	enum status st;
 
 	bench_describe(c, what, sizeof(what));
-	st = r->sink->progress(r->sink->arg, spent_s(r), r->budget_s, what);
+	return r->sink->progress(r->sink->arg, spent_s(r), r->budget_s, what);
+}
+
+/* What was measured, or why not. */
+static enum status hand_out(struct run *r, enum status st,
+			    const struct bench_case *c,
+			    const struct sample *s, int n)
+{
+	char what[160];
+
 	if (!st)
-		st = bench_measure(&r->bench, c, out, n_p);
-	if (st)
-		return err_prefix(st, "%s", what);
-	return r->sink->samples(r->sink->arg, out, *n_p);
+		return r->sink->samples(r->sink->arg, s, n);
+	bench_describe(c, what, sizeof(what));
+	return err_prefix(st, "%s", what);
 }
 
 /* One rate for all sizes of the series: is the next far too slow? */
@@ -90,18 +104,22 @@ static enum status step_size(struct run *r, struct series *s, double size)
 	struct sample out[BENCH_SAMPLES_MAX];
 	struct bench_case c;
 	enum status st;
-	int n;
+	int n = 0;
 
 	if (!suite_case(s, size, r->info.max_bytes, &c) ||
 	    too_slow(r, s, size)) {
 		adapt_stop_above(&s->a);
 		s->done = !s->a.n;
+		s->windows = 1;
 		return ST_OK;
 	}
-	st = measure(r, &c, out, &n);
+	st = begin(r, &c);
+	if (st)
+		return st;
+	st = bench_measure(&r->bench, &c, out, &n);
 	if (!st)
 		adapt_add(&s->a, size, out[0].median_s);
-	return st;
+	return hand_out(r, st, &c, out, n);
 }
 
 /* Bytes at which the exchange alone takes about as long as the product. */
@@ -132,24 +150,29 @@ static enum status match(struct run *r, struct bench_case *c, double target)
 
 /* Bytes of the exchange: the task's, or what takes as long as the product. */
 static enum status size_beside(struct run *r, struct bench_case *exchange,
-			       double product_s)
+			       const struct bench_case *product)
 {
+	struct sample alone[BENCH_SAMPLES_MAX];
+	enum status st;
+	int n;
+
 	if (exchange->work.bytes) {
 		exchange->work.bytes = work_round_bytes(exchange->work.bytes,
 							exchange->ranks);
 		return ST_OK;
 	}
 	exchange->work.bytes = work_round_bytes(BESIDE_BYTES, exchange->ranks);
-	return match(r, exchange, product_s);
+	st = bench_measure(&r->bench, product, alone, &n);
+	return st ? st : match(r, exchange, alone[0].median_s);
 }
 
-/* Product (or memory op) alone, exchange alone, both together. */
+/* Product (or memory op) alone, exchange alone, both together, in turns. */
 static enum status step_beside(struct run *r, struct series *s, double size)
 {
 	struct sample out[BENCH_SAMPLES_MAX];
 	struct bench_case product, exchange, both;
 	enum status st;
-	int n;
+	int n = 0;
 
 	if (!suite_case(s, size, r->info.max_bytes, &product)) {
 		s->done = true;
@@ -159,44 +182,83 @@ static enum status step_beside(struct run *r, struct series *s, double size)
 	exchange.work = product.beside;
 	memset(&product.beside, 0, sizeof(product.beside));
 	memset(&exchange.beside, 0, sizeof(exchange.beside));
-	st = measure(r, &product, out, &n);
-	if (!st)
-		st = size_beside(r, &exchange, out[0].median_s);
-	if (!st)
-		st = measure(r, &exchange, out, &n);
+	st = begin(r, &both);
+	if (st)
+		return st;
+	st = size_beside(r, &exchange, &product);
 	both.beside = exchange.work;
-	s->done = st || out[0].median_s > BESIDE_SLOW_S;
-	if (!st && !s->done)
-		st = measure(r, &both, out, &n);
+	if (!st)
+		st = bench_together(&r->bench, &product, &exchange, &both,
+				    BESIDE_SLOW_S, out, &n);
+	s->done = st || n < BENCH_SAMPLES_MAX;
 	if (!st)
 		adapt_add(&s->a, size, out[0].median_s);
-	return st;
+	return hand_out(r, st, &both, out, n);
 }
 
-/* What is wanted most, over all series; NULL: all is certain enough. */
-static struct series *next_series(struct run *r, double *size_p)
+/*
+ * What to measure next, the kinds in this order: first sizes, of contention
+ * too; gaps that are too wide; sizes again, in windows; late series; where a
+ * size that is left out is far off. Among those of a kind: what it gains by
+ * the second that it takes.
+ */
+enum wish_kind { WISH_NONE, WISH_REFINE, WISH_LATE, WISH_AGAIN, WISH_GAP,
+		 WISH_FIRST };
+
+struct wish {
+	struct series *s;
+	enum wish_kind kind;
+	double size, value;
+};
+
+/* Seconds that measuring a size will take, about. */
+static double step_s(const struct series *s, double size)
 {
-	double most = TOLERANCE, error, size;
-	struct series *best = NULL;
+	return STEP_S + STEP_REPEATS * adapt_guess(&s->a, size);
+}
+
+static struct wish first_wish(struct series *s, double size, double error)
+{
+	return (struct wish){ s, s->is_late ? WISH_LATE : WISH_FIRST, size,
+			      error - s->penalty };
+}
+
+static struct wish wish_of(struct series *s)
+{
+	struct wish w = { .s = s };
+	double error = 0, size = s->done ? 0 : adapt_next(&s->a, &error);
+	int times = 0;
+
+	if (s->done)
+		return w;
+	if (size > 0 && error > ADAPT_ERROR_MAX)
+		return first_wish(s, size, error);
+	if (*s->c.beside.op)
+		return w;	/* contention is not refined */
+	w.size = size;
+	w.value = error * s->weight / step_s(s, size);
+	if (size > 0 && error > ADAPT_WIDE) {
+		w.kind = WISH_GAP;
+		return w;
+	}
+	if (size > 0 && error * s->weight > TOLERANCE)
+		w.kind = WISH_REFINE;
+	size = adapt_repeat(&s->a, s->windows_max, s->windows, &times);
+	if (s->windows > 1 && size > 0)
+		w = (struct wish){ s, WISH_AGAIN, size, -times };
+	return w;
+}
+
+static struct wish next_wish(struct run *r)
+{
+	struct wish best = { NULL }, w;
 	int i;
 
 	for (i = 0; i < r->suite.n; i++) {
-		struct series *s = &r->suite.s[i];
-
-		size = s->done ? 0 : adapt_next(&s->a, &error);
-		if (!(size > 0))
-			continue;
-		if (error > ADAPT_ERROR_MAX)
-			error -= s->penalty;
-		else if (*s->c.beside.op)
-			continue;	/* contention is not refined */
-		else
-			error *= s->weight;
-		if (error > most) {
-			most = error;
-			best = s;
-			*size_p = size;
-		}
+		w = wish_of(&r->suite.s[i]);
+		if (w.kind > best.kind ||
+		    (w.kind == best.kind && w.kind && w.value > best.value))
+			best = w;
 	}
 	return best;
 }
@@ -207,25 +269,26 @@ static void set_cap(struct run *r)
 
 	for (i = 0; i < r->suite.n; i++)
 		points += r->suite.s[i].a.n_first;
-	r->bench.cap_s = fmin(fmax(r->budget_s * FIRST_SHARE / points,
-				   CAP_MIN_S), CAP_MAX_S);
+	r->cap_s = fmin(fmax(r->budget_s * FIRST_SHARE / points, CAP_MIN_S),
+			CAP_MAX_S);
 }
 
 static enum status measure_all(struct run *r)
 {
 	enum status st = ST_OK;
-	struct series *s;
-	double size = 0;
+	struct wish w;
 
 	set_cap(r);
 	while (!st && spent_s(r) < r->budget_s) {
-		s = next_series(r, &size);
-		if (!s)
+		w = next_wish(r);
+		if (!w.kind)
 			break;
-		if (*s->c.beside.op)
-			st = step_beside(r, s, size);
+		r->bench.cap_s = w.s->windows > 1 ? fmin(r->cap_s, WINDOW_S)
+						  : r->cap_s;
+		if (*w.s->c.beside.op)
+			st = step_beside(r, w.s, w.size);
 		else
-			st = step_size(r, s, size);
+			st = step_size(r, w.s, w.size);
 	}
 	return st;
 }
@@ -296,6 +359,23 @@ static enum status check_tiers(const struct run *r, const char *const *here,
 	return ST_OK;
 }
 
+double run_tier_share(const struct job *j, const char *tier)
+{
+	static const struct {
+		const char *tier;
+		double share;
+	} shares[] = {
+		{ "shm", 0.14 }, { "socket", 0.45 },
+	};
+	size_t i;
+
+	for (i = 0; !j->quick && i < sizeof(shares) / sizeof(shares[0]); i++) {
+		if (!strcmp(shares[i].tier, tier))
+			return shares[i].share;
+	}
+	return RUN_OTHER_SHARE;
+}
+
 static int tiers_here(const struct run *r, const struct run_options *o,
 		      const char **out)
 {
@@ -315,20 +395,35 @@ static int tiers_here(const struct run *r, const struct run_options *o,
 static enum status plan(struct run *r, const struct run_options *o,
 			const char **other, int *n_other_p)
 {
-	const char *here[BACKEND_TIERS_MAX];
-	int n_here = tiers_here(r, o, here), n_other = 0;
 	enum status st = ST_OK;
+	int n_other = 0, i;
+	double share = 1;
 
+	r->n_here = tiers_here(r, o, r->here);
 	if (!o->tier) {
 		n_other = other_tiers(r, other);
-		st = check_tiers(r, here, n_here, other, n_other);
+		st = check_tiers(r, r->here, r->n_here, other, n_other);
 	}
-	if (!st)
+	if (!st && job_benchmarks(r->job))
 		st = suite_build(r->job, r->bench.ops, r->bench.b, &r->info,
-				 here, n_here, o->tier != NULL, &r->suite);
-	r->budget_s *= 1 - RUN_OTHER_SHARE * n_other;
+				 r->here, r->n_here, o->tier != NULL,
+				 &r->suite);
+	for (i = 0; i < n_other; i++)
+		share -= run_tier_share(r->job, other[i]);
+	r->budget_s *= share;
 	*n_other_p = n_other;
 	return st;
+}
+
+static enum status measure_layers(struct run *r, const struct run_options *o)
+{
+	struct run_layers layers = {
+		.job = r->job, .sink = r->sink, .info = &r->info,
+		.bench = r->bench, .tier = r->here, .n_tiers = r->n_here,
+		.is_pass = o->tier != NULL, .spent_s = spent_s(r),
+	};
+
+	return run_layers(&layers);
 }
 
 static enum status run_open(struct run *r, const struct run_options *o,
@@ -341,6 +436,8 @@ static enum status run_open(struct run *r, const struct run_options *o,
 	st = plan(r, o, other, n_other_p);
 	if (!st)
 		st = r->sink->run(r->sink->arg, &r->info.run);
+	if (!st)
+		st = measure_layers(r, o);
 	if (!st)
 		st = measure_all(r);
 	suite_release(&r->suite);
@@ -362,6 +459,15 @@ static enum status fill_in(struct job *j, struct job *standard)
 	if (!(j->budget_s > 0))
 		j->budget_s = standard->budget_s;
 	return ST_OK;
+}
+
+double run_budget_s(const struct job *j)
+{
+	struct job full = *j, standard = { 0 };
+	enum status st = fill_in(&full, &standard);
+
+	job_release(&standard);
+	return st ? 0 : full.budget_s;
 }
 
 static enum status run_backend(struct run *r, const struct run_options *o,

@@ -28,8 +28,13 @@ struct run_options {
 	const struct team_link *team;	/* processes of MPI, or NULL */
 };
 
-/* Of the budget, for each tier that another process measures. */
+/* Of the budget, for a tier that another process measures: sockets need
+ * many repetitions of slow exchanges, but not when it has to be quick. */
 #define RUN_OTHER_SHARE 0.2
+double run_tier_share(const struct job *j, const char *tier);
+
+/* The job's, or its standard profile's. */
+double run_budget_s(const struct job *j);
 
 /*
  * The part of the job that this process can do: everything but tiers that

@@ -20,6 +20,24 @@
  * do kernels that other shapes tell about. */
 #define CTAS_WEIGHT 0.2
 #define SHAPE_WEIGHT 0.4
+#define OTHER_WEIGHT 0.1	/* products in other than the usual way */
+/*
+ * Gaps (octaves) and windows by tier; "": memory ops. NVLink's protocols
+ * switch between 256 KB and 64 MB. Sockets share the processor with all else
+ * and know no CTAs, so limits on these come last.
+ */
+static const struct spacing {
+	const char *tier;
+	double gap, fine_gap, fine_min, fine_max, gap_above;
+	int windows;
+	bool has_late_ctas;
+} spacings[] = {
+	{ "nvlink", 0.5, 0.25, 0x1p18, 0x1p26, 0, 1, false },
+	{ "socket", 1, 0.5, 0x1p19, 0x1p28, 2, 3, true },
+	{ "", 0.75, 0, 0, 0, 0, 1, false },
+};
+#define N_SPACINGS (sizeof(spacings) / sizeof(spacings[0]))
+
 /* Contention comes after all first sizes and before any refinement. */
 #define BESIDE_PENALTY 500
 
@@ -79,6 +97,28 @@ static void set_sizes(struct series *s, const struct job_task *t)
 		adapt_range(&s->a, min, max);
 }
 
+static void set_spacing(struct series *s, bool has_tier)
+{
+	const char *tier = has_tier ? s->c.tier : "";
+	const struct spacing *p = spacings;
+
+	while (p < spacings + N_SPACINGS && strcmp(p->tier, tier))
+		p++;
+	s->windows = 1;
+	if (p == spacings + N_SPACINGS)
+		return;
+	s->is_late = p->has_late_ctas &&
+		     (s->c.work.ctas || s->c.beside.ctas);
+	if (!(s->a.gap_max > 0))
+		return;
+	s->a.gap_max = p->gap;
+	s->a.fine_gap = p->fine_gap;
+	s->a.fine_min = p->fine_min;
+	s->a.gap_above = p->gap_above;
+	s->windows_max = s->a.fine_max = p->fine_max;
+	s->windows = p->windows;
+}
+
 static void add_series(struct builder *bu, const struct bench_case *c,
 		       const struct job_task *t)
 {
@@ -92,14 +132,18 @@ static void add_series(struct builder *bu, const struct bench_case *c,
 	s = &out->s[out->n++];
 	*s = (struct series){ .c = *c, .weight = 1 };
 	set_sizes(s, t);
+	set_spacing(s, sample_op_is_exchange(c->work.op) || *c->beside.op);
 	if (*c->beside.op) {
 		s->penalty = BESIDE_PENALTY;
 	} else if (c->work.ctas) {
 		s->penalty = CTAS_PENALTY;
 		s->weight = CTAS_WEIGHT;
-		s->a.gap_max = 0;
+		s->a.gap_max = s->a.fine_gap = 0;
+		s->windows = 1;
 	} else if (c->work.n) {
-		s->weight = SHAPE_WEIGHT;
+		s->weight = strcmp(c->work.op, "gemm") ||
+			    !strcmp(c->work.variant, gemm_variants[0]) ?
+			    SHAPE_WEIGHT : OTHER_WEIGHT;
 	}
 	bu->added++;
 }
@@ -236,8 +280,8 @@ enum status suite_build(const struct job *j, const struct backend_ops *ops,
 		const struct job_task *task = &j->task[i];
 
 		bu.added = 0;
-		if (!needs_tier(task) && only_exchanges)
-			continue;
+		if (task->layer || (!needs_tier(task) && only_exchanges))
+			continue;	/* layers: gpu/run_layer.h */
 		/* emulated nodes take turns on their devices */
 		if (info->shares_devices && !sample_op_is_exchange(task->op))
 			continue;
@@ -245,7 +289,7 @@ enum status suite_build(const struct job *j, const struct backend_ops *ops,
 			add_task(&bu, task, "");
 		for (t = 0; t < n_tiers && needs_tier(task); t++)
 			add_task(&bu, task, tiers[t]);
-		if (!bu.added && (!needs_tier(task) || n_tiers)) {
+		if (!bu.added && !task->optional && (!needs_tier(task) || n_tiers)) {
 			suite_release(&s);
 			return cannot(j, task, i);
 		}

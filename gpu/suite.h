@@ -16,6 +16,11 @@ struct series {
 	struct adapt a;		/* of bytes; gemm: of m */
 	double penalty;		/* among first sizes: later ones come later */
 	double weight;		/* of its errors; below 1: a lesser one */
+	/* sizes up to windows_max are measured so often, with all others
+	 * between: what else the machine does comes and goes */
+	int windows;
+	double windows_max;
+	bool is_late;		/* after all gaps and windows */
 	bool done;
 };
 

@@ -32,6 +32,12 @@
 	"{\"op\": \"gemm\", \"m\": [" m "], \"n\": [" n "], \"k\": [" k "]," \
 	" \"batch\": [" batch "]}"
 
+/* One way to make them; the usual ones are all that there are. */
+#define PRODUCT_BY(variant, m, n, k, batch) \
+	"{\"op\": \"gemm\", \"variant\": \"" variant "\"," \
+	" \"m\": [" m "], \"n\": [" n "], \"k\": [" k "]," \
+	" \"batch\": [" batch "]}"
+
 #define HOST_RANGE "\"min_bytes\": 1024, \"max_bytes\": 67108864"
 #define HOST_LAYER "\"min_bytes\": 65536, \"max_bytes\": 16777216"
 #define HOST_M "1, 4, 16, 64, 256"
@@ -48,6 +54,11 @@ static const char host_tasks[] =
 #define CUDA_RANGE "\"min_bytes\": 1024, \"max_bytes\": 1073741824"
 #define CUDA_MEMORY "\"min_bytes\": 1048576, \"max_bytes\": 1073741824"
 #define CUDA_CTAS ", \"ctas\": [0, 4, 8, 24]"
+
+/* Through the peers' memory, where they reach it. */
+#define CUDA_DIRECT \
+	"{\"op\": \"alltoall\", \"variant\": \"direct\"," CUDA_RANGE "," \
+	" \"optional\": true},"
 
 /* What a layer does besides its products and exchanges, at several shapes. */
 #define CUDA_LAYER \
@@ -67,58 +78,77 @@ static const char host_tasks[] =
 #define CUDA_M_SMALL "1, 8, 32, 64, 128, 256, 512, 1024, 2048"
 #define CUDA_M_ONE "1, 32, 128, 256, 512, 1024, 2048, 4096, 8192, 32768"
 
+#define STRIDED(m, n, k, batch) \
+	PRODUCT_BY("strided-batched", m, n, k, batch)
+/* Slower or as fast at every shape: few rows, the way forward only. */
+#define OTHERS_M "1, 32, 128, 512, 2048"
+#define OTHERS(n, k, batch) \
+	PRODUCT_BY("per-expert", OTHERS_M, n, k, batch) "," \
+	PRODUCT_BY("grouped", OTHERS_M, n, k, batch) ","
+#define CUDA_OTHERS \
+	OTHERS("28672", "4096", "8") \
+	OTHERS("4096", "14336", "8") \
+	OTHERS("4096", "7168", "32") \
+	OTHERS("7168", "2048", "32") \
+	OTHERS("1536", "2048", "16, 128") \
+	OTHERS("2048", "768", "16, 128") \
+	OTHERS("2816", "2048", "8, 64") \
+	OTHERS("2048", "1408", "8, 64") \
+	OTHERS("5760", "2880", "16") \
+	OTHERS("16384", "5120", "2")
+
 /*
  * Products of layers in use, forward and of data gradients: hidden -> ffn
  * (twice as wide when gated) and ffn -> hidden, and the way back.
  */
 #define CUDA_EXPERTS \
 	/* Mixtral 8x7B: 4096, 14336 */ \
-	PRODUCT(CUDA_M_ONE, "28672", "4096", "1") "," \
-	PRODUCT(CUDA_M_ONE, "4096", "14336", "1") "," \
-	PRODUCT(CUDA_M, "28672", "4096", "8") "," \
-	PRODUCT(CUDA_M, "4096", "14336", "8") "," \
-	PRODUCT(CUDA_M, "14336", "4096", "8") "," \
-	PRODUCT(CUDA_M, "4096", "28672", "8") "," \
+	STRIDED(CUDA_M_ONE, "28672", "4096", "1") "," \
+	STRIDED(CUDA_M_ONE, "4096", "14336", "1") "," \
+	STRIDED(CUDA_M, "28672", "4096", "8") "," \
+	STRIDED(CUDA_M, "4096", "14336", "8") "," \
+	STRIDED(CUDA_M, "14336", "4096", "8") "," \
+	STRIDED(CUDA_M, "4096", "28672", "8") "," \
 	/* DeepSeek-V3: 7168, 2048, and its shared expert */ \
-	PRODUCT(CUDA_M, "4096", "7168", "1, 32") "," \
-	PRODUCT(CUDA_M, "7168", "2048", "32") "," \
-	PRODUCT(CUDA_M, "2048", "7168", "32") "," \
-	PRODUCT(CUDA_M, "7168", "4096", "32") "," \
+	STRIDED(CUDA_M, "4096", "7168", "1, 32") "," \
+	STRIDED(CUDA_M, "7168", "2048", "32") "," \
+	STRIDED(CUDA_M, "2048", "7168", "32") "," \
+	STRIDED(CUDA_M, "7168", "4096", "32") "," \
 	/* Qwen3-30B: 2048, 768 */ \
-	PRODUCT(CUDA_M_SMALL, "1536", "2048", "16, 128") "," \
-	PRODUCT(CUDA_M_SMALL, "2048", "768", "16, 128") "," \
-	PRODUCT(CUDA_M_SMALL, "768", "2048", "64") "," \
-	PRODUCT(CUDA_M_SMALL, "2048", "1536", "64") "," \
+	STRIDED(CUDA_M_SMALL, "1536", "2048", "16, 128") "," \
+	STRIDED(CUDA_M_SMALL, "2048", "768", "16, 128") "," \
+	STRIDED(CUDA_M_SMALL, "768", "2048", "64") "," \
+	STRIDED(CUDA_M_SMALL, "2048", "1536", "64") "," \
 	/* DeepSeek-V2-Lite: 2048, 1408 */ \
-	PRODUCT(CUDA_M_SMALL, "2816", "2048", "8, 64") "," \
-	PRODUCT(CUDA_M_SMALL, "2048", "1408", "8, 64") "," \
+	STRIDED(CUDA_M_SMALL, "2816", "2048", "8, 64") "," \
+	STRIDED(CUDA_M_SMALL, "2048", "1408", "8, 64") "," \
 	/* gpt-oss: 2880, 2880 */ \
-	PRODUCT(CUDA_M_SMALL, "5760", "2880", "16") "," \
-	PRODUCT(CUDA_M_SMALL, "2880", "2880", "16") "," \
-	PRODUCT(CUDA_M_SMALL, "2880", "5760", "16") "," \
+	STRIDED(CUDA_M_SMALL, "5760", "2880", "16") "," \
+	STRIDED(CUDA_M_SMALL, "2880", "2880", "16") "," \
+	STRIDED(CUDA_M_SMALL, "2880", "5760", "16") "," \
 	/* Llama 4 Scout: 5120, 8192; Mixtral 8x22B: 6144, 16384 */ \
-	PRODUCT(CUDA_M, "16384", "5120", "2") "," \
-	PRODUCT(CUDA_M, "5120", "8192", "2") "," \
-	PRODUCT(CUDA_M, "6144", "16384", "1") ","
+	STRIDED(CUDA_M, "16384", "5120", "2") "," \
+	STRIDED(CUDA_M, "5120", "8192", "2") "," \
+	STRIDED(CUDA_M, "6144", "16384", "1") ","
 
 /* Gradients of weights: the rows are summed over, so they are the depth. */
 #define CUDA_DEPTHS "16, 128, 512, 2048, 8192"
 #define CUDA_WEIGHTS \
-	PRODUCT("14336", "4096", CUDA_DEPTHS, "8") "," \
-	PRODUCT("4096", "28672", CUDA_DEPTHS, "8") "," \
-	PRODUCT("2048", "7168", CUDA_DEPTHS, "32") "," \
-	PRODUCT("7168", "4096", CUDA_DEPTHS, "32") "," \
-	PRODUCT("768", "2048", CUDA_DEPTHS, "16, 128") "," \
-	PRODUCT("2048", "1536", CUDA_DEPTHS, "16, 128") "," \
-	PRODUCT("2880", "5760", CUDA_DEPTHS, "16") ","
+	STRIDED("14336", "4096", CUDA_DEPTHS, "8") "," \
+	STRIDED("4096", "28672", CUDA_DEPTHS, "8") "," \
+	STRIDED("2048", "7168", CUDA_DEPTHS, "32") "," \
+	STRIDED("7168", "4096", CUDA_DEPTHS, "32") "," \
+	STRIDED("768", "2048", CUDA_DEPTHS, "16, 128") "," \
+	STRIDED("2048", "1536", CUDA_DEPTHS, "16, 128") "," \
+	STRIDED("2880", "5760", CUDA_DEPTHS, "16") ","
 
 /* The gate's: logits, gradients of tokens and of weights, by experts. */
 #define CUDA_TOKENS "16, 128, 1024, 8192, 131072"
 #define CUDA_GATES \
-	PRODUCT(CUDA_TOKENS, "8, 64, 256", "2048, 7168", "1") "," \
-	PRODUCT(CUDA_TOKENS, "2048, 7168", "8, 64, 256", "1") "," \
-	PRODUCT("2048", "8, 64, 256", CUDA_TOKENS, "1") "," \
-	PRODUCT("7168", "8, 64, 256", CUDA_TOKENS, "1") ","
+	STRIDED(CUDA_TOKENS, "8, 64, 256", "2048, 7168", "1") "," \
+	STRIDED(CUDA_TOKENS, "2048, 7168", "8, 64, 256", "1") "," \
+	STRIDED("2048", "8, 64, 256", CUDA_TOKENS, "1") "," \
+	STRIDED("7168", "8, 64, 256", CUDA_TOKENS, "1") ","
 
 /* Bound by the SMs, by memory, by memory alone; beside exchanges. */
 #define BESIDE \
@@ -134,7 +164,8 @@ static const char host_tasks[] =
 
 static const char cuda_tasks[] =
 	EXCHANGES(CUDA_RANGE, CUDA_CTAS)
-	CUDA_LAYER CUDA_EXPERTS CUDA_WEIGHTS CUDA_GATES CUDA_CONTENTION;
+	CUDA_DIRECT CUDA_LAYER CUDA_EXPERTS CUDA_WEIGHTS CUDA_GATES
+	CUDA_OTHERS CUDA_CONTENTION;
 
 #define QUICK_M "16, 128, 512, 2048"
 
@@ -157,12 +188,12 @@ static const struct {
 	const char *budget_s, *quick_budget_s;
 } profiles[] = {
 	{ "host", host_tasks, host_tasks, "30", "10" },
-	{ "cuda", cuda_tasks, cuda_quick_tasks, "85", "9" },
+	{ "cuda", cuda_tasks, cuda_quick_tasks, "90", "10" },
 };
 
 const char *suite_standard(const char *backend, bool quick)
 {
-	static char text[16384];
+	static char text[32768];
 	size_t i;
 
 	for (i = 0; i < sizeof(profiles) / sizeof(profiles[0]); i++) {

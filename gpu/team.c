@@ -2,13 +2,17 @@
 #include "gpu/team.h"
 
 #include "base/mem.h"
+#include "gpu/layer_ref.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum request_kind {
-	REQ_ID, REQ_PREPARE, REQ_RUN, REQ_CHECK, REQ_RELEASE, REQ_END
+	REQ_ID, REQ_PREPARE, REQ_RUN, REQ_CHECK, REQ_RELEASE,
+	REQ_LAYER_ID, REQ_LAYER_PREPARE, REQ_LAYER_RUN, REQ_LAYER_CHECK,
+	REQ_LAYER_RELEASE,
+	REQ_END
 };
 
 struct request {
@@ -16,14 +20,17 @@ struct request {
 	int n;			/* REQ_RUN */
 	struct bench_case c;	/* REQ_ID, REQ_PREPARE */
 	unsigned char id[TEAM_ID_BYTES];
+	/* REQ_LAYER_PREPARE: bytes of layer_case_text() that follow */
+	size_t text;
 };
 
-/* After a REQ_RUN that went well: 2 * n doubles. */
+/* After a REQ_RUN or REQ_LAYER_RUN that went well: 2 * n doubles. */
 struct reply {
 	enum status st;
 	char message[512];
 	unsigned char id[TEAM_ID_BYTES];
 	int64_t wrong;
+	struct layer_check layer;
 	/* of the first, unasked reply; texts in it are of another process */
 	struct backend_info info;
 };
@@ -34,9 +41,48 @@ struct team {
 
 /* ---- a member ---- */
 
+static bool is_run(enum request_kind kind)
+{
+	return kind == REQ_RUN || kind == REQ_LAYER_RUN;
+}
+
+static enum status prepare_layer(const struct team_part *part,
+				 struct backend *b, const struct request *q,
+				 const char *text)
+{
+	struct layer_case c;
+	enum status st = layer_case_parse(text, q->text, &c);
+
+	if (st)
+		return st;
+	st = part->layer_prepare(b, &c, q->id);
+	layer_case_release(&c);
+	return st;
+}
+
+static enum status serve_layer(const struct team_part *part,
+			       struct backend *b, const struct request *q,
+			       const char *text, struct reply *p,
+			       double *seconds)
+{
+	switch (q->kind) {
+	case REQ_LAYER_ID:
+		return part->layer_id(b, p->id);
+	case REQ_LAYER_PREPARE:
+		return prepare_layer(part, b, q, text);
+	case REQ_LAYER_RUN:
+		return part->layer_run(b, q->n, seconds, seconds + q->n);
+	case REQ_LAYER_CHECK:
+		return part->layer_check(b, &p->layer);
+	default:
+		part->layer_release(b);
+		return ST_OK;
+	}
+}
+
 static enum status serve(const struct team_part *part, struct backend *b,
-			 const struct request *q, struct reply *p,
-			 double **seconds_p)
+			 const struct request *q, const char *text,
+			 struct reply *p, double *seconds)
 {
 	switch (q->kind) {
 	case REQ_ID:
@@ -44,16 +90,27 @@ static enum status serve(const struct team_part *part, struct backend *b,
 	case REQ_PREPARE:
 		return part->prepare(b, &q->c, q->id);
 	case REQ_RUN:
-		*seconds_p = xrealloc_array(*seconds_p, 2 * (size_t)q->n,
-					    sizeof(double));
-		memset(*seconds_p, 0, 2 * (size_t)q->n * sizeof(double));
-		return part->run(b, q->n, *seconds_p, *seconds_p + q->n);
+		return part->run(b, q->n, seconds, seconds + q->n);
 	case REQ_CHECK:
 		return part->check(b, &p->wrong);
-	default:
+	case REQ_RELEASE:
 		part->release(b);
 		return ST_OK;
+	default:
+		return serve_layer(part, b, q, text, p, seconds);
 	}
+}
+
+/* A request and its text, the caller's to free; false: there is none. */
+static bool next_request(const struct team_link *to, struct request *q,
+			 char **text_p)
+{
+	free(*text_p);
+	*text_p = NULL;
+	if (!to->get(to->arg, 0, q, sizeof(*q)) || q->kind == REQ_END)
+		return false;
+	*text_p = xmalloc(q->text + 1);
+	return !q->text || to->get(to->arg, 0, *text_p, q->text);
 }
 
 static bool answer(const struct team_link *to, struct reply *p,
@@ -69,18 +126,23 @@ static void serve_all(const struct team_link *to, const struct team_part *part,
 {
 	struct request q;
 	double *seconds = NULL;
+	char *text = NULL;
 	enum status st;
+	size_t n;
 
-	while (to->get(to->arg, 0, &q, sizeof(q)) && q.kind != REQ_END) {
+	while (next_request(to, &q, &text)) {
 		memset(p, 0, sizeof(*p));
-		st = serve(part, b, &q, p, &seconds);
+		n = is_run(q.kind) ? 2 * (size_t)q.n : 0;
+		free(seconds);
+		seconds = xcalloc(n + 1, sizeof(*seconds));
+		st = serve(part, b, &q, text, p, seconds);
 		if (!answer(to, p, st))
 			break;
-		if (!st && q.kind == REQ_RUN &&
-		    !to->put(to->arg, 0, seconds,
-			     2 * (size_t)q.n * sizeof(double)))
+		if (!st && n && !to->put(to->arg, 0, seconds,
+					 n * sizeof(*seconds)))
 			break;
 	}
+	free(text);
 	free(seconds);
 }
 
@@ -143,18 +205,25 @@ static enum status gather(struct team *t, struct reply *reply)
 	return st;
 }
 
-static enum status ask(struct team *t, const struct request *q,
-		       struct reply *reply)
+static enum status ask_with(struct team *t, const struct request *q,
+			    const char *text, struct reply *reply)
 {
 	int i;
 
 	for (i = 0; i < t->link.members; i++) {
-		if (!t->link.put(t->link.arg, i, q, sizeof(*q))) {
+		if (!t->link.put(t->link.arg, i, q, sizeof(*q)) ||
+		    (q->text && !t->link.put(t->link.arg, i, text, q->text))) {
 			team_kill(t);
 			return died(i);
 		}
 	}
 	return gather(t, reply);
+}
+
+static enum status ask(struct team *t, const struct request *q,
+		       struct reply *reply)
+{
+	return ask_with(t, q, NULL, reply);
 }
 
 static struct reply *replies(const struct team *t)
@@ -203,34 +272,43 @@ void team_close(struct team *t)
 	free(t);
 }
 
+/* Made by the first member, where its listener lives; into q->id. */
+static enum status ask_id(struct team *t, struct request *q,
+			  struct reply *reply)
+{
+	enum status st;
+
+	if (!t->link.put(t->link.arg, 0, q, sizeof(*q)))
+		st = died(0);
+	else
+		st = read_reply(t, 0, reply);
+	if (st)
+		team_kill(t);
+	memcpy(q->id, reply->id, sizeof(q->id));
+	return st;
+}
+
 enum status team_prepare(struct team *t, const struct bench_case *c)
 {
 	struct reply *reply = replies(t);
 	struct request q = { .kind = REQ_ID, .c = *c };
-	enum status st;
+	enum status st = ask_id(t, &q, reply);
 
-	/* made by the first member, where its listener lives */
-	if (!t->link.put(t->link.arg, 0, &q, sizeof(q)))
-		st = died(0);
-	else
-		st = read_reply(t, 0, &reply[0]);
-	if (st)
-		team_kill(t);
 	q.kind = REQ_PREPARE;
-	memcpy(q.id, reply[0].id, sizeof(q.id));
 	if (!st)
 		st = ask(t, &q, reply);
 	free(reply);
 	return st;
 }
 
-/* Of the slowest member. */
-enum status team_run(struct team *t, int n, double *seconds, double *beside_s)
+/* Of the slowest member; `other` may be NULL. */
+static enum status ask_times(struct team *t, enum request_kind kind, int n,
+			     double *seconds, double *other)
 {
 	size_t bytes = 2 * (size_t)n * sizeof(double);
 	struct reply *reply = replies(t);
 	double *part = xcalloc(2 * (size_t)n, sizeof(*part));
-	struct request q = { .kind = REQ_RUN, .n = n };
+	struct request q = { .kind = kind, .n = n };
 	enum status st = ask(t, &q, reply);
 	int i, j;
 
@@ -240,13 +318,18 @@ enum status team_run(struct team *t, int n, double *seconds, double *beside_s)
 		for (j = 0; j < n && !st; j++) {
 			if (!i || part[j] > seconds[j])
 				seconds[j] = part[j];
-			if (beside_s && (!i || part[n + j] > beside_s[j]))
-				beside_s[j] = part[n + j];
+			if (other && (!i || part[n + j] > other[j]))
+				other[j] = part[n + j];
 		}
 	}
 	free(part);
 	free(reply);
 	return st;
+}
+
+enum status team_run(struct team *t, int n, double *seconds, double *beside_s)
+{
+	return ask_times(t, REQ_RUN, n, seconds, beside_s);
 }
 
 enum status team_check(struct team *t, int64_t *wrong_p)
@@ -269,6 +352,53 @@ void team_release(struct team *t)
 {
 	struct reply *reply = replies(t);
 	struct request q = { .kind = REQ_RELEASE };
+
+	(void)ask(t, &q, reply);
+	free(reply);
+}
+
+enum status team_layer_prepare(struct team *t, const struct layer_case *c)
+{
+	struct reply *reply = replies(t);
+	struct request q = { .kind = REQ_LAYER_ID };
+	enum status st = ask_id(t, &q, reply);
+	char *text = layer_case_text(c);
+
+	q.kind = REQ_LAYER_PREPARE;
+	q.text = strlen(text);
+	if (!st)
+		st = ask_with(t, &q, text, reply);
+	free(text);
+	free(reply);
+	return st;
+}
+
+enum status team_layer_run(struct team *t, int n, double *forward_s,
+			   double *step_s)
+{
+	return ask_times(t, REQ_LAYER_RUN, n, forward_s, step_s);
+}
+
+enum status team_layer_check(struct team *t, struct layer_check *out)
+{
+	struct reply *reply = replies(t);
+	struct request q = { .kind = REQ_LAYER_CHECK };
+	enum status st = ask(t, &q, reply);
+	int i;
+
+	if (!st) {
+		*out = reply[0].layer;
+		for (i = 1; i < t->link.members; i++)
+			layer_check_join(out, &reply[i].layer);
+	}
+	free(reply);
+	return st;
+}
+
+void team_layer_release(struct team *t)
+{
+	struct reply *reply = replies(t);
+	struct request q = { .kind = REQ_LAYER_RELEASE };
 
 	(void)ask(t, &q, reply);
 	free(reply);

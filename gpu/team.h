@@ -59,6 +59,16 @@ struct team_part {
 			   double *beside_s);
 	enum status (*check)(struct backend *b, int64_t *wrong_p);
 	void (*release)(struct backend *b);
+	/* layers; all NULL: there are none */
+	enum status (*layer_id)(struct backend *b, void *id);
+	enum status (*layer_prepare)(struct backend *b,
+				     const struct layer_case *c,
+				     const void *id);
+	enum status (*layer_run)(struct backend *b, int n, double *forward_s,
+				 double *step_s);
+	enum status (*layer_check)(struct backend *b,
+				   struct layer_check *out);
+	void (*layer_release)(struct backend *b);
 };
 
 /* Bytes to and from members; a member's own link knows member 0 alone, the
@@ -93,6 +103,11 @@ enum status team_prepare(struct team *t, const struct bench_case *c);
 enum status team_run(struct team *t, int n, double *seconds, double *beside_s);
 enum status team_check(struct team *t, int64_t *wrong_p);
 void team_release(struct team *t);
+enum status team_layer_prepare(struct team *t, const struct layer_case *c);
+enum status team_layer_run(struct team *t, int n, double *forward_s,
+			   double *step_s);
+enum status team_layer_check(struct team *t, struct layer_check *out);
+void team_layer_release(struct team *t);
 
 /*
  * team_fork.c: members are forked from here, before anything that does not

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Weighted sums over a range of blocks, all divided by the squared scale;
  * s is the square root of n. */
@@ -42,14 +43,19 @@ static void sums_add(struct sums *a, const struct fit_sample *x, double u)
 /* The least sum of squares of a + b*n [+ c*sqrt(n)], nothing negative. */
 static double line_rss(const struct sums *x, bool root)
 {
-	const struct lsq_gram q = {
-		.p = root ? 3 : 2,
-		.g = { { x->one, x->n, x->s }, { x->n, x->nn, x->ns },
-		       { x->s, x->ns, x->n } },
-		.h = { x->t, x->tn, x->ts }, .yy = x->tt,
-	};
+	const double g[3][3] = { { x->one, x->n, x->s },
+				 { x->n, x->nn, x->ns },
+				 { x->s, x->ns, x->n } };
+	const double h[3] = { x->t, x->tn, x->ts };
+	struct lsq_gram q;	/* the rest of it is not looked at */
 	double c[LSQ_COLS];
+	int i;
 
+	q.p = root ? 3 : 2;
+	q.yy = x->tt;
+	memcpy(q.h, h, sizeof(h));
+	for (i = 0; i < 3; i++)
+		memcpy(q.g[i], g[i], sizeof(g[i]));
 	return lsq_gram_solve(&q, c);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "profiles/contention.h"
 #include "profiles/fit_groups.h"
 #include "scenarios/curve_json.h"
 
@@ -378,6 +379,11 @@ enum status fit_measured_gpu(struct store *db, const char *wanted,
 		st = store_fits(db, &stored.row, &stored.n);
 	if (!st)
 		st = make(&g, gpu, &stored, &m);
+	if (!st) {
+		st = contention_measured(db, gpu, &m);
+		if (st)
+			measured_release(&m);
+	}
 	if (!st)
 		*out = m;
 	free(stored.row);

@@ -17,6 +17,7 @@ libprofiles_a_SOURCES += %D%/fit_breaks.c %D%/fit_breaks.h
 libprofiles_a_SOURCES += %D%/fit_lsq.c %D%/fit_lsq.h
 libprofiles_a_SOURCES += %D%/fit_groups.c %D%/fit_groups.h
 libprofiles_a_SOURCES += %D%/fit_store.c
+libprofiles_a_SOURCES += %D%/contention.c %D%/contention.h
 
 # The fits that ship, from the samples that ship.
 shipped-fits: moecast$(EXEEXT)

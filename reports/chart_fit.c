@@ -379,7 +379,8 @@ void chart_scatter_script(const struct chart_scatter *c, struct buf *out,
 	chart_page_begin(out, &p, &c->head);
 	chart_axis_label(out, &p, 'x', "measured time (seconds); dashed: "
 			 "±10 %");
-	chart_axis_label(out, &p, 'y', "fitted time (seconds)");
+	chart_axis_label(out, &p, 'y', c->y_axis ? c->y_axis :
+			 "fitted time (seconds)");
 	put_scatter_legend(c, &l, &p, out);
 	put_scatter_data(c, out);
 	legend_release(&l);

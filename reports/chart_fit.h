@@ -36,6 +36,7 @@ struct chart_scatter_series {
 
 struct chart_scatter {
 	struct chart_head head;
+	const char *y_axis;	/* NULL: "fitted time (seconds)" */
 	const struct chart_scatter_series *series;
 	int n_series;	/* 1..CHART_SERIES_MAX */
 };

@@ -109,6 +109,44 @@ static void put_infeasible(const struct plan_report *r, struct buf *out)
 	table_release(&t);
 }
 
+static const char *gain_verdict(const struct report_gain *g)
+{
+	if (g->why_not)
+		return g->why_not;
+	if (g->in_plan)
+		return "pays: in the plan";
+	if (g->with_others >= 1)
+		return "pays, but a set without it is faster";
+	return g->alone > 1 ? "pays alone, not with the plan's others" :
+		"does not pay";
+}
+
+void plan_explain_gains(const struct plan_report *r, struct buf *out)
+{
+	static const struct table_column columns[] = {
+		{ "technique", TABLE_TEXT, 0, 0 },
+		{ "alone", TABLE_FACTOR, 0, 0 },
+		{ "in the plan", TABLE_FACTOR, 0, 0 },
+		{ "verdict", TABLE_TEXT, 0, 0 },
+	};
+	struct table t;
+
+	if (!r->n_gains)
+		return;
+	table_init(&t, columns, 4);
+	for (int i = 0; i < r->n_gains; i++) {
+		const struct report_gain *g = &r->gain[i];
+
+		table_text(&t, technique_table[g->tech].name);
+		table_value(&t, g->alone > 0 ? g->alone : NAN);
+		table_value(&t, g->with_others > 0 ? g->with_others : NAN);
+		table_text(&t, gain_verdict(g));
+	}
+	buf_puts(out, "\nTechniques, other knobs as in the plan\n");
+	table_print(&t, out, INDENT, TABLE_WIDTH);
+	table_release(&t);
+}
+
 void plan_explain_candidates(const struct plan_report *r, bool explain,
 			     struct buf *out)
 {

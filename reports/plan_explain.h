@@ -9,6 +9,9 @@
 void plan_explain_candidates(const struct plan_report *r, bool explain,
 			     struct buf *out);
 
+/* What each technique gains; nothing when only one was searched. */
+void plan_explain_gains(const struct plan_report *r, struct buf *out);
+
 /* How many were evaluated, pruned by which bound, infeasible and why. */
 void plan_explain_search(const struct plan_report *r, struct buf *out);
 

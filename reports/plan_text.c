@@ -169,6 +169,39 @@ void plan_words(const struct plan *p, struct buf *out)
 			 "nothing padded.");
 }
 
+/* The whole model: what a step takes, and what of it is not the experts'. */
+static void put_step(const struct report_step *s, struct buf *out)
+{
+	const struct {
+		const char *name;
+		double seconds;
+	} part[] = {
+		{ "MoE layers", s->moe_s }, { "dense parts", s->dense_s },
+		{ "gradients", s->gradient_s },
+		{ "optimizer", s->optimizer_s }, { "bubble", s->bubble_s },
+	};
+	struct buf b = { 0 };
+	const char *comma = "";
+
+	if (!(s->time_s > 0))
+		return;
+	table_add_value(&b, s->time_s, TABLE_TIME);
+	buf_addf(&b, " for the whole model and %d micro-batch%s (", s->batches,
+		 s->batches == 1 ? "" : "es");
+	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
+		if (!(part[i].seconds > 0))
+			continue;
+		buf_addf(&b, "%s%s ", comma, part[i].name);
+		table_add_value(&b, part[i].seconds, TABLE_TIME);
+		comma = ", ";
+	}
+	buf_puts(&b, "): ");
+	table_add_value(&b, s->tokens_per_s, TABLE_COUNT);
+	buf_puts(&b, " tokens/s");
+	put_item_buf(out, "step", &b);
+	buf_release(&b);
+}
+
 static void put_times(const struct plan_report *r, struct buf *out)
 {
 	struct buf b = { 0 };
@@ -184,6 +217,7 @@ static void put_times(const struct plan_report *r, struct buf *out)
 		buf_puts(&b, " tokens/s through the layer, all GPUs");
 		put_item_buf(out, "speed", &b);
 	}
+	put_step(&r->step, out);
 	table_add_value(&b, r->drop_fraction, TABLE_PERCENT);
 	buf_puts(&b, " of the routed tokens dropped, ");
 	table_add_value(&b, r->padding_fraction, TABLE_PERCENT);
@@ -462,6 +496,8 @@ void plan_text(const struct plan_report *r, bool explain, struct buf *out)
 	put_why(r, explain, out);
 	put_gain(r, out);
 	plan_explain_candidates(r, explain, out);
+	if (explain)
+		plan_explain_gains(r, out);
 	if (explain)
 		plan_explain_search(r, out);
 	put_foot(r, out);

@@ -46,6 +46,19 @@ struct report_candidate {
 				   all degrees when its degrees are 0 */
 };
 
+struct report_step {	/* the whole model; time_s 0: not shown */
+	double time_s, tokens_per_s;
+	double moe_s, dense_s, gradient_s, optimizer_s, bubble_s;
+	int batches;
+};
+
+struct report_gain {	/* of one technique; see struct tech_gain */
+	int tech;
+	bool in_plan;
+	const char *why_not;
+	double alone, with_others;
+};
+
 struct report_reason {	/* why plans fell, and how many */
 	const char *why;
 	uint64_t n;
@@ -60,6 +73,7 @@ struct plan_report {
 	double tokens_per_s;	/* all ranks, through this layer, forward and
 				   backward; 0: not shown */
 	struct report_memory memory;
+	struct report_step step;
 
 	uint64_t kind_ps[OP_KIND_N];	/* sum over ops of that kind */
 	uint64_t lane_busy_ps[LANE_N];
@@ -73,6 +87,8 @@ struct plan_report {
 
 	uint64_t evaluated, pruned, infeasible;
 	double bound_s;		/* lane time that pruned the others */
+	const struct report_gain *gain;	/* may be empty */
+	int n_gains;
 	const struct report_reason *reason;	/* may be empty */
 	int n_reasons;
 	double search_s;	/* wall clock; shown only when > 0 */

@@ -16,7 +16,14 @@ struct comm_tier {
 	double ramp;		/* s per sqrt(byte) of the busiest rank */
 	double ll_launch_s;	/* the same two with the low-latency */
 	double ll_efficiency;	/*   protocol (no ramp) */
+	/* shares of their speeds that a product and a collective lose while
+	 * they run side by side; product_loss 0: comm_sms / sms */
+	double product_loss, own_loss;
 };
+
+/* Collectives that may have constants of their own (all-to-all: the tier's). */
+enum comm_op { COMM_SENDRECV, COMM_ALLGATHER, COMM_REDUCESCATTER,
+	       COMM_ALLREDUCE, COMM_OP_N };
 
 /* One GPU type: data sheet values and named efficiencies. gpus/<name>.yaml */
 struct gpu {
@@ -34,6 +41,8 @@ struct gpu {
 	double kernel_s;	/* launch of one kernel, seen by the stream */
 	int comm_sms;		/* SMs that a collective holds */
 	struct comm_tier intra, inter;
+	/* of one collective, when measured; efficiency 0: the tier's */
+	struct comm_tier intra_op[COMM_OP_N], inter_op[COMM_OP_N];
 	char measured[512];	/* measurements of this type: a shipped
 					   name or a path; "": none */
 	char provenance[512];	/* of the data sheet numbers */

@@ -243,6 +243,11 @@ const struct key_row scenario_keys[] = {
 	     "0", "routed token copies that may be dropped"),
 	REAL("constraints.memory", constraints.memory_bytes, U_BYTES, 1,
 	     MEMORY_MAX, "", "memory per GPU, at most the GPU's own (its default)"),
+	REAL("constraints.max_error", constraints.max_error, U_FRACTION, 0,
+	     1, "20%", "relative error that compressing tokens may cause"),
+	REAL("constraints.max_reroute", constraints.max_reroute, U_FRACTION,
+	     0, 1, "20%",
+	     "token copies that a gate may send to other experts"),
 
 	MASK("search.alltoall", search.alltoall_mask, a2a_at, "auto",
 	     "all-to-all algorithms to try"),
@@ -258,6 +263,41 @@ const struct key_row scenario_keys[] = {
 	REAL("search.flow_tolerance", search.flow_tolerance, U_NUMBER, 0,
 	     0.1, "1e-3", "completions merged in the flow model, as a share "
 	     "of a collective's time"),
+
+	REAL("technique.similarity", technique.similarity, U_FRACTION, 0, 1,
+	     "0.9", "cosine of tokens that are alike (synthetic tokens)"),
+	REAL("technique.clustered", technique.clustered, U_FRACTION, 0, 1,
+	     "0.8", "tokens that are like others"),
+	INT("technique.cluster_size", technique.cluster_size, 1, 65536, "16",
+	    "tokens of one expert that are alike"),
+	INT("technique.lsh.hashes", technique.lsh.hashes, 1, 64, "6",
+	    "hash functions; a cluster agrees in all"),
+	INT("technique.lsh.buckets", technique.lsh.buckets, 0, 131072, "16",
+	    "buckets of a hash, even; 0: twice the hidden size"),
+	REAL("technique.lsh.rate", technique.lsh.rate, U_FRACTION, 0, 1, "0",
+	     "share of copies that is sent; 0: measured on tokens"),
+	REAL("technique.lsh.error", technique.lsh.error, U_FRACTION, 0, 1,
+	     "0", "its error, with technique.lsh.rate"),
+	REAL("technique.condensation.threshold",
+	     technique.condensation.threshold, U_FRACTION, 1e-3, 1, "0.8",
+	     "similarity from which one token stands for another"),
+	REAL("technique.condensation.rate", technique.condensation.rate,
+	     U_FRACTION, 0, 1, "0",
+	     "share of copies that is sent; 0: measured on tokens"),
+	REAL("technique.condensation.error", technique.condensation.error,
+	     U_FRACTION, 0, 1, "0", "its error, with its rate"),
+	INT("technique.migration.candidates", technique.migration.candidates,
+	    1, 1024, "3", "GPUs that a sequence chooses from"),
+	INT("technique.migration.hot", technique.migration.hot, 1, 1024, "2",
+	    "GPUs whose experts a sequence favours"),
+	REAL("technique.migration.focus", technique.migration.focus,
+	     U_FRACTION, 0, 1, "0.5", "share of its copies that they get"),
+	REAL("technique.locality", technique.locality, U_FRACTION, 0, 1,
+	     "0.2", "share of the copies leaving the node that the gate keeps"),
+	REAL("technique.topology", technique.topology, U_FRACTION, 0, 1, "0",
+	     "share of copies that may leave the node; 0: NIC by NVLink rate"),
+	INT("technique.shadows", technique.shadows, 0, 65536, "8",
+	    "most experts that shadowing copies"),
 
 	INT("comm.window", comm.window, 0, RANKS_MAX, "0",
 	    "peers that a rank exchanges with at once; 0: all"),
@@ -277,7 +317,14 @@ const struct key_row scenario_keys[] = {
 	     U_TIME, 0, TIME_MAX, "", "low-latency protocol: start"), \
 	REAL("comm." #tier ".ll_efficiency", \
 	     cluster.gpu.tier.ll_efficiency, U_FRACTION, 1e-3, 1, "", \
-	     "low-latency protocol: of the link rate")
+	     "low-latency protocol: of the link rate"), \
+	REAL("comm." #tier ".product_loss", \
+	     cluster.gpu.tier.product_loss, U_FRACTION, 0, 0.99, "", \
+	     "of its speed, that a product loses beside a collective; 0: " \
+	     "gpu.comm_sms / sms"), \
+	REAL("comm." #tier ".own_loss", cluster.gpu.tier.own_loss, \
+	     U_FRACTION, 0, 0.99, "", \
+	     "of its speed, that a collective loses beside a product")
 	TIER(intra, "inside a node"),
 	TIER(inter, "between nodes"),
 
@@ -310,6 +357,10 @@ const struct key_row scenario_keys[] = {
 	     "keep only the inputs of layers for the backward pass"),
 	INT("training.zero", training.zero, 0, 1, "1",
 	    "1: the optimizer's state is sharded over dp"),
+	INT("training.micro_batches", training.micro_batches, 1, 1000000, "8",
+	    "micro-batches of a step, model.batch_per_gpu each"),
+	BOOL("training.gpipe", training.gpipe, "false",
+	     "pipeline of layout.pp stages: GPipe instead of 1F1B"),
 };
 
 const size_t n_scenario_keys = sizeof(scenario_keys) / sizeof(*scenario_keys);
@@ -335,7 +386,12 @@ const size_t n_scenario_keys = sizeof(scenario_keys) / sizeof(*scenario_keys);
 	REAL(#tier ".ll_launch", tier.ll_launch_s, U_TIME, 0, TIME_MAX, \
 	     NULL, "low-latency protocol: start"), \
 	REAL(#tier ".ll_efficiency", tier.ll_efficiency, U_FRACTION, 1e-3, \
-	     1, NULL, "low-latency protocol: of the link rate")
+	     1, NULL, "low-latency protocol: of the link rate"), \
+	REAL(#tier ".product_loss", tier.product_loss, U_FRACTION, 0, 0.99, \
+	     "0", "of its speed, that a product loses beside a collective; " \
+	     "0: comm_sms / sms"), \
+	REAL(#tier ".own_loss", tier.own_loss, U_FRACTION, 0, 0.99, "0", \
+	     "of its speed, that a collective loses beside a product")
 
 const struct key_row gpu_keys[] = {
 	TEXT("name", name, "", "name for reports (default: the file's)"),

@@ -40,6 +40,7 @@ static const struct word words[] = {
 	{ "experts", "model.experts", false },
 	{ "k", "model.experts_per_token", false },
 	{ "gated", "model.gated", false },
+	{ "shared", "model.shared_ffn", true },
 	{ "dtype", "model.dtype", false },
 	{ "routing", "routing.kind", false },
 	{ "skew", "routing.skew", true },
@@ -62,10 +63,6 @@ static enum status check_sayable(const struct scenario *s)
 		return err_set(ST_INPUT, "%s: routing from a file cannot be "
 			       "told in one line",
 			       scenario_where(s, "routing.kind"));
-	if (s->model.shared_ffn)
-		return err_set(ST_INPUT, "%s: a layer with shared experts "
-			       "cannot be told in one line",
-			       scenario_where(s, "model.shared_experts"));
 	return ST_OK;
 }
 
@@ -85,7 +82,8 @@ static void print_word(const struct word *w, const struct scenario *s,
 
 	if (k && !key_used(s, w->key))
 		return;
-	if (!strcmp(w->name, "name") && !*s->model.name)
+	if ((!strcmp(w->name, "name") && !*s->model.name) ||
+	    (!strcmp(w->name, "shared") && !s->model.shared_ffn))
 		return;
 	buf_addf(out, "%s%s=", out->len ? " " : "", w->name);
 	if (!k)
@@ -180,6 +178,8 @@ static enum status take_word(struct reader *r, const char *name,
 	if (!words[i].key)
 		return take_tier(r, value);
 	add_set(r, words[i].key, value);
+	if (!strcmp(name, "shared"))	/* as one: their sizes add up */
+		add_set(r, "model.shared_experts", "1");
 	return ST_OK;
 }
 

@@ -8,6 +8,7 @@
  *	experts=8 k=2 gated=true dtype=bf16 routing=zipf skew=1.2 seed=1
  *	name=mixtral-4k
  *
+ * (shared=F after gated: the inner size of all shared experts together.)
  * NAME=VALUE words in any order, separated by blanks; each is a key of the
  * scenario with that key's range (layer_text.c has the table), but tier: what
  * joins the GPUs: nvlink, shm, socket or network. Between nodes it is the

@@ -19,6 +19,7 @@ void measured_release(struct measured *m)
 		product_table_release(&m->table[i]);
 	free(m->table);
 	free(m->curve);
+	free(m->contention);
 	*m = (struct measured){ 0 };
 }
 
@@ -74,6 +75,21 @@ const struct measured_curve *measured_find(const struct measured *m,
 	return measured_find_limited(m, op, tier, ranks, 0);
 }
 
+const struct measured_contention *measured_find_contention(
+	const struct measured *m, const char *tier, int ctas)
+{
+	const struct measured_contention *best = NULL, *c;
+	int i;
+
+	for (i = 0; i < m->n_contention; i++) {
+		c = &m->contention[i];
+		if (!strcmp(c->tier, tier) &&
+		    (!best || nearer_ctas(ctas, c->ctas, best->ctas)))
+			best = c;
+	}
+	return best;
+}
+
 bool measured_has_products(const struct measured *m, enum dtype t)
 {
 	int i;
@@ -116,24 +132,38 @@ struct exchange {
 	bool whole;	/* share 1, else (n - 1) / n */
 	bool ring;	/* n - 1 latencies, else 1 */
 	bool pair;	/* one message, else n - 1 */
+	bool twice;	/* all of it twice */
 };
 
 static const struct exchange exchanges[] = {
-	{ "alltoall", false, false, false },
-	{ "sendrecv", true, false, true },
-	{ "allgather", false, true, false },
-	{ "reducescatter", false, true, false },
-	{ NULL, false, false, false },
+	{ "alltoall", false, false, false, false },
+	{ "sendrecv", true, false, true, false },
+	{ "allgather", false, true, false, false },
+	{ "reducescatter", false, true, false, false },
+	{ NULL, false, false, false, false },
+};
+
+/* By enum comm_op. */
+static const struct exchange collectives[COMM_OP_N] = {
+	[COMM_SENDRECV] = { "sendrecv", true, false, true, false },
+	[COMM_ALLGATHER] = { "allgather", false, true, false, false },
+	[COMM_REDUCESCATTER] = { "reducescatter", false, true, false, false },
+	[COMM_ALLREDUCE] = { "allreduce", false, true, false, true },
 };
 
 static double share_of(const struct exchange *e, int n)
 {
-	return e->whole ? 1 : (n - 1.0) / n;
+	return (e->whole ? 1 : (n - 1.0) / n) * (e->twice ? 2 : 1);
 }
 
 static double messages_of(const struct exchange *e, int n)
 {
-	return e->pair ? 1 : n - 1.0;
+	return (e->pair ? 1 : n - 1.0) * (e->twice ? 2 : 1);
+}
+
+static double latencies_of(const struct exchange *e, int n)
+{
+	return e->ring ? messages_of(e, n) : 1;
 }
 
 static const struct measured_curve *find_exchange(const struct measured *m,
@@ -173,7 +203,7 @@ static void fold(const struct measured_curve *c, const struct exchange *e,
 	double share = share_of(e, c->ranks);
 	double messages = messages_of(e, c->ranks), fixed;
 
-	fixed = fmax(p->a - latency_s * (e->ring ? c->ranks - 1 : 1), 0);
+	fixed = fmax(p->a - latency_s * latencies_of(e, c->ranks), 0);
 	t->message_s = fmin(t->message_s, fixed / messages);
 	t->launch_s = fixed - messages * t->message_s;
 	t->ramp = p->c / sqrt(share);
@@ -181,6 +211,19 @@ static void fold(const struct measured_curve *c, const struct exchange *e,
 		EFFICIENCY_MAX;
 	t->ll_launch_s = t->launch_s;
 	t->ll_efficiency = fmin(t->ll_efficiency, t->efficiency);
+}
+
+/* Communicators of layers have no limit of CTAs. */
+static void fold_contention(const struct measured *m, const char *tier,
+			    struct comm_tier *t)
+{
+	const struct measured_contention *c;
+
+	c = measured_find_contention(m, tier, 0);
+	if (!c)
+		return;
+	t->product_loss = c->product_loss;
+	t->own_loss = c->own_loss;
 }
 
 static struct measured_part fold_tier(const struct measured *m,
@@ -196,10 +239,35 @@ static struct measured_part fold_tier(const struct measured *m,
 	if (!c || !(link_Bps > 0))
 		return (struct measured_part){ 0 };
 	fold(c, e, link_Bps, latency_s, t);
+	fold_contention(m, c->tier, t);
 	return (struct measured_part){
 		c, c->min_bytes * share_of(e, c->ranks),
 		c->max_bytes * share_of(e, c->ranks),
 	};
+}
+
+/* Constants of each collective that was measured, from those that the GPU file
+ * has for the tier; of the others the efficiency is 0. */
+static void fold_collectives(const struct measured *m,
+			     const char *const *tiers, int ranks,
+			     double link_Bps, double latency_s,
+			     const struct comm_tier *file,
+			     struct comm_tier *out)
+{
+	const struct measured_curve *c;
+	int op, i;
+
+	for (op = 0; op < COMM_OP_N; op++) {
+		out[op] = (struct comm_tier){ 0 };
+		for (i = 0, c = NULL; tiers[i] && !c; i++)
+			c = measured_find(m, collectives[op].op, tiers[i],
+					  ranks);
+		/* fewer ranks do not say what a longer ring costs */
+		if (!c || c->ranks < 2 || c->ranks < ranks || !(link_Bps > 0))
+			continue;
+		out[op] = *file;
+		fold(c, &collectives[op], link_Bps, latency_s, &out[op]);
+	}
 }
 
 /* A kernel starts in what no bytes take; the rate is that of the largest. */
@@ -242,6 +310,10 @@ struct measured_fold measured_apply(const struct measured *m,
 
 	if (on_pcie || !(link > 0))
 		link = c->intra.bandwidth_Bps;
+	fold_collectives(m, on_pcie ? pcie : nvlink, c->gpus_per_node, link,
+			 c->intra.latency_s, &c->gpu.intra, c->gpu.intra_op);
+	fold_collectives(m, network, c->nodes, nic_Bps(c), c->nic.latency_s,
+			 &c->gpu.inter, c->gpu.inter_op);
 	if (c->gpus_per_node > 1)
 		f.intra = fold_tier(m, on_pcie ? pcie : nvlink,
 				    c->gpus_per_node, link,

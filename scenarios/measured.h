@@ -63,6 +63,18 @@ struct measured_curve {
 };
 
 /*
+ * What a product and an exchange on a tier lose of their speeds while they
+ * run side by side (profiles/contention.h). ctas: limit of the exchange's
+ * communicator; 0: none.
+ */
+struct measured_contention {
+	char tier[32];
+	int ctas, pairs;
+	double product_loss, own_loss;
+	double mape;		/* of both times, over the pairs */
+};
+
+/*
  * What the forecast made of it, for warnings: written by sim/ while it
  * computes, read by cli/. Zero it to start over.
  */
@@ -79,6 +91,8 @@ struct measured {
 	struct measured_curve *curve;	/* owned */
 	int n_tables;
 	struct product_table *table;	/* owned */
+	int n_contention;
+	struct measured_contention *contention;	/* owned */
 	struct measured_use *use;	/* borrowed; NULL: nobody asks */
 };
 
@@ -98,6 +112,10 @@ const struct measured_curve *measured_find_limited(const struct measured *m,
 						   const char *tier, int ranks,
 						   int ctas);
 
+/* Of a tier and the nearest limit of CTAs (0: none), or NULL. */
+const struct measured_contention *measured_find_contention(
+	const struct measured *m, const char *tier, int ctas);
+
 /* Are there products of this dtype? False for m = NULL. */
 bool measured_has_products(const struct measured *m, enum dtype t);
 
@@ -113,9 +131,12 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 /*
  * Folds the curves into the GPU: intra from tier nvlink (else shm; on PCIe
  * shm first), inter from network (else socket), memory from stream; what was
- * not measured stays. Of the exchanges all-to-all counts, else the first of
+ * not measured stays. What they lose beside products comes from `contention`
+ * of that tier. Of the exchanges all-to-all counts, else the first of
  * sendrecv, allgather, reducescatter. Rates are shares of the link that the
- * GPU file (inside a node) or the cluster (between nodes) states.
+ * GPU file (inside a node) or the cluster (between nodes) states. Send/recv,
+ * all-gather, reduce-scatter and all-reduce have constants of their own
+ * (gpu.intra_op, inter_op) where they were measured with as many ranks.
  */
 struct measured_part {	/* what a part came from; borrowed */
 	const struct measured_curve *curve;	/* NULL: was not measured */

@@ -21,6 +21,8 @@
 #define POINTS_MAX 100000	/* of one table */
 #define RANKS_MAX 65536
 #define CTAS_MAX 4096
+#define LOSS_MAX 0.99	/* of a speed */
+#define PAIRS_MAX 1000000
 #define NUMBER_MAX 1e18	/* of bytes, rows, seconds */
 #define POINT_NUMBERS 5	/* m, n, k, batch, seconds */
 
@@ -91,6 +93,27 @@ static void add_table(struct buf *out, const struct product_table *t)
 	buf_puts(out, "]}");
 }
 
+/* Files of before have none. */
+static void add_contention(struct buf *out, const struct measured *m)
+{
+	const struct measured_contention *c;
+	int i;
+
+	if (!m->n_contention)
+		return;
+	buf_puts(out, ",\n \"contention\": [");
+	for (i = 0; i < m->n_contention; i++) {
+		c = &m->contention[i];
+		buf_addf(out, "%s\n  {\"tier\": ", i ? "," : "");
+		add_string(out, c->tier);
+		buf_addf(out, ", \"ctas\": %d, \"product_loss\": %.17g, "
+			 "\"own_loss\": %.17g, \"pairs\": %d, \"mape\": "
+			 "%.17g}", c->ctas, c->product_loss, c->own_loss,
+			 c->pairs, c->mape);
+	}
+	buf_puts(out, "]");
+}
+
 void measured_json_print(const struct measured *m, const struct run_info *run,
 			 size_t n_runs, struct buf *out)
 {
@@ -112,7 +135,9 @@ void measured_json_print(const struct measured *m, const struct run_info *run,
 		buf_puts(out, i ? "," : "");
 		add_table(out, &m->table[i]);
 	}
-	buf_puts(out, "]}\n");
+	buf_puts(out, "]");
+	add_contention(out, m);
+	buf_puts(out, "}\n");
 }
 
 /* ---- from text ---- */
@@ -354,6 +379,49 @@ static enum status get_tables(const json_t *root, struct measured *m)
 	return ST_OK;
 }
 
+static enum status get_losses(const json_t *j, struct measured_contention *c)
+{
+	double ctas = 0, pairs = 0;
+	enum status st = get_text(j, "tier", c->tier, sizeof(c->tier));
+
+	if (!st)
+		st = get_number(j, "ctas", 0, CTAS_MAX, &ctas);
+	if (!st)
+		st = get_number(j, "product_loss", 0, LOSS_MAX,
+				&c->product_loss);
+	if (!st)
+		st = get_number(j, "own_loss", 0, LOSS_MAX, &c->own_loss);
+	if (!st)
+		st = get_number(j, "pairs", 1, PAIRS_MAX, &pairs);
+	if (!st)
+		st = get_number(j, "mape", 0, NUMBER_MAX, &c->mape);
+	c->ctas = (int)ctas;
+	c->pairs = (int)pairs;
+	return st;
+}
+
+static enum status get_contention(const json_t *root, struct measured *m)
+{
+	const json_t *list;
+	enum status st;
+	size_t i;
+
+	if (!json_object_get(root, "contention"))
+		return ST_OK;
+	st = get_array(root, "contention", CURVES_MAX, &list);
+	if (st)
+		return st;
+	m->contention = xcalloc(json_array_size(list) + 1,
+				sizeof(*m->contention));
+	for (i = 0; i < json_array_size(list); i++) {
+		st = get_losses(json_array_get(list, i), &m->contention[i]);
+		if (st)
+			return err_prefix(st, "contention %zu", i + 1);
+		m->n_contention++;
+	}
+	return ST_OK;
+}
+
 static enum status get_measured(const json_t *root, struct measured *m)
 {
 	char schema[sizeof(SCHEMA) + 8];
@@ -370,6 +438,8 @@ static enum status get_measured(const json_t *root, struct measured *m)
 		st = get_curves(root, m);
 	if (!st)
 		st = get_tables(root, m);
+	if (!st)
+		st = get_contention(root, m);
 	return st;
 }
 

@@ -33,6 +33,16 @@ static int *layout_field(struct layout *l, enum word_id w)
 	return field[w];
 }
 
+bool plan_same(const struct plan *p, const struct plan *q)
+{
+	return !memcmp(&p->layout, &q->layout, sizeof(p->layout)) &&
+		p->alltoall == q->alltoall &&
+		p->degree_forward == q->degree_forward &&
+		p->degree_backward == q->degree_backward &&
+		p->capacity_factor == q->capacity_factor &&
+		p->technique_mask == q->technique_mask;
+}
+
 static void print_techniques(unsigned mask, struct buf *out)
 {
 	const char *comma = "";

@@ -26,6 +26,8 @@ struct plan {
 	unsigned technique_mask;	/* bits 1 << enum technique_id */
 };
 
+bool plan_same(const struct plan *p, const struct plan *q);
+
 void plan_print(const struct plan *p, struct buf *out);
 
 /* Message: "plan: ..." naming the word, its value and what is allowed. */

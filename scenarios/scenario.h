@@ -22,6 +22,7 @@
 #include "scenarios/layout.h"
 #include "scenarios/profile_spec.h"
 #include "scenarios/routing_spec.h"
+#include "scenarios/tech_spec.h"
 #include "scenarios/technique.h"
 
 #include <stdbool.h>
@@ -113,6 +114,8 @@ struct model {
 struct constraints {
 	double max_drop;	/* fraction of routed copies that may drop */
 	double memory_bytes;	/* per GPU; 0: what the GPU has */
+	double max_error;	/* relative, of tokens that are compressed */
+	double max_reroute;	/* of copies, to another expert than theirs */
 };
 
 struct search_space {
@@ -138,6 +141,8 @@ struct comm_spec {
 struct training {
 	bool recompute;	/* keep only layer inputs */
 	int zero;	/* 0: replicated optimizer; 1: sharded over dp */
+	int micro_batches;	/* of a step, batch_per_gpu each */
+	bool gpipe;	/* else 1F1B */
 };
 
 struct measured;
@@ -152,6 +157,7 @@ struct scenario {
 	struct routing_spec routing;
 	struct constraints constraints;
 	struct search_space search;
+	struct tech_spec technique;
 	struct comm_spec comm;
 	struct training training;
 	struct fault_spec faults;

@@ -50,12 +50,79 @@ const struct a2a_row a2a_table[A2A_N] = {
 	},
 };
 
+#define BIT(id) (1u << TECH_##id)
+
 const struct technique_row technique_table[TECH_N] = {
 	[TECH_BASELINE] = {
 		.name = "baseline",
 		.help = "every routed token copy is sent as it is",
+		.source = "",
+		.file = "scenarios/program.c",
+		.excludes = 0,
+	},
+	[TECH_LSH] = {
+		.name = "lsh",
+		.help = "centroids of hashed tokens travel, residuals stay",
+		.source = "LSH-MoE",
+		.file = "sim/tech_lsh.c",
+		.excludes = BIT(CONDENSATION) | BIT(EXPERT_FETCH),
+	},
+	[TECH_CONDENSATION] = {
+		.name = "condensation",
+		.help = "of tokens that are alike one travels",
+		.source = "Luffy",
+		.file = "sim/tech_condense.c",
+		.excludes = BIT(LSH) | BIT(EXPERT_FETCH),
+	},
+	[TECH_MIGRATION] = {
+		.name = "migration",
+		.help = "sequences go on where most of their results are",
+		.source = "Luffy",
+		.file = "sim/tech_migrate.c",
+		.excludes = BIT(EXPERT_FETCH),
+	},
+	[TECH_LOCALITY] = {
+		.name = "locality",
+		.help = "a gate that prefers experts of the node",
+		.source = "LocMoE",
+		.file = "sim/tech_traffic.c",
+		.excludes = BIT(TOPOLOGY) | BIT(EXPERT_FETCH),
+		.reroutes = true,
+	},
+	[TECH_TOPOLOGY] = {
+		.name = "topology-gate",
+		.help = "no more copies leave the node than its NICs bear",
+		.source = "FasterMoE, TA-MoE",
+		.file = "sim/tech_traffic.c",
+		.excludes = BIT(LOCALITY) | BIT(EXPERT_FETCH),
+		.reroutes = true,
+	},
+	[TECH_SHADOWING] = {
+		.name = "shadowing",
+		.help = "popular experts are copied to all ranks",
+		.source = "FasterMoE",
+		.file = "sim/tech_shadow.c",
+		.excludes = BIT(EXPERT_FETCH),
+	},
+	[TECH_EXPERT_FETCH] = {
+		.name = "expert-fetch",
+		.help = "experts move to the tokens",
+		.source = "Janus",
+		.file = "sim/tech_traffic.c",
+		.excludes = BIT(LSH) | BIT(CONDENSATION) | BIT(MIGRATION) |
+			BIT(LOCALITY) | BIT(TOPOLOGY) | BIT(SHADOWING),
 	},
 };
+
+bool technique_mask_fits(unsigned mask)
+{
+	for (int i = 0; i < TECH_N; i++) {
+		if (mask & 1u << i && mask & technique_table[i].excludes)
+			return false;
+	}
+	/* the baseline is no technique beside others */
+	return !(mask & BIT(BASELINE)) || mask == BIT(BASELINE);
+}
 
 struct a2a_step a2a_step_at(enum a2a_alg alg, int reverse, int i)
 {

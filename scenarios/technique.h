@@ -7,6 +7,8 @@
 #ifndef SCENARIOS_TECHNIQUE_H
 #define SCENARIOS_TECHNIQUE_H
 
+#include <stdbool.h>
+
 /* The lanes of a GPU: ops on one lane run in program order, one at a time. */
 enum lane { LANE_COMPUTE, LANE_INTRA, LANE_INTER, LANE_N };
 
@@ -51,15 +53,32 @@ struct a2a_step a2a_step_at(enum a2a_alg alg, int reverse, int i);
 /* Index, or -1. */
 int a2a_find(const char *name);
 
-enum technique_id { TECH_BASELINE, TECH_N };
+enum technique_id {
+	TECH_BASELINE,
+	TECH_LSH,		/* LSH-MoE: centroids instead of tokens */
+	TECH_CONDENSATION,	/* Luffy: one of tokens that are alike */
+	TECH_MIGRATION,		/* Luffy: sequences go where their tokens are */
+	TECH_LOCALITY,		/* LocMoE: a gate that prefers the node */
+	TECH_TOPOLOGY,		/* FasterMoE, TA-MoE: few copies leave it */
+	TECH_SHADOWING,		/* FasterMoE: hot experts are copied */
+	TECH_EXPERT_FETCH,	/* Janus: experts move, tokens stay */
+	TECH_N,
+};
 
 struct technique_row {
 	const char *name;
 	const char *help;
+	const char *source;	/* system, and where it is described */
+	const char *file;	/* that implements it */
+	unsigned excludes;	/* bits of those it cannot go with */
+	bool reroutes;		/* changes which expert a token goes to */
 };
 
 extern const struct technique_row technique_table[TECH_N];
 int technique_find(const char *name);
+
+/* Can the techniques of that mask be used together? 0 is no technique. */
+bool technique_mask_fits(unsigned mask);
 
 const char *lane_name(enum lane l);	/* "compute", "intra", "inter" */
 

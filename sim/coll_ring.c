@@ -29,6 +29,8 @@ struct ring {
 	struct coll_part part;
 	struct coll_tally tally;
 	double hops_s;	/* latency and message cost over the pipeline */
+	double near, far;	/* bytes that the links see of one, inside and
+				   between domains */
 };
 
 static int wrap(int i, int n)
@@ -70,6 +72,30 @@ static struct coll_flow ring_edge(const struct ring *r, int base, int i, int l)
 }
 
 /*
+ * A collective with an efficiency of its own: the links have the tier's, so
+ * that they see more bytes, or fewer; the ramp counts those.
+ */
+static double own_constants(const struct comm_tier *own,
+			    struct comm_tier *tier)
+{
+	double bytes;
+
+	if (!(own->efficiency > 0))
+		return 1;
+	bytes = tier->efficiency / own->efficiency;
+	*tier = *own;
+	tier->ramp /= sqrt(bytes);
+	return bytes;
+}
+
+static void add(struct ring *r, int src, int dst, double bytes)
+{
+	bool near = net_same_domain(r->b.spec->net, src, dst);
+
+	coll_add(&r->part, src, dst, bytes * (near ? r->near : r->far));
+}
+
+/*
  * All channels together load the edges of a node alike, but for the one edge
  * that each channel leaves out where it leaves the node.
  */
@@ -81,13 +107,13 @@ static void ring_node(struct ring *r, int base, int i, double bytes)
 	if (r->b.shape.nodes == 1)
 		inside = bytes;
 	for (l = 0; l < local && local > 1; l++) {
-		coll_add(&r->part, member(r, base, i, l),
-			 member(r, base, i, l + dir), inside);
+		add(r, member(r, base, i, l), member(r, base, i, l + dir),
+		    inside);
 	}
 	for (l = 0; l < local && r->b.shape.nodes > 1; l++) {
 		struct coll_flow e = ring_edge(r, base, i, l);
 
-		coll_add(&r->part, e.src, e.dst, bytes / local);
+		add(r, e.src, e.dst, bytes / local);
 	}
 }
 
@@ -143,8 +169,8 @@ static int tree_parent(int i, int n)
 
 static void both_ways(struct ring *r, int a, int b, double bytes)
 {
-	coll_add(&r->part, a, b, bytes);
-	coll_add(&r->part, b, a, bytes);
+	add(r, a, b, bytes);
+	add(r, b, a, bytes);
 }
 
 /* Node i's place in the second tree and back. */
@@ -226,8 +252,8 @@ static void send_recv(struct ring *r, int base, double bytes)
 	int i;
 
 	for (i = 0; i < r->b.group; i++) {
-		coll_add(&r->part, base + i * r->b.stride,
-			 base + (i + 1) % r->b.group * r->b.stride, bytes);
+		add(r, base + i * r->b.stride,
+		    base + (i + 1) % r->b.group * r->b.stride, bytes);
 	}
 }
 
@@ -325,15 +351,36 @@ static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
 	coll_view_release(&v);
 }
 
-/* `plain` is the spec without a window, for the ring's time. */
-static void ring_init(struct ring *r, const struct coll_spec *plain, int group,
-		      int stride)
+static enum comm_op constants_of(enum coll_op op)
 {
-	const struct cluster *c = &plain->net->cluster;
+	switch (op) {
+	case COLL_ALLGATHER:
+		return COMM_ALLGATHER;
+	case COLL_REDUCESCATTER:
+		return COMM_REDUCESCATTER;
+	case COLL_SENDRECV:
+		return COMM_SENDRECV;
+	default:
+		return COMM_ALLREDUCE;
+	}
+}
 
+/* `plain` becomes the spec without a window, its net `net` the spec's with
+ * the collective's constants. */
+static void ring_init(struct ring *r, const struct coll_spec *spec,
+		      enum coll_op op, int group, int stride,
+		      struct coll_spec *plain, struct net *net)
+{
+	const struct cluster *c = &spec->net->cluster;
+	struct gpu *g = &net->cluster.gpu;
+
+	*net = *spec->net;
+	*plain = *spec;
+	plain->comm.window = 0;
+	plain->net = net;
 	*r = (struct ring){ .b = { .spec = plain, .nodes = c->nodes,
 				   .gpus = c->gpus_per_node,
-				   .ranks = plain->net->n_ranks,
+				   .ranks = net->n_ranks,
 				   .group = group, .stride = stride,
 				   .shape = coll_shape_of(c, group,
 							  stride) } };
@@ -341,6 +388,8 @@ static void ring_init(struct ring *r, const struct coll_spec *plain, int group,
 		r->b.shape.local = 1;
 		r->b.shape.nodes = group;
 	}
+	r->near = own_constants(&g->intra_op[constants_of(op)], &g->intra);
+	r->far = own_constants(&g->inter_op[constants_of(op)], &g->inter);
 }
 
 static void take_flows(struct ring *r, struct coll *c)
@@ -352,11 +401,11 @@ static void take_flows(struct ring *r, struct coll *c)
 enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 		      int group, int stride, double bytes, struct coll *out)
 {
-	struct coll_spec plain = *spec;
+	struct coll_spec plain;
+	struct net net;
 	struct ring r;
 
-	plain.comm.window = 0;
-	ring_init(&r, &plain, group, stride);
+	ring_init(&r, spec, op, group, stride, &plain, &net);
 	*out = (struct coll){ .n_steps = 1 };
 	fill_groups(&r, op, bytes);
 	ring_solve(&r, op, &out->step[0]);
@@ -371,11 +420,12 @@ enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 void coll_ring_flows(const struct coll_spec *spec, enum coll_op op, int group,
 		     int stride, double bytes, struct coll *c)
 {
-	struct coll_spec all = *spec;
+	struct coll_spec plain;
+	struct net net;
 	struct ring r;
 
-	all.keep_flows = true;
-	ring_init(&r, &all, group, stride);
+	ring_init(&r, spec, op, group, stride, &plain, &net);
+	plain.keep_flows = true;
 	fill_groups(&r, op, bytes);
 	take_flows(&r, c);
 }

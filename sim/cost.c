@@ -22,6 +22,8 @@
 enum cost_coll {
 	COST_DISPATCH,
 	COST_COMBINE,
+	COST_HOME,	/* a technique's OP_COMBINE, OP_COMBINE_BWD */
+	COST_HOME_BWD,
 	COST_ESP_GATHER,
 	COST_ESP_SCATTER,
 	COST_ROUTER,
@@ -33,13 +35,15 @@ enum cost_coll {
 
 struct cost {
 	struct cost_spec spec;
+	struct tech_effect effect;
 	const struct gpu *gpu;
 	struct layer layer;
 	struct coll coll[COST_COLL_N];
 	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
 	struct work fixed[OP_KIND_N];	/* ops that are not cut in chunks */
-	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1]; spec.shared's, if any */
+	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1]; else spec.shared's */
 	struct expert_cost *expert;
+	bool own_expert;
 };
 
 static enum status make_ring(struct cost *c, const struct coll_spec *cs,
@@ -127,6 +131,58 @@ static enum status make_allreduces(struct cost *c, const struct coll_spec *cs)
 	return st;
 }
 
+/*
+ * `share` of an exchange's bytes, as a traffic whose arrays the caller frees;
+ * flows are proportional, so only sizes change.
+ */
+static void traffic_share(const struct traffic *t, int nodes, double share,
+			  struct traffic *out)
+{
+	struct traffic turned;
+	size_t n = (size_t)t->n_ranks;
+
+	traffic_transpose(t, nodes, &turned);
+	traffic_transpose(&turned, nodes, out);
+	traffic_release(&turned);
+	out->each *= share;
+	out->node_each *= share;
+	for (size_t i = 0; out->bytes && i < n * n; i++)
+		out->bytes[i] *= share;
+	for (size_t i = 0; out->node_bytes && i < n * (size_t)nodes; i++)
+		out->node_bytes[i] *= share;
+}
+
+/* Where techniques change what comes home; a share of 0 is no exchange. */
+static enum status make_home(struct cost *c, const struct coll_spec *cs)
+{
+	const struct cost_spec *s = &c->spec;
+	const struct {
+		double share;
+		const struct traffic *traffic;
+		bool reverse;
+		enum cost_coll which;
+	} way[] = {
+		{ c->effect.combine_share, &s->workload->combine, true,
+		  COST_HOME },
+		{ c->effect.combine_bwd_share, &s->workload->dispatch, false,
+		  COST_HOME_BWD },
+	};
+	enum status st = ST_OK;
+
+	for (int i = 0; i < 2 && !st; i++) {
+		struct traffic t;
+
+		if (way[i].share == 1 || !(way[i].share > 0))
+			continue;
+		traffic_share(way[i].traffic, s->net->cluster.nodes,
+			      way[i].share, &t);
+		st = coll_alltoall(cs, s->alltoall, &t, way[i].reverse,
+				   &c->coll[way[i].which]);
+		traffic_release(&t);
+	}
+	return st;
+}
+
 static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 {
 	const struct cost_spec *s = &c->spec;
@@ -140,8 +196,9 @@ static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 			   &c->coll[COST_DISPATCH]);
 	if (st)
 		return st;
-	return coll_alltoall(&cs, s->alltoall, &s->workload->combine, true,
-			     &c->coll[COST_COMBINE]);
+	st = coll_alltoall(&cs, s->alltoall, &s->workload->combine, true,
+			   &c->coll[COST_COMBINE]);
+	return st ? st : make_home(c, &cs);
 }
 
 static enum status make_colls(struct cost *c)
@@ -194,9 +251,11 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		return st;
 	c = xcalloc(1, sizeof(*c));
 	c->spec = *spec;
+	c->effect = spec->effect ? *spec->effect : tech_none;
 	c->gpu = &spec->net->cluster.gpu;
-	c->expert = spec->shared ? cost_shared_experts(spec->shared) :
-		expert_costs_new();
+	c->own_expert = !spec->shared || spec->keep_flows;
+	c->expert = c->own_expert ? expert_costs_new() :
+		cost_shared_experts(spec->shared);
 	layer_init(&c->layer, c->gpu, spec->model, &spec->layout,
 		   spec->workload);
 	c->layer.measured = spec->measured;
@@ -211,6 +270,9 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		layer_work(&c->layer, (enum op_kind)k, &c->fixed[k]);
 		c->fixed[k].seconds /= net_gpu_share_least(spec->net, 1);
 	}
+	/* a technique's own work stands before the exchange of its pass */
+	c->fixed[OP_PERMUTE].seconds += c->effect.extra_s[0];
+	c->fixed[OP_UNPERMUTE_BWD].seconds += c->effect.extra_s[1];
 	*out_p = c;
 	return ST_OK;
 }
@@ -226,7 +288,7 @@ void cost_free(struct cost *c)
 			step_load_release(&c->load[i][j]);
 		coll_release(&c->coll[i]);
 	}
-	if (!c->spec.shared)
+	if (c->own_expert)
 		free(c->expert);
 	free(c);
 }
@@ -286,13 +348,17 @@ static struct work op_work(const struct cost *c, const struct op *op)
 }
 
 /* Which collective an op is a step of; COST_COLL_N: none. */
-static enum cost_coll op_coll(const struct op *op)
+static enum cost_coll op_coll(const struct cost *c, const struct op *op)
 {
 	switch (op->kind) {
 	case OP_DISPATCH:
-	case OP_COMBINE_BWD:
 		return COST_DISPATCH;
+	case OP_COMBINE_BWD:
+		return c->effect.combine_bwd_share == 1 ? COST_DISPATCH :
+			COST_HOME_BWD;
 	case OP_COMBINE:
+		return c->effect.combine_share == 1 ? COST_COMBINE :
+			COST_HOME;
 	case OP_DISPATCH_BWD:
 		return COST_COMBINE;
 	case OP_ALLGATHER:
@@ -310,21 +376,21 @@ static enum cost_coll op_coll(const struct op *op)
 }
 
 /* Only all-to-alls have more than one step. */
-static int op_step(const struct op *op)
+static int op_step(const struct cost *c, const struct op *op)
 {
-	enum cost_coll which = op_coll(op);
+	enum cost_coll which = op_coll(c, op);
 
-	return which <= COST_COMBINE ? op->step : 0;
+	return which <= COST_HOME_BWD ? op->step : 0;
 }
 
 const struct coll_step *cost_op_step(const struct cost *c,
 				     const struct op *op)
 {
-	enum cost_coll which = op_coll(op);
+	enum cost_coll which = op_coll(c, op);
 
-	if (which == COST_COLL_N || op_step(op) >= c->coll[which].n_steps)
+	if (which == COST_COLL_N || op_step(c, op) >= c->coll[which].n_steps)
 		return NULL;
-	return &c->coll[which].step[op_step(op)];
+	return &c->coll[which].step[op_step(c, op)];
 }
 
 const struct step_load *cost_op_load(const struct cost *c,
@@ -332,7 +398,7 @@ const struct step_load *cost_op_load(const struct cost *c,
 {
 	if (!cost_op_step(c, op))
 		return NULL;
-	return &c->load[op_coll(op)][op_step(op)];
+	return &c->load[op_coll(c, op)][op_step(c, op)];
 }
 
 double cost_op(const struct cost *c, const struct op *op)

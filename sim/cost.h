@@ -18,6 +18,7 @@
 #include "scenarios/program.h"
 #include "sim/coll.h"
 #include "sim/route.h"
+#include "sim/tech_apply.h"
 
 struct cost;
 struct cost_shared;	/* sim/cost_shared.h */
@@ -28,6 +29,7 @@ struct cost_spec {
 	const struct workload *workload;
 	struct layout layout;
 	enum a2a_alg alltoall;
+	const struct tech_effect *effect;	/* of techniques; NULL: none */
 	struct comm_spec comm;
 	const struct measured *measured;	/* products; may be NULL */
 	struct cost_shared *shared;	/* with other costs; may be NULL */

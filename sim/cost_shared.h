@@ -3,7 +3,8 @@
  * What the costs of many plans have in common: a search makes hundreds, and
  * rings depend on the layout alone, expert work on layout and capacity.
  *
- * For one network, model and set of constants. Answers are those that would
+ * For one network, model and set of constants. Costs with flows outlive their
+ * workload's turn (sim/search_memo.c) and share rings only. Answers are those that would
  * be computed afresh, to the last bit.
  */
 #ifndef SIM_COST_SHARED_H

@@ -18,6 +18,7 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 		.workload = &e->workload,
 		.layout = p->layout,
 		.alltoall = p->alltoall,
+		.effect = &e->effect,
 		.comm = s->comm,
 		.measured = s->measured,
 		.progress = progress,
@@ -35,6 +36,8 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 	if (st)
 		return st;
 	memory_estimate(s, p, &e->workload, &e->memory);
+	e->memory.buffers += e->effect.memory_bytes;
+	e->memory.total += e->effect.memory_bytes;
 	e->memory_room = search_memory_room(s);
 	if (getenv("MOECAST_CHECK")) {
 		program_check(&e->program);
@@ -49,10 +52,23 @@ static enum status make_workload(const struct scenario *s,
 	enum status st = routing_make(&s->routing, &s->model, &p->layout,
 				      cluster_gpus(&s->cluster), &e->routing);
 
-	if (st)
-		return st;
-	return workload_make(&e->routing, &s->cluster, &s->model, &p->layout,
-			     p->capacity_factor, &e->workload);
+	struct tech_cache cache = { 0 };
+	struct tech_place at = { s, &p->layout, &e->routing, &cache };
+
+	if (!st)
+		st = workload_make(&e->routing, &s->cluster, &s->model,
+				   &p->layout, p->capacity_factor,
+				   &e->workload);
+	if (!st && !technique_mask_fits(p->technique_mask))
+		st = err_set(ST_INPUT, "plan: 'techniques' holds some that "
+			     "cannot be used together");
+	if (!st)
+		st = tech_apply(&at, p->technique_mask, &e->workload,
+				&e->effect);
+	if (!st && e->effect.why_not)
+		st = err_set(ST_INPUT, "plan: these techniques cannot be used "
+			     "here: %s", e->effect.why_not);
+	return st;
 }
 
 /* Releases are harmless on what was not made: all of it starts zeroed. */

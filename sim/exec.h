@@ -20,8 +20,9 @@
  *
  * Memory is shared op by op: a part that takes t alone uses bytes / (bandwidth
  * * t) of the busiest GPU's; speeds are max-min fair. Exchanges in the engine
- * then slow down together, as one. A running collective holds gpu.comm_sms
- * SMs, which slows products down.
+ * then slow down together, as one. While a product and a collective run side
+ * by side, each loses a share of its speed: comm_tier.product_loss (else what
+ * the collective's gpu.comm_sms are of all SMs) and comm_tier.own_loss.
  *
  * An op that never shares takes exactly its cost_op(), so where nothing is
  * shared both models give the same times to the picosecond.

@@ -325,7 +325,7 @@ static void run_pool(struct flow_run *f)
 
 /* ---- speeds ---- */
 
-/* Products slow down with the SMs that running collectives hold. */
+/* Products and running collectives slow one another down. */
 static bool needs_sms(enum op_kind k)
 {
 	switch (k) {
@@ -342,35 +342,66 @@ static bool needs_sms(enum op_kind k)
 	}
 }
 
-static double sm_bound(const struct flow_run *f, const struct running *r)
+static const struct comm_tier *lane_tier(const struct flow_run *f, int lane)
 {
 	const struct gpu *g = run_gpu(f);
-	int lane, held = 0;
+
+	return lane == LANE_INTRA ? &g->intra : &g->inter;
+}
+
+static bool is_busy(const struct flow_run *f, int lane)
+{
+	return f->lane[lane].op >= 0 && f->lane[lane].total_s > 0;
+}
+
+/* What a product loses beside the collective of a lane: the SMs that this
+ * holds, or what was measured. */
+static double product_loss(const struct flow_run *f, int lane)
+{
+	const struct gpu *g = run_gpu(f);
+	double loss = lane_tier(f, lane)->product_loss;
+
+	return loss > 0 ? loss : (double)g->comm_sms / g->sms;
+}
+
+static double product_bound(const struct flow_run *f, const struct running *r)
+{
+	double lost = 0;
+	int lane;
 
 	if (!f->sharing->sms || !needs_sms(r->o->kind))
 		return 1;
 	for (lane = LANE_INTRA; lane < LANE_N; lane++) {
-		if (f->lane[lane].op >= 0 && f->lane[lane].total_s > 0)
-			held += g->comm_sms;
+		if (is_busy(f, lane))
+			lost += product_loss(f, lane);
 	}
-	if (held >= g->sms)
-		held = g->sms - 1;
-	return 1 - (double)held / g->sms;
+	return fmax(1 - lost, 1.0 / run_gpu(f)->sms);
+}
+
+static double collective_bound(const struct flow_run *f, int lane)
+{
+	const struct running *r = &f->lane[LANE_COMPUTE];
+
+	if (!f->sharing->sms || !is_busy(f, LANE_COMPUTE) ||
+	    !needs_sms(r->o->kind) || f->lane[lane].part == PART_DELAY)
+		return 1;
+	return 1 - lane_tier(f, lane)->own_loss;
 }
 
 static struct share_activity activity_of(const struct flow_run *f, int lane)
 {
 	const struct running *r = &f->lane[lane];
-	struct share_activity a = { .bound = 1 };
+	struct share_activity a = { .bound = lane == LANE_COMPUTE ?
+		product_bound(f, r) : collective_bound(f, lane) };
 
-	if (lane == LANE_COMPUTE)
-		a.bound = sm_bound(f, r);
 	if (r->part == PART_COPIES)
 		a.memory = 1;	/* copies run at the memory's rate */
 	else if (r->part == PART_FLOWS)
 		a.memory = r->memory;
-	if (lane == LANE_INTRA && are_paired(f))
+	if (lane == LANE_INTRA && are_paired(f)) {
 		a.memory = f->pair_memory;
+		a.bound = fmin(a.bound, collective_bound(f, LANE_INTER));
+	}
 	if (!f->sharing->memory)
 		a.memory = 0;
 	if (r->part == PART_FLOWS && r->load && r->load->link_bytes &&

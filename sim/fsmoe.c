@@ -17,8 +17,10 @@
 #define ORDER_FIXED 0
 #define ORDER_GRADIENT_LAST 3	/* of sim/chain.c */
 
-static const int degrees[] = { 1, 2, 4, 8 };
-#define N_DEGREES ((int)(sizeof(degrees) / sizeof(degrees[0])))
+/* What the systems choose from; the search takes the others after them. */
+static const int degrees[] = { 1, 2, 4, 8, 3, 5, 6, 7, 10, 12, 16 };
+#define SYSTEM_DEGREES 4
+#define ALL_DEGREES ((int)(sizeof(degrees) / sizeof(degrees[0])))
 
 const struct fsmoe_policy_row fsmoe_policies[FSMOE_POLICY_N] = {
 	[FSMOE_DEEPSPEED] = {
@@ -133,6 +135,11 @@ struct pass {
 	double step_s, table[TABLE_POINTS];
 };
 
+static int n_degrees(const struct pass *x)
+{
+	return x->p->orders ? ALL_DEGREES : SYSTEM_DEGREES;
+}
+
 static struct chain pass_chain(const struct pass *x, int r)
 {
 	const struct fsmoe_testbed *t = x->t;
@@ -195,7 +202,7 @@ static double evaluate(const struct pass *x, double gradient_s)
 
 	if (x->degree)
 		return degree_s(x, x->degree, gradient_s);
-	for (int i = 0; i < N_DEGREES; i++) {
+	for (int i = 0; i < n_degrees(x); i++) {
 		if (degree_bound(x, degrees[i], gradient_s) < best)
 			best = fmin(best, degree_s(x, degrees[i],
 						   gradient_s));
@@ -238,7 +245,7 @@ static int best_degree(const struct pass *x)
 	int best = 1;
 	double s = INFINITY;
 
-	for (int i = 0; i < N_DEGREES && !x->p->sequential; i++) {
+	for (int i = 0; i < n_degrees(x) && !x->p->sequential; i++) {
 		double d = degree_s(x, degrees[i], 0);
 
 		if (d < s) {
@@ -254,7 +261,7 @@ static int common_degree(const struct pass *f, const struct pass *b)
 	int best = 1;
 	double s = INFINITY;
 
-	for (int i = 0; i < N_DEGREES && !f->p->sequential; i++) {
+	for (int i = 0; i < n_degrees(f) && !f->p->sequential; i++) {
 		double d = degree_s(f, degrees[i], 0) +
 			degree_s(b, degrees[i], 0);
 

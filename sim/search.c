@@ -26,10 +26,10 @@ static enum status cost_group(struct search *x, const struct group *g)
 {
 	struct degree_times t;
 	struct cost *c;
-	enum status st = search_at(x, g->layout, g->factor);
+	enum status st = search_at(x, g->layout, g->factor, g->tech);
 
 	if (!st)
-		st = search_group_cost(x, g, false, false, &c);
+		st = search_group_cost(x, g, false, &c);
 	if (st)
 		return st;
 	st = search_time_degrees(x, g, c, &t);
@@ -158,6 +158,7 @@ static void hand_over(struct search *x, struct search_result *out)
 
 static void search_free(struct search *x)
 {
+	search_memo_release(x);
 	search_drop_routing(x);
 	cost_shared_free(x->shared);
 	free(x->group);

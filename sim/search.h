@@ -12,6 +12,7 @@
 #define SIM_SEARCH_H
 
 #include "sim/exec.h"
+#include "sim/rivals.h"
 
 struct candidate {
 	struct plan plan;
@@ -29,8 +30,19 @@ struct baseline {
 	double time_s, speedup;	/* of the best plan over it */
 };
 
-#define BASELINES_MAX (KNOB_MAX + 2)
-#define REASONS_MAX 4
+#define BASELINES_MAX (KNOB_MAX + 2 + RIVALS_MAX)
+
+/* What a technique does for the best plan, other knobs as they are. */
+struct tech_gain {
+	int tech;
+	bool in_plan;
+	const char *why_not;	/* NULL: it can be used; static text */
+	double alone;		/* time without any by time with it alone */
+	/* in the plan: time without it by the plan's; else the plan's by the
+	 * time with it (and without those that it excludes); 0: unknown */
+	double with_others;
+};
+#define REASONS_MAX 16
 
 struct reason {	/* why plans were left out, and how many */
 	const char *why;	/* static text */
@@ -44,6 +56,8 @@ struct search_result {
 	int n_top;
 	struct baseline baseline[BASELINES_MAX];
 	int n_baselines;
+	struct tech_gain gain[TECH_N];
+	int n_gains;
 	uint64_t evaluated, pruned, infeasible;
 	struct reason reason[REASONS_MAX];	/* of the infeasible */
 	int n_reasons;
@@ -79,7 +93,8 @@ void search_release(struct search_result *r);
 struct evaluation {
 	struct net net;
 	struct routing routing;
-	struct workload workload;
+	struct workload workload;	/* as the techniques leave it */
+	struct tech_effect effect;
 	struct cost *cost;
 	struct program program;
 	struct exec_result exec;

@@ -9,27 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct group plan_group(const struct search *x, const struct plan *p)
+struct group search_plan_group(const struct search *x, const struct plan *p)
 {
-	struct group g = { .factor = p->capacity_factor, .alg = p->alltoall };
+	struct group g = { .factor = p->capacity_factor, .alg = p->alltoall,
+			   .tech = p->technique_mask };
 
 	while (memcmp(&x->layout[g.layout], &p->layout, sizeof(p->layout)))
 		g.layout++;
 	return g;
-}
-
-/* The group's workload is current; plans of one group come one by one. */
-static enum status group_flow_cost(struct search *x, const struct group *g)
-{
-	const struct group *h = &x->flow_group;
-
-	if (x->flow_cost && h->layout == g->layout && h->alg == g->alg &&
-	    h->factor == g->factor)
-		return ST_OK;
-	cost_free(x->flow_cost);
-	x->flow_cost = NULL;
-	x->flow_group = *g;
-	return search_group_cost(x, g, false, true, &x->flow_cost);
 }
 
 /*
@@ -39,19 +26,18 @@ static enum status group_flow_cost(struct search *x, const struct group *g)
 static enum status flow_run(struct search *x, struct candidate *k,
 			    struct program *prog, struct exec_result *run)
 {
-	struct group g = plan_group(x, &k->plan);
+	struct group g = search_plan_group(x, &k->plan);
 	struct cost *c;
 	uint64_t *end;
-	enum status st = search_at(x, g.layout, g.factor);
+	enum status st = search_at(x, g.layout, g.factor, g.tech);
 
 	if (!st)
-		st = group_flow_cost(x, &g);
+		st = search_memo_cost(x, &g, &c);
 	if (!st)
 		st = program_lower(&k->plan, &x->s->cluster, &x->s->model,
 				   prog);
 	if (st)
 		return st;
-	c = x->flow_cost;
 	end = xcalloc((size_t)prog->n_ops, sizeof(*end));
 	k->lane_s = s_from_ps(exec_lane_time(prog, c, end));
 	free(end);
@@ -63,7 +49,7 @@ static enum status flow_run(struct search *x, struct candidate *k,
 	return st;
 }
 
-static enum status flow_time(struct search *x, struct candidate *k)
+enum status search_flow_time(struct search *x, struct candidate *k)
 {
 	struct program prog;
 	struct exec_result run;
@@ -99,7 +85,7 @@ static enum status rank_finalists(struct search *x)
 		n = x->top.n;
 	for (int i = 0; i < n; i++) {
 		struct candidate *k = &x->top.item[i];
-		enum status st = flow_time(x, k);
+		enum status st = search_flow_time(x, k);
 
 		if (st)
 			return st;
@@ -120,17 +106,43 @@ static bool has_degree(const struct search *x, int d)
 	return false;
 }
 
-/* A baseline that the user's space allows competes with the finalists. */
-static void baseline_competes(struct search *x, const struct candidate *k,
-			      struct search_result *out)
+static bool has_tech(const struct search *x, unsigned tech)
+{
+	for (int i = 0; i < x->n_techs; i++) {
+		if (x->tech[i] == tech)
+			return true;
+	}
+	return false;
+}
+
+static bool in_limits(const struct search *x, const struct candidate *k)
+{
+	double room = search_memory_room(x->s);
+
+	return k->drop_fraction <= x->s->constraints.max_drop &&
+		!search_tech_broken(x) &&
+		!(room > 0 && k->memory.total > room);
+}
+
+void search_competes(struct search *x, const struct candidate *k,
+		     struct search_result *out)
 {
 	const struct plan *p = &k->plan;
 
 	if (k->flow_s < out->best_s && has_degree(x, p->degree_forward) &&
+	    has_degree(x, p->degree_backward) && in_limits(x, k) &&
+	    has_tech(x, p->technique_mask) &&
 	    x->s->search.alltoall_mask & 1u << p->alltoall) {
 		out->best = *k;
 		out->best_s = k->flow_s;
 	}
+}
+
+void search_memory(struct search *x, struct candidate *k)
+{
+	memory_estimate(x->s, &k->plan, &x->work, &k->memory);
+	k->memory.buffers += x->effect.memory_bytes;
+	k->memory.total += x->effect.memory_bytes;
 }
 
 static enum status add_baseline(struct search *x, int degree,
@@ -142,11 +154,12 @@ static enum status add_baseline(struct search *x, int degree,
 	enum status st;
 
 	k.plan.alltoall = A2A_FLAT;
+	k.plan.technique_mask = 1u << TECH_BASELINE;
 	k.plan.degree_forward = k.plan.degree_backward = degree;
-	st = flow_time(x, &k);
+	st = search_flow_time(x, &k);
 	if (st)
 		return st;
-	memory_estimate(x->s, &k.plan, &x->work, &k.memory);
+	search_memory(x, &k);
 	if (degree == 1)
 		snprintf(b->system, sizeof(b->system), "sequential");
 	else
@@ -154,13 +167,14 @@ static enum status add_baseline(struct search *x, int degree,
 	b->plan = k.plan;
 	b->time_s = k.flow_s;
 	out->n_baselines++;
-	baseline_competes(x, &k, out);
+	search_competes(x, &k, out);
 	return ST_OK;
 }
 
 /*
  * The layer run sequentially (DeepSpeed-MoE) and at each fixed degree (Tutel
- * without adaptation), flat exchange, with the chosen layout and capacity.
+ * without adaptation), flat exchange, with the chosen layout and capacity,
+ * then the published systems.
  */
 static enum status add_baselines(struct search *x, struct search_result *out)
 {
@@ -171,20 +185,12 @@ static enum status add_baselines(struct search *x, struct search_result *out)
 		if (x->degree[i] != 1)
 			st = add_baseline(x, x->degree[i], &like, out);
 	}
+	if (!st)
+		st = search_rivals(x, &like, out);
 	for (int i = 0; i < out->n_baselines; i++)
 		out->baseline[i].speedup =
 			out->baseline[i].time_s / out->best_s;
 	return st;
-}
-
-static bool same_plan(const struct plan *p, const struct plan *q)
-{
-	return !memcmp(&p->layout, &q->layout, sizeof(p->layout)) &&
-		p->alltoall == q->alltoall &&
-		p->degree_forward == q->degree_forward &&
-		p->degree_backward == q->degree_backward &&
-		p->capacity_factor == q->capacity_factor &&
-		p->technique_mask == q->technique_mask;
 }
 
 /* A baseline that won stands first among the candidates, as any winner. */
@@ -193,7 +199,7 @@ static void list_best_first(struct search *x, const struct candidate *best)
 	struct candidate_list *l = &x->top;
 	int at = 0;
 
-	while (at < l->n && !same_plan(&l->item[at].plan, &best->plan))
+	while (at < l->n && !plan_same(&l->item[at].plan, &best->plan))
 		at++;
 	if (at == l->n) {
 		l->item = xrealloc_array(l->item, (size_t)l->n + 1,
@@ -216,5 +222,8 @@ enum status search_choose(struct search *x, struct search_result *out)
 	if (st)
 		return st;
 	list_best_first(x, &out->best);
+	st = search_gains(x, out);
+	if (st)
+		return st;
 	return flow_run(x, &out->best, &out->program, &out->exec);
 }

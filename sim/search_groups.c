@@ -9,12 +9,11 @@
 #include <stdlib.h>
 
 #define CAPACITIES_MAX KNOB_MAX
+#define REROUTE_SLACK 1e-9	/* rounding */
 #define DEGREE_AUTO_MAX 8	/* auto: 1, 2, 4, 8 */
 
 static void drop_workload(struct search *x)
 {
-	cost_free(x->flow_cost);
-	x->flow_cost = NULL;
 	if (x->at_factor >= 0)
 		workload_release(&x->work);
 	x->at_factor = -1;
@@ -43,40 +42,53 @@ static enum status at_routing(struct search *x, int layout)
 	return st;
 }
 
-enum status search_at(struct search *x, int layout, double factor)
+enum status search_at(struct search *x, int layout, double factor,
+		      unsigned tech)
 {
+	struct tech_place at = { x->s, &x->layout[layout], &x->routing,
+				 &x->cache };
 	enum status st = at_routing(x, layout);
 
-	if (st || x->at_factor == factor)
+	if (st || (x->at_factor == factor && x->at_tech == tech))
 		return st;
 	drop_workload(x);
+	cost_shared_next(x->shared);
 	st = workload_make(&x->routing, &x->s->cluster, &x->s->model,
 			   &x->layout[layout], factor, &x->work);
-	if (!st)
-		x->at_factor = factor;
-	cost_shared_next(x->shared);
+	if (st)
+		return st;
+	x->at_factor = factor;
+	x->at_tech = tech;
+	st = tech_apply(&at, tech, &x->work, &x->effect);
+	if (st)
+		drop_workload(x);
 	return st;
 }
 
-/* The routing and the workload of the group must be current. */
-enum status search_group_cost(struct search *x, const struct group *g,
-			      bool bound_only, bool keep_flows,
-			      struct cost **out_p)
+struct cost_spec search_cost_spec(const struct search *x,
+				  const struct group *g)
 {
-	struct cost_spec spec = {
+	return (struct cost_spec){
 		.net = &x->net,
 		.model = &x->s->model,
 		.workload = &x->work,
 		.layout = x->layout[g->layout],
 		.alltoall = g->alg,
+		.effect = &x->effect,
 		.comm = x->s->comm,
 		.measured = x->s->measured,
 		.shared = x->shared,
 		.tolerance = x->s->search.flow_tolerance,
-		.bound_only = bound_only,
-		.keep_flows = keep_flows,
 	};
+}
 
+/* The routing and the workload of the group must be current. */
+enum status search_group_cost(struct search *x, const struct group *g,
+			      bool bound_only, struct cost **out_p)
+{
+	struct cost_spec spec = search_cost_spec(x, g);
+
+	spec.bound_only = bound_only;
 	return cost_new(&spec, out_p);
 }
 
@@ -89,7 +101,7 @@ static struct plan group_plan(const struct search *x, const struct group *g,
 		.degree_forward = forward,
 		.degree_backward = backward,
 		.capacity_factor = g->factor,
-		.technique_mask = 1u << TECH_BASELINE,
+		.technique_mask = g->tech,
 	};
 }
 
@@ -166,12 +178,27 @@ double search_memory_room(const struct scenario *s)
 	return limit;
 }
 
+const char *search_tech_broken(const struct search *x)
+{
+	const struct constraints *limit = &x->s->constraints;
+
+	if (x->effect.why_not)
+		return x->effect.why_not;
+	if (x->effect.error > limit->max_error)
+		return "compresses with too much error";
+	if (x->effect.rerouted > limit->max_reroute + REROUTE_SLACK)
+		return "sends too many tokens elsewhere";
+	return NULL;
+}
+
 static const char *constraint_broken(const struct search *x,
 				     const struct group *g)
 {
 	const struct scenario *s = x->s;
 	double room = search_memory_room(s);
 
+	if (search_tech_broken(x))
+		return search_tech_broken(x);
 	if (g->drop > s->constraints.max_drop)
 		return "drops too many tokens";
 	if (room > 0 && g->memory.total > room)
@@ -187,9 +214,10 @@ static void keep_group(struct search *x, const struct group *g)
 }
 
 static enum status add_group(struct search *x, int layout, double factor,
-			     enum a2a_alg alg)
+			     unsigned tech, enum a2a_alg alg)
 {
-	struct group g = { .layout = layout, .factor = factor, .alg = alg };
+	struct group g = { .layout = layout, .factor = factor, .alg = alg,
+			   .tech = tech };
 	struct degree_times t;
 	struct plan p = group_plan(x, &g, 1, 1);
 	struct cost *c;
@@ -198,12 +226,16 @@ static enum status add_group(struct search *x, int layout, double factor,
 	g.drop = x->work.drop_fraction;
 	g.padding = x->work.padding_fraction;
 	memory_estimate(x->s, &p, &x->work, &g.memory);
+	g.memory.buffers += x->effect.memory_bytes;
+	g.memory.total += x->effect.memory_bytes;
 	g.why_not = constraint_broken(x, &g);
-	if (g.why_not && !x->o->rejected) {	/* nobody asks for its bound */
+	/* nobody asks for its bound, or it has none */
+	if (g.why_not && (!x->o->rejected || x->effect.why_not)) {
+		g.bound_s = g.weighted_s = INFINITY;
 		keep_group(x, &g);
 		return ST_OK;
 	}
-	st = search_group_cost(x, &g, true, false, &c);
+	st = search_group_cost(x, &g, true, &c);
 	if (st)
 		return st;
 	st = search_time_degrees(x, &g, c, &t);
@@ -234,6 +266,20 @@ static int capacity_list(const struct search *x, double *out)
 				       out + n, CAPACITIES_MAX - n);
 }
 
+/* All algorithms of a layout, a capacity and a set of techniques. */
+static enum status add_tech_groups(struct search *x, int layout,
+				   double factor, unsigned tech)
+{
+	enum status st = search_at(x, layout, factor, tech);
+
+	for (int a = 0; a < A2A_N && !st; a++) {
+		if (x->s->search.alltoall_mask & 1u << a)
+			st = add_group(x, layout, factor, tech,
+				       (enum a2a_alg)a);
+	}
+	return st;
+}
+
 static enum status add_layout_groups(struct search *x, int layout)
 {
 	double factor[CAPACITIES_MAX];
@@ -243,17 +289,10 @@ static enum status add_layout_groups(struct search *x, int layout)
 	if (st)
 		return st;
 	n = capacity_list(x, factor);
-	for (int i = 0; i < n; i++) {
-		st = search_at(x, layout, factor[i]);
-		for (int a = 0; a < A2A_N && !st; a++) {
-			if (x->s->search.alltoall_mask & 1u << a)
-				st = add_group(x, layout, factor[i],
-					       (enum a2a_alg)a);
-		}
-		if (st)
-			return st;
-	}
-	return ST_OK;
+	for (int i = 0; i < n * x->n_techs && !st; i++)
+		st = add_tech_groups(x, layout, factor[i / x->n_techs],
+				     x->tech[i % x->n_techs]);
+	return st;
 }
 
 static int by_bound(const void *va, const void *vb)
@@ -266,6 +305,8 @@ static int by_bound(const void *va, const void *vb)
 		return a->layout - b->layout;
 	if (a->factor != b->factor)
 		return a->factor < b->factor ? -1 : 1;
+	if (a->tech != b->tech)
+		return a->tech < b->tech ? -1 : 1;
 	return (int)a->alg - (int)b->alg;
 }
 
@@ -274,6 +315,8 @@ enum status search_bound_groups(struct search *x)
 	enum status st = ST_OK;
 
 	set_degrees(x);
+	x->n_techs = tech_sets(x->s->search.technique_mask, x->tech,
+			       TECH_SETS_MAX);
 	for (int i = 0; i < x->n_layouts && !st; i++) {
 		st = add_layout_groups(x, i);
 		progress_report(x->o->progress, 0.2 * (i + 1) / x->n_layouts,

@@ -26,6 +26,9 @@ int candidate_compare(const void *va, const void *vb)
 	if (!c)
 		c = compare_double(p->capacity_factor, q->capacity_factor);
 	if (!c)
+		c = (p->technique_mask > q->technique_mask) -
+			(p->technique_mask < q->technique_mask);
+	if (!c)
 		c = p->degree_forward - q->degree_forward;
 	if (!c)
 		c = memcmp(&p->layout, &q->layout, sizeof(p->layout));

@@ -9,16 +9,28 @@
 
 #include "sim/cost_shared.h"
 #include "sim/search_list.h"
+#include "sim/tech_apply.h"
 
 struct group {
 	int layout;		/* index into search.layout */
 	double factor;
 	enum a2a_alg alg;
+	unsigned tech;		/* technique_mask of its plans */
 	double bound_s;		/* of its best pair of degrees */
 	double weighted_s;	/* the bound times search_weight() */
 	double drop, padding;
 	struct memory_use memory;
 	const char *why_not;	/* NULL: may be costed */
+};
+
+#define MEMOS_MAX 6
+
+struct search_memo {
+	struct group group;
+	struct workload work;
+	struct tech_effect effect;
+	struct cost *cost;	/* NULL: free place */
+	uint64_t used;		/* clock of the last use */
 };
 
 struct search {
@@ -28,6 +40,8 @@ struct search {
 	struct layout *layout;
 	int n_layouts;
 	int degree[KNOB_MAX], n_degrees;
+	unsigned tech[TECH_SETS_MAX];
+	int n_techs;
 	struct group *group;	/* lowest bound first */
 	size_t n_groups, cap_groups;
 	struct candidate_list top, rejected;
@@ -37,9 +51,11 @@ struct search {
 	int at_layout;		/* -1: no routing */
 	double at_factor;	/* negative: no workload */
 	struct cost_shared *shared;	/* of all groups */
-	/* of the last run in the flow model, and what for */
-	struct cost *flow_cost;	/* NULL: none, or its workload is gone */
-	struct group flow_group;
+	unsigned at_tech;
+	struct tech_effect effect;	/* of the techniques, on the workload */
+	struct tech_cache cache;
+	struct search_memo memo[MEMOS_MAX];
+	uint64_t memo_clock;
 };
 
 /* Lane times of the forward and the backward pass at every degree. */
@@ -54,18 +70,49 @@ enum status search_bound_groups(struct search *x);
  * and what the GPU has; 0: no limit is known. */
 double search_memory_room(const struct scenario *s);
 
-/* Makes routing and workload current. */
-enum status search_at(struct search *x, int layout, double factor);
+/* Which limit the current techniques break, or why they cannot be used; NULL:
+ * none. Static text. */
+const char *search_tech_broken(const struct search *x);
+
+/* Makes routing and workload current, techniques and all. */
+enum status search_at(struct search *x, int layout, double factor,
+		      unsigned tech);
 void search_drop_routing(struct search *x);
+
+/* All but workload and effect are the group's. */
+struct cost_spec search_cost_spec(const struct search *x,
+				  const struct group *g);
+
+/* The group's exact cost with flows, the search's own; its routing must be
+ * current. Valid until MEMOS_MAX other groups have been asked for. */
+enum status search_memo_cost(struct search *x, const struct group *g,
+			     struct cost **out_p);
+void search_memo_release(struct search *x);
 
 /* The group's workload must be current. */
 enum status search_group_cost(struct search *x, const struct group *g,
-			      bool bound_only, bool keep_flows,
-			      struct cost **out_p);
+			      bool bound_only, struct cost **out_p);
 enum status search_time_degrees(struct search *x, const struct group *g,
 				const struct cost *c, struct degree_times *t);
 struct candidate search_candidate(const struct search *x,
 				  const struct group *g, int f, int b);
+
+/* search_final.c */
+
+struct group search_plan_group(const struct search *x, const struct plan *p);
+/* Runs k->plan in the flow model and fills in both of its times. */
+enum status search_flow_time(struct search *x, struct candidate *k);
+/* A plan that the user's space allows becomes the best if it is faster. */
+void search_competes(struct search *x, const struct candidate *k,
+		     struct search_result *out);
+/* k->memory of k->plan; its workload must be current. */
+void search_memory(struct search *x, struct candidate *k);
+
+/* search_rivals.c: published systems, with the layout and the capacity of
+ * `like`; and what each technique gains. */
+enum status search_rivals(struct search *x, const struct candidate *like,
+			  struct search_result *out);
+enum status search_gains(struct search *x, struct search_result *r);
 
 /* Chooses among x->top and the baselines; fills best, baselines, program. */
 enum status search_choose(struct search *x, struct search_result *out);

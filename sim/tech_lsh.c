@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Numbers of all dense rotations, and steps of their factorisation. */
 #define DENSE_VALUES_MAX (1L << 28)
+#define DENSE_STEPS_MAX 68719476736.0	/* 2^36: a few minutes */
 
 static const char *const rotation_name[LSH_ROTATION_N] = {
 	[LSH_HADAMARD] = "hadamard",
@@ -73,10 +75,11 @@ static enum status spec_check(const struct lsh_spec *s, int dim)
 		st = in_range("rounds", s->rounds, 1, LSH_ROUNDS_MAX);
 	}
 	if (!st && s->rotation == LSH_DENSE &&
-	    (long)s->hashes * (buckets / 2) * dim > DENSE_VALUES_MAX) {
+	    ((long)s->hashes * (buckets / 2) * dim > DENSE_VALUES_MAX ||
+	     0.25 * s->hashes * buckets * buckets * dim > DENSE_STEPS_MAX)) {
 		st = err_set(ST_INPUT, "lsh: %d dense rotations of %d x %d are "
-			     "more than %ld numbers", s->hashes, buckets / 2,
-			     dim, DENSE_VALUES_MAX);
+			     "too much work; hadamard, or fewer buckets",
+			     s->hashes, buckets / 2, dim);
 	}
 	return st;
 }
@@ -92,11 +95,14 @@ static void fill_signs(struct lsh *l, gsl_rng *rng)
 	}
 }
 
-/* Orthonormal rows: the first columns of Q of a Gaussian dim x rows matrix. */
+/*
+ * Orthonormal rows: Q of the LQ factors of a Gaussian rows x dim matrix, that
+ * is, of the QR factors of its transpose (which lies along the memory).
+ */
 static enum status fill_dense(struct lsh *l, gsl_rng *rng)
 {
 	size_t dim = (size_t)l->dim, rows = (size_t)l->rows;
-	gsl_matrix *a = gsl_matrix_alloc(dim, rows);
+	gsl_matrix *a = gsl_matrix_alloc(rows, dim);
 	gsl_vector *tau = gsl_vector_alloc(rows);
 	gsl_vector *e = gsl_vector_alloc(dim);
 	int failed = 0;
@@ -106,10 +112,10 @@ static enum status fill_dense(struct lsh *l, gsl_rng *rng)
 		for (size_t i = 0; i < dim * rows; i++) {
 			a->data[i] = gsl_ran_ugaussian(rng);
 		}
-		failed = gsl_linalg_QR_decomp(a, tau);
+		failed = gsl_linalg_LQ_decomp(a, tau);
 		for (size_t j = 0; j < rows && !failed; j++) {
 			gsl_vector_set_basis(e, j);
-			failed = gsl_linalg_QR_Qvec(a, tau, e);
+			failed = gsl_linalg_LQ_vecQ(a, tau, e);
 			for (size_t i = 0; i < dim; i++) {
 				l->r[((size_t)h * rows + j) * dim + i] =
 					(float)gsl_vector_get(e, i);

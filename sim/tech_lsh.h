@@ -135,6 +135,9 @@ enum status lsh_measure(const struct lsh_spec *spec,
 			const struct tokens_spec *tokens,
 			struct lsh_point *out);
 
+enum status lsh_measure_tokens(const struct lsh_spec *spec,
+			       const struct tokens *t, struct lsh_point *out);
+
 /* What the simulator takes. */
 struct lsh_shape {
 	double tokens;		/* of one rank */

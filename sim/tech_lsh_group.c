@@ -190,24 +190,23 @@ double lsh_centroid_error(const struct lsh_groups *g, const struct tokens *t)
 	return all > 0 ? sqrt(off / all) : 0;
 }
 
+/* As lsh_restore() with e = centroid, in the same precision. */
 double lsh_identity_error(const struct lsh_groups *g, const struct tokens *t)
 {
-	size_t values = (size_t)g->n * (size_t)g->k * (size_t)g->dim;
-	float *y = xcalloc(values, sizeof(*y));
 	double off = 0, all = 0;
 
-	lsh_restore(g, t, g->centroid, y);
 	for (int i = 0; i < g->n * g->k; i++) {
 		const float *x = tokens_at(t, i / g->k);
+		int64_t at = (int64_t)g->of[i] * g->dim;
 
-		for (int d = 0; g->of[i] >= 0 && d < g->dim; d++) {
-			double r = (double)y[(int64_t)i * g->dim + d] - x[d];
+		for (int d = 0; at >= 0 && d < g->dim; d++) {
+			float y = g->centroid[at + d] +
+				(x[d] - g->centroid[at + d]);
 
-			off += r * r;
+			off += ((double)y - x[d]) * ((double)y - x[d]);
 			all += (double)x[d] * x[d];
 		}
 	}
-	free(y);
 	return all > 0 ? sqrt(off / all) : 0;
 }
 
@@ -216,26 +215,35 @@ double lsh_output_error(double centroid_error, double alignment)
 	return sqrt(2 * (1 - alignment)) * centroid_error;
 }
 
-enum status lsh_measure(const struct lsh_spec *spec,
-			const struct tokens_spec *tokens,
-			struct lsh_point *out)
+enum status lsh_measure_tokens(const struct lsh_spec *spec,
+			       const struct tokens *t, struct lsh_point *out)
 {
 	struct lsh_groups g;
-	struct tokens t;
 	struct lsh *l;
-	enum status st = lsh_new(spec, tokens->dim, &l);
+	enum status st = lsh_new(spec, t->dim, &l);
 
 	if (st) {
 		return st;
 	}
-	st = tokens_make(tokens, &t);
-	if (!st) {
-		lsh_group(l, &t, NULL, 1, 1, &g);
-		out->rate = lsh_rate(&g);
-		out->centroid_error = lsh_centroid_error(&g, &t);
-		lsh_groups_release(&g);
-		tokens_release(&t);
-	}
+	lsh_group(l, t, NULL, 1, 1, &g);
+	out->rate = lsh_rate(&g);
+	out->centroid_error = lsh_centroid_error(&g, t);
+	lsh_groups_release(&g);
 	lsh_free(l);
+	return ST_OK;
+}
+
+enum status lsh_measure(const struct lsh_spec *spec,
+			const struct tokens_spec *tokens,
+			struct lsh_point *out)
+{
+	struct tokens t;
+	enum status st = tokens_make(tokens, &t);
+
+	if (st) {
+		return st;
+	}
+	st = lsh_measure_tokens(spec, &t, out);
+	tokens_release(&t);
 	return st;
 }

@@ -112,6 +112,7 @@ EXTRA_DIST += %D%/golden/plan.txt %D%/golden/plan-explain.txt
 shell_tests += %D%/t200-alltoall.sh
 shell_tests += %D%/t201-alltoall-h200.sh
 shell_tests += %D%/t202-alltoall-deepep.sh
+shell_tests += %D%/t203-ring-h200.sh
 shell_tests += %D%/t1300-capacity.sh
 
 # `make bench` builds and runs these; one block each:
@@ -190,7 +191,11 @@ tests_unit_test_sample_SOURCES = %D%/unit/test_sample.c
 tests_unit_test_sample_LDADD = $(UNIT_LIBS)
 if HAVE_CUDA
 unit_tests += tests/unit/test_cuda
+unit_tests += tests/unit/test_cuda_layer
 endif
+tests_unit_test_cuda_layer_SOURCES = %D%/unit/test_cuda_layer.c
+tests_unit_test_cuda_layer_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
 tests_unit_test_cuda_SOURCES = %D%/unit/test_cuda.c
 tests_unit_test_cuda_LDADD = libgpu.a libscenarios.a libbase.a \
 	$(CMOCKA_LIBS) $(GPU_LIBS)
@@ -277,11 +282,37 @@ unit_tests += tests/unit/test_host
 tests_unit_test_host_SOURCES = %D%/unit/test_host.c
 tests_unit_test_host_LDADD = $(RUN_LIBS)
 shell_tests += %D%/t174-profile.sh
+shell_tests += %D%/t178-layers.sh
 shell_tests += %D%/t175-mpi.sh
 unit_tests += tests/unit/test_fit_shipped
 tests_unit_test_fit_shipped_SOURCES = %D%/unit/test_fit_shipped.c
 tests_unit_test_fit_shipped_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += %D%/unit/layer_help.h %D%/unit/layer_world.h
+unit_tests += tests/unit/test_layer_exchange
+tests_unit_test_layer_exchange_SOURCES = %D%/unit/test_layer_exchange.c
+tests_unit_test_layer_exchange_LDADD = $(RUN_LIBS)
+unit_tests += tests/unit/test_layer_ref
+tests_unit_test_layer_ref_SOURCES = %D%/unit/test_layer_ref.c
+tests_unit_test_layer_ref_LDADD = $(RUN_LIBS)
+unit_tests += tests/unit/test_host_layer
+tests_unit_test_host_layer_SOURCES = %D%/unit/test_host_layer.c
+tests_unit_test_host_layer_LDADD = $(RUN_LIBS)
 
+# `make bench_gpu`: on the GPUs of this host; needs CUDA and NCCL
+if HAVE_CUDA
+EXTRA_PROGRAMS += tests/bench/bench_gpu tests/bench/bench_layer
+tests_bench_bench_layer_SOURCES = %D%/bench/bench_layer.c
+tests_bench_bench_layer_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
+tests_bench_bench_gpu_SOURCES = %D%/bench/bench_gpu.c %D%/bench/bench_gpu.h
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_check.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_ffn.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_layer.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_tune.h
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_product.c
+tests_bench_bench_gpu_SOURCES += %D%/bench/bench_gpu_watch.c
+tests_bench_bench_gpu_LDADD = libgpu.a libscenarios.a libbase.a $(GPU_LIBS)
+endif
 unit_tests += tests/unit/test_accuracy
 tests_unit_test_accuracy_SOURCES = %D%/unit/test_accuracy.c
 tests_unit_test_accuracy_LDADD = $(UNIT_LIBS)
@@ -292,13 +323,17 @@ tests_unit_test_layer_text_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t210-sweep.sh
 shell_tests += %D%/t211-sensitivity.sh
 shell_tests += %D%/t180-validate.sh
-EXTRA_DIST += %D%/unit/layer_help.h
-unit_tests += tests/unit/test_layer_exchange
-tests_unit_test_layer_exchange_SOURCES = %D%/unit/test_layer_exchange.c
-tests_unit_test_layer_exchange_LDADD = $(RUN_LIBS)
-unit_tests += tests/unit/test_layer_ref
-tests_unit_test_layer_ref_SOURCES = %D%/unit/test_layer_ref.c
-tests_unit_test_layer_ref_LDADD = $(RUN_LIBS)
+
+unit_tests += tests/unit/test_contention
+tests_unit_test_contention_SOURCES = %D%/unit/test_contention.c
+tests_unit_test_contention_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t181-recorded.sh
+unit_tests += tests/unit/test_layer_plan
+tests_unit_test_layer_plan_SOURCES = %D%/unit/test_layer_plan.c
+tests_unit_test_layer_plan_LDADD = $(RUN_LIBS)
+unit_tests += tests/unit/test_layer_case
+tests_unit_test_layer_case_SOURCES = %D%/unit/test_layer_case.c
+tests_unit_test_layer_case_LDADD = $(RUN_LIBS)
 unit_tests += tests/unit/test_chain
 tests_unit_test_chain_SOURCES = %D%/unit/test_chain.c
 tests_unit_test_chain_LDADD = $(UNIT_LIBS)
@@ -332,3 +367,23 @@ bench_programs += tests/bench/bench_scale
 tests_bench_bench_scale_SOURCES = %D%/bench/bench_scale.c
 tests_bench_bench_scale_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t213-share.sh
+unit_tests += tests/unit/test_tech_gates
+tests_unit_test_tech_gates_SOURCES = %D%/unit/test_tech_gates.c
+tests_unit_test_tech_gates_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_tech_locmoe
+tests_unit_test_tech_locmoe_SOURCES = %D%/unit/test_tech_locmoe.c
+tests_unit_test_tech_locmoe_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_tech_hetu
+tests_unit_test_tech_hetu_SOURCES = %D%/unit/test_tech_hetu.c
+tests_unit_test_tech_hetu_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t180-compress.sh
+unit_tests += tests/unit/test_techniques
+tests_unit_test_techniques_SOURCES = %D%/unit/test_techniques.c
+tests_unit_test_techniques_LDADD = $(UNIT_LIBS)
+bench_programs += tests/bench/bench_fsmoe
+tests_bench_bench_fsmoe_SOURCES = %D%/bench/bench_fsmoe.c
+tests_bench_bench_fsmoe_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_step
+tests_unit_test_step_SOURCES = %D%/unit/test_step.c
+tests_unit_test_step_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t182-validate-host.sh

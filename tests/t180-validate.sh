@@ -357,7 +357,8 @@ then
 		for f in predicted ranking-1 ranking-2
 		do
 			test -s fig/$f.svg && test -s fig/$f.png || exit 1
-		done
+		done &&
+		test "$(grep -c "<svg" fig/index.html)" -ge 3
 	'
 else
 	test_skip 'figures' 'no gnuplot'

@@ -4,6 +4,7 @@
  * core. The hash covers the results: it changes when one does.
  */
 #include "sim/tech_condense.h"
+#include "sim/tech_gates.h"
 #include "sim/tech_lsh.h"
 #include "sim/tech_migrate.h"
 
@@ -93,6 +94,30 @@ static int bench_lsh(int n, int dim)
 	return 0;
 }
 
+static int bench_base(int tokens, int experts)
+{
+	struct gate_spec g = { .kind = GATE_BASE, .experts = experts, .k = 1,
+			       .seed = 1 };
+	struct gate_shape shape = { .tokens = tokens, .dim = 1024,
+				    .element_bytes = 2 };
+	double *p = xcalloc((size_t)experts, sizeof(*p));
+	double *share = xcalloc((size_t)experts, sizeof(*share));
+	double start = seconds();
+	struct gate_effect e;
+
+	for (int i = 0; i < experts; i++) {
+		p[i] = 1.0 / (i + 1);
+	}
+	if (gate_effect_make(&g, p, tokens, &shape, share, &e)) {
+		return fail();
+	}
+	printf("base %d tokens, %d experts: %.3f s, quality %.6f\n", tokens,
+	       experts, seconds() - start, e.quality);
+	free(p);
+	free(share);
+	return 0;
+}
+
 static int bench_migrate(int n, int gpus, int candidates)
 {
 	struct sequences_spec spec = { .n = n, .gpus = gpus, .k = 2, .hot = 3,
@@ -128,7 +153,8 @@ int main(int argc, char **argv)
 {
 	int n = argc > 1 && !strcmp(argv[1], "--quick") ? 2048 : 16384;
 
-	return bench_migrate(8192, 1024, 1) || bench_migrate(8192, 1024, 3) ||
+	return bench_base(4096, 64) || bench_base(n, 128) ||
+		bench_migrate(8192, 1024, 1) || bench_migrate(8192, 1024, 3) ||
 		bench_migrate(8192, 1024, 64) ||
 		bench_condense(n, 1024, 0.8, 0.9, 0.5) ||
 		bench_condense(n, 1024, 1, 0.9, 0.05) || bench_lsh(n, 1024);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -130,6 +131,54 @@ static void test_least_gap(void **state)
 		assert_true(a.x[i + 1] - a.x[i] > ADAPT_GAP_MIN * 0.99);
 }
 
+/*
+ * 1 KB to 1 GB at most half an octave apart, a quarter between 256 KB and
+ * 64 MB: the 33 quarter steps from 2^18 to 2^26 are all there.
+ */
+static void test_fine_gaps(void **state)
+{
+	struct adapt a = { 0 };
+	double error, n;
+	int i, fine = 0;
+
+	(void)state;
+	adapt_range(&a, 1024, 1 << 30);
+	a.gap_max = 0.5;
+	a.fine_gap = 0.25;
+	a.fine_min = 0x1p18;
+	a.fine_max = 0x1p26;
+	while ((n = adapt_next(&a, &error)) > 0 && error > ADAPT_WIDE)
+		adapt_add(&a, n, power(n));
+	for (i = 0; i + 1 < a.n; i++) {
+		bool is_fine = a.x[i] > 17.9 && a.x[i + 1] < 26.1;
+
+		fine += is_fine;
+		assert_true(a.x[i + 1] - a.x[i] < (is_fine ? 0.26 : 0.51));
+	}
+	assert_int_equal(fine, 32);
+	assert_true(a.n > 50 && a.n < ADAPT_MAX);
+}
+
+/* Round by round, the smallest first, none above the limit. */
+static void test_repeat(void **state)
+{
+	struct adapt a = { 0 };
+	double size;
+	int times = 0, i;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		adapt_add(&a, 1 << i, 1);
+	assert_true(fabs(adapt_repeat(&a, 4, 3, &times) - 1) < 1e-9);
+	assert_int_equal(times, 1);
+	for (i = 0; (size = adapt_repeat(&a, 4, 3, &times)) > 0; i++) {
+		assert_int_equal(times, 1 + i / 3);
+		assert_true(fabs(size - (1 << i % 3)) < 1e-9);
+		adapt_add(&a, size, 1);
+	}
+	assert_int_equal(i, 6);
+}
+
 /* A list, a size that is measured again, and a series that becomes slow. */
 static void test_list(void **state)
 {
@@ -181,6 +230,8 @@ int main(void)
 		cmocka_unit_test(test_error_afterwards),
 		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_least_gap),
+		cmocka_unit_test(test_fine_gaps),
+		cmocka_unit_test(test_repeat),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_zero_time),
 	};

@@ -244,6 +244,50 @@ static void test_both(void **state)
 	assert_true(s[0].batch == 5 && s[1].m == 0 && s[1].bytes == 4096);
 }
 
+/*
+ * Product, exchange, both, in turns: rows in that order, each of all turns.
+ * An exchange that is too slow alone stops it.
+ */
+static void test_together(void **state)
+{
+	static const double script[] = { 1e-3 };
+	struct backend b = { .script = script, .n = 1 };
+	struct bench be = bench_on(&b, 0.1);
+	struct bench_case e = exchange(), p = e, both;
+	struct sample s[BENCH_SAMPLES_MAX];
+	int n, i;
+
+	(void)state;
+	p.work = (struct bench_work){ .op = "gemm", .m = 2, .n = 3, .k = 4,
+				      .batch = 5, .bytes = 6 };
+	both = p;
+	both.beside = e.work;
+	assert_int_equal(bench_together(&be, &p, &e, &both, 1, s, &n), ST_OK);
+	assert_int_equal(n, 4);
+	assert_string_equal(s[0].op, "gemm");
+	assert_string_equal(s[0].beside, "");
+	assert_string_equal(s[1].op, "alltoall");
+	assert_string_equal(s[1].beside, "");
+	assert_string_equal(s[2].beside, "alltoall");
+	assert_string_equal(s[3].beside, "gemm");
+	assert_true(s[0].pair == 0 && s[1].pair == 0);
+	assert_true(s[2].pair > 0 && s[2].pair == s[3].pair);
+	for (i = 0; i < 4; i++) {
+		assert_near(s[i].median_s, i == 3 ? 5e-4 : 1e-3);
+		assert_int_equal(s[i].count % 3, 0);
+		assert_int_equal(s[i].wrong, 3);
+	}
+	assert_int_equal(b.prepared, 9);
+	assert_int_equal(b.released, 9);
+	assert_int_equal(bench_together(&be, &p, &e, &both, 5e-4, s, &n),
+			 ST_OK);
+	assert_int_equal(n, 2);
+	b.run_status = ST_FAIL;
+	assert_int_equal(bench_together(&be, &p, &e, &both, 1, s, &n),
+			 ST_FAIL);
+	assert_int_equal(b.prepared, b.released);
+}
+
 static void test_failure(void **state)
 {
 	struct backend b = { .run_status = ST_FAIL };
@@ -269,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_noisy),
 		cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_both),
+		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_failure),
 	};
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The executors on programs whose ops take what the test says. */
 #include "base/units.h"
+#include "profiles/contention.h"
 #include "sim/exec_share.h"
 #include "tests/unit/exec_stub.h"
 
@@ -388,6 +389,43 @@ static void test_memory(void **state)
 	program_release(&p);
 }
 
+/*
+ * A product of P seconds and an exchange of X, started together, with losses
+ * a and b: profiles/contention.h has the closed form that they are fitted by.
+ */
+static void test_contention(void **state)
+{
+	static const double time[] = { 0.5, 1, 2.75, 6 };
+	static const double loss[] = { 0, 0.125, 0.4, 0.9 };
+	struct op op[2] = {
+		{ .kind = OP_EXPERT, .lane = LANE_COMPUTE, .n_chunks = 1 },
+		{ .kind = OP_DISPATCH, .lane = LANE_INTER, .n_chunks = 1 },
+	};
+	struct program p = { .op = op, .n_ops = 2, .n_forward = 2 };
+	struct exec_result r;
+	double product, exchange, a, b;
+	struct cost c;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 256; i++) {
+		cost_init(&c);
+		c.net.cluster.gpu.comm_sms = 0;
+		c.s[OP_EXPERT] = time[i % 4];
+		set_comm(&c, OP_DISPATCH, time[i / 4 % 4], 1);
+		a = c.net.cluster.gpu.inter.product_loss = loss[i / 16 % 4];
+		b = c.net.cluster.gpu.inter.own_loss = loss[i / 64];
+		assert_int_equal(exec_run(&p, &c, EXEC_FLOW, &r), ST_OK);
+		contention_times(time[i % 4], time[i / 4 % 4], a, b, &product,
+				 &exchange);
+		assert_true(fabs(s_from_ps(r.op[0].finish_ps) - product) <
+			    1e-9);
+		assert_true(fabs(s_from_ps(r.op[1].finish_ps) - exchange) <
+			    1e-9);
+		exec_release(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_two_on_a_link),
 		cmocka_unit_test(test_sms),
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_contention),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

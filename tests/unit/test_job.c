@@ -31,7 +31,7 @@ static void test_every_field(void **state)
 		"   \"ctas\": [0, 4]},"
 		"  {\"op\": \"gemm\", \"dtype\": \"bf16\", \"m\": [1, 2, 3],"
 		"   \"n\": [4], \"k\": [5], \"batch\": [6, 7],"
-		"   \"beside\": \"allreduce\"}]}";
+		"   \"beside\": \"allreduce\", \"optional\": true}]}";
 	struct job j;
 
 	(void)state;
@@ -57,6 +57,7 @@ static void test_every_field(void **state)
 	assert_true(j.task[1].k.v[0] == 5 && j.task[1].batch.v[1] == 7);
 	assert_string_equal(j.task[1].dtype, "bf16");
 	assert_string_equal(j.task[1].beside, "allreduce");
+	assert_true(j.task[1].optional && !j.task[0].optional);
 	job_release(&j);
 	assert_null(j.task);
 }
@@ -90,6 +91,8 @@ static const struct refusal refusals[] = {
 	  "field 'bakend': there is no such field (did you mean 'backend'" },
 	{ "{\"schema\": \"moecast.job/2\"}", "field 'schema': must be" },
 	{ "{\"quick\": 1}", "field 'quick': must be true or false" },
+	{ "{\"tasks\": [{\"op\": \"copy\", \"optional\": 1}]}",
+	  "field 'tasks[0].optional': must be true or false" },
 	{ "{\"ranks\": \"2\"}", "field 'ranks': must be a number" },
 	{ "{\"ranks\": -1}", "field 'ranks': -1 is not in 0..1024" },
 	{ "{\"ranks\": 1025}", "field 'ranks': 1025 is not in" },

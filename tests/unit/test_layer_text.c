@@ -38,6 +38,14 @@ static void test_there_and_back(void **state)
 			 ST_OK);
 	assert_string_equal(text, LINE);
 	assert_int_equal(layer_text_print(&s, tier, text, 100), ST_INPUT);
+	s.model.shared_experts = 2;
+	s.model.shared_ffn = 2816;
+	assert_int_equal(layer_text_print(&s, tier, text, sizeof(text)),
+			 ST_OK);
+	assert_non_null(strstr(text, " gated=true shared=2816 dtype"));
+	scenario_release(&s);
+	assert_int_equal(layer_text_scenario(text, NULL, 0, &s, tier), ST_OK);
+	assert_int_equal(s.model.shared_ffn, 2816);
 	/* sequences are counted together, a name has no blanks */
 	s.model.batch_per_gpu = 2;
 	memcpy(s.model.name, "a b=c", 6);

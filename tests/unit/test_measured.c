@@ -287,6 +287,59 @@ static void test_apply(void **state)
 }
 
 /*
+ * Collectives of their own, 8 ranks. All-reduce, 40 us + S * 5e-12 + 3e-9
+ * sqrt(S): r = 14/8 S; 14 latencies and 14 messages in its pipeline.
+ *	efficiency	(14/8 / 5e-12 = 350e9) / 400e9 = 0.875
+ *	launch		40 - 14 * 1 - 14 * 0.5 = 19 us
+ *	ramp		3e-9 / sqrt(14/8)
+ * All-gather of four says nothing about eight.
+ */
+static void test_apply_collectives(void **state)
+{
+	struct measured_curve c[] = {
+		curve_of("alltoall", "nvlink", 8, 12e-6, 2.5e-12, 2e-9),
+		curve_of("allreduce", "nvlink", 8, 40e-6, 5e-12, 3e-9),
+		curve_of("allgather", "nvlink", 4, 12e-6, 5e-12, 0),
+	};
+	const struct measured m = { .n_curves = 3, .curve = c };
+	struct cluster k = host(1, 8);
+	const struct comm_tier *t = &k.gpu.intra_op[COMM_ALLREDUCE];
+
+	(void)state;
+	measured_apply(&m, &k);
+	near(t->efficiency, 0.875, 1e-12);
+	near(t->launch_s, 19e-6, 1e-12);
+	near(t->message_s, 0.5e-6, 1e-12);
+	near(t->ramp, 3e-9 / sqrt(1.75), 1e-12);
+	near(k.gpu.intra.launch_s, 7.5e-6, 1e-12);
+	near(k.gpu.intra_op[COMM_ALLGATHER].efficiency, 0, 0);
+	near(k.gpu.intra_op[COMM_SENDRECV].efficiency, 0, 0);
+	near(k.gpu.inter_op[COMM_ALLREDUCE].efficiency, 0, 0);
+}
+
+/* Curves with a limit of CTAs stand beside those without. */
+static void test_find_limited(void **state)
+{
+	struct measured_curve c[] = {
+		curve_of("alltoall", "nvlink", 2, 1, 0, 0),
+		curve_of("alltoall", "nvlink", 2, 1, 0, 0),
+		curve_of("alltoall", "nvlink", 2, 1, 0, 0),
+	};
+	const struct measured m = { .n_curves = 3, .curve = c };
+
+	(void)state;
+	c[0].ctas = 4;
+	c[1].ctas = 16;
+	assert_ptr_equal(measured_find(&m, "alltoall", "nvlink", 2), &c[2]);
+	assert_ptr_equal(measured_find_limited(&m, "alltoall", "nvlink", 2, 4),
+			 &c[0]);
+	assert_ptr_equal(measured_find_limited(&m, "alltoall", "nvlink", 2, 7),
+			 &c[0]);
+	assert_ptr_equal(measured_find_limited(&m, "alltoall", "nvlink", 2, 9),
+			 &c[1]);
+}
+
+/*
  * Between nodes: send/recv of S takes 20 us + S / 40e9, of 2 x 25e9: 0.8;
  * launch 20 - 3 (latency) - 1 (message) = 16 us. Without NVLink samples
  * shared memory serves, and a rate above the link's is cut to it.
@@ -386,6 +439,8 @@ int main(void)
 		cmocka_unit_test(test_bad_points),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_apply),
+		cmocka_unit_test(test_apply_collectives),
+		cmocka_unit_test(test_find_limited),
 		cmocka_unit_test(test_apply_inter),
 		cmocka_unit_test(test_apply_pcie),
 		cmocka_unit_test(test_json),

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A layer (gpu/layer.h) on one rank of the cuda backend.
+ *
+ * The program's ops are queued in its order on three streams, one for each
+ * lane; an op that another lane waits for is followed by an event. So an op
+ * starts when the one before it on its lane and all of its dependencies are
+ * done, as in the simulator.
+ *
+ * Rows travel weighted: with a row goes its weight, experts multiply by it,
+ * and the way home only adds. Backward, the gradient of the weight comes home
+ * beside the row. Both are scalars and travel by the flat plan in the same
+ * group of messages as the first step of the rows.
+ *
+ * Dropless, counts are known after the gate only: they are gathered from all
+ * ranks, the host waits for them once in a step, makes the plans
+ * (gpu/layer_plan.h) and sends their tables after the work that is already
+ * queued; those of the backward pass while the forward pass runs. Which
+ * tokens share a node (dedup) is taken from the twin's routing when the case
+ * is prepared. With a capacity all is known before, and each pass is one CUDA
+ * graph.
+ *
+ * Memory: buffers of all chunks of a pass, one chunk after the other
+ * (gpu/layer_plan.h); both passes and both directions share what travels,
+ * while the experts' rows of the forward pass stay for the backward pass.
+ */
+#ifndef GPU_CUDA_LAYER_H
+#define GPU_CUDA_LAYER_H
+
+#include "gpu/cuda.h"
+#include "gpu/cuda_ffn.h"
+#include "gpu/k.h"
+#include "gpu/k_layer.h"
+#include "gpu/layer_plan.h"
+#include "gpu/layer_ref.h"
+#include "scenarios/program.h"
+
+#define CUDA_PASSES 2		/* forward, backward */
+#define CUDA_LAYER_CHUNKS_MAX 1024
+
+enum cuda_direction { TO_EXPERTS, FROM_EXPERTS };
+
+struct cuda_pass {
+	int chunks;
+	struct layer_pass plan;
+	struct layer_blob blob;		/* tables; p is pinned */
+	char *tables;			/* the same on the device */
+	int32_t *pos;			/* [tokens * k] */
+	int32_t *add_pos;		/* dedup: of leads only; else pos */
+	int32_t *start;			/* capacity: [chunks][slots] */
+	int32_t *totals;		/* [chunks][slots]: copies */
+	cudaGraphExec_t graph;
+};
+
+/* What an expert works on, in the layout of a pass. */
+struct cuda_rows {
+	void *x, *pre, *h;
+	float *r;
+};
+
+struct cuda_layer {
+	struct layer_case c;		/* shares count */
+	const struct program *program;
+	struct cuda_rank *rank;
+	struct ranks *all;
+	int ranks, slots, local;
+	size_t element, row_bytes;
+	uint64_t pairs;			/* tokens * k */
+	bool is_static;			/* a capacity: nothing to wait for */
+
+	cudaStream_t lane[LANE_N];
+	ncclComm_t comm[LANE_N];
+	ncclComm_t copies, dp;		/* NULL: groups of one */
+	cudaEvent_t *done;		/* of ops that other lanes wait for */
+	bool *is_awaited;
+	cudaEvent_t counted, joined[LANE_N];
+	cublasHandle_t blas;
+	void *blas_workspace;
+	struct cuda_ffn *ffn, *shared;
+
+	/* routing; cells are of `fine` chunks, a multiple of both degrees */
+	int fine;
+	float *logits, *weights;
+	int32_t *ids, *slot_ids, *keys, *sorted, *fine_pos;
+	int32_t *expert_total, *fine_totals;
+	void *sort_workspace;
+	int32_t *cells, *cells_host;	/* [ranks][fine][slots] */
+	int32_t *capacity_cells;
+	const int32_t *cells_now;	/* that the plans are made of */
+	int32_t ***token[CUDA_PASSES];	/* dedup: [chunk][rank] */
+
+	struct cuda_pass pass[CUDA_PASSES];
+
+	/* tensors */
+	void *x, *dy, *wg, *w1, *w2, *ws1, *ws2;
+	void *y, *dx, *dw1, *dw2, *dws1, *dws2, *dlogits;
+	float *dwg;
+	/* what travels; SEND and RECV are scratch of a lane */
+	void *in, *mid[2], *out, *send[LANE_N], *recv[LANE_N];
+	float *in_s, *out_s, *send_s[LANE_N], *recv_s[LANE_N];
+	int64_t in_rows, mid_rows[2], out_rows, send_rows, recv_rows;
+	/* experts: rows kept, their regrouped copies, results */
+	struct cuda_rows kept, regrouped;
+	void *ye, *g, *dxe;		/* ye: also the rows of dy */
+	float *dr;
+	int64_t layout_rows[CUDA_PASSES];
+	void *shared_pre, *shared_h, *shared_g;
+
+	int32_t *pulse;			/* of cuda_layer_align() */
+	void **owned;			/* all device memory */
+	size_t n_owned, cap_owned;
+	double *forward_s, *step_s;	/* of the last run */
+};
+
+/* The element type of NCCL and cuBLAS. */
+static inline bool layer_is_bf16(const struct cuda_layer *l)
+{
+	return l->c.dtype == DT_BF16;
+}
+
+static inline void *layer_row(const struct cuda_layer *l, const void *base,
+			      int64_t row)
+{
+	return (char *)base + (size_t)row * l->row_bytes;
+}
+
+/* cuda_layer_memory.c. Device memory of the layer; 0 bytes: NULL. */
+enum status cuda_layer_alloc(struct cuda_layer *l, void *out_p,
+			     uint64_t bytes);
+/* Tensors and their data; what routing needs. */
+enum status cuda_layer_tensors(struct cuda_layer *l);
+/* What depends on the plans of both passes. */
+enum status cuda_layer_buffers(struct cuda_layer *l);
+
+/* cuda_layer_comm.c: communicators of lanes and groups, made when needed. */
+bool cuda_layer_comm_need(const struct cuda_rank *r);
+enum status cuda_layer_comms(struct cuda_layer *l, const ncclUniqueId *id);
+/* All ranks begin together: what comes after on the stream. */
+enum status cuda_layer_align(struct cuda_layer *l);
+
+/* cuda_layer_gate.c: on the COMPUTE lane. */
+enum status cuda_layer_gate(struct cuda_layer *l);
+enum status cuda_layer_gate_bwd(struct cuda_layer *l);
+/* Waits for the cells of all ranks, dropless. */
+enum status cuda_layer_wait_cells(struct cuda_layer *l);
+
+/* cuda_layer_pass.c: plans of a pass, and their tables on the device. */
+enum status cuda_layer_plan(struct cuda_layer *l, int pass);
+void cuda_layer_plan_release(struct cuda_layer *l, int pass);
+enum status cuda_layer_tables(struct cuda_layer *l, int pass);
+enum status cuda_layer_tokens(struct cuda_layer *l);
+
+/* cuda_layer_exchange.c: a step of a chunk's way, or its ESP collective. */
+enum status cuda_layer_exchange(struct cuda_layer *l, const struct op *op,
+				enum cuda_direction d, cudaStream_t s);
+enum status cuda_layer_esp(struct cuda_layer *l, const struct op *op,
+			   enum cuda_direction d, cudaStream_t s);
+
+/* cuda_layer_ops.c: one op of the program; joins the lanes after a pass. */
+enum status cuda_layer_op(struct cuda_layer *l, int i);
+enum status cuda_layer_tune(struct cuda_layer *l);
+
+/* cuda_layer_run.c */
+enum status cuda_layer_step(struct cuda_layer *l, cudaEvent_t middle);
+enum status cuda_layer_capture(struct cuda_layer *l);
+enum status cuda_layer_repeat(struct cuda_layer *l, int n);
+
+/* cuda_layer.c */
+enum status cuda_layer_open(struct cuda_rank *r, struct ranks *all,
+			    const struct layer_case *c,
+			    const struct program *p, const ncclUniqueId *id);
+void cuda_layer_close(struct cuda_rank *r);
+
+#endif

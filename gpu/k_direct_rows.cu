@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Rows of the direct exchange. Sources take turns item by item (a token of
+ * the next rank, then of the one after it, ...), so that the link to every
+ * peer and the own memory are busy all the time.
+ */
+#include "gpu/k_direct_common.h"
+
+/* Vectors of a row that a warp moves at a time, when threads move them. */
+#define STORE_WIDTH (4 * WARP)
+/* Bulk copies: warps of a block, pieces of a warp in flight, their size. */
+#define BULK_WARPS 4
+#define BULK_STAGES 3
+#define BULK_PIECE 8192
+#define BULK_BLOCKS 2		/* on each multiprocessor */
+
+struct rows_arg {
+	uint64_t from, row;	/* offset; bytes of a row */
+	char *to;
+};
+
+/* A token of a source, and a piece of its row. */
+struct item {
+	int source;
+	uint64_t token, at, bytes;
+};
+
+/*
+ * The j-th item of the warp `w` of `warps`: pieces w, w + warps, ... of the
+ * tokens, each of all sources in turn; false: it has no more.
+ */
+static __device__ inline bool item_of(const struct k_direct &d, int tokens,
+				      unsigned j, unsigned w, unsigned warps,
+				      uint64_t row, uint64_t piece,
+				      struct item *it)
+{
+	unsigned pieces = (unsigned)((row + piece - 1) / piece);
+	uint64_t u = w + (uint64_t)(j / d.ranks) * warps;
+
+	it->source = (int)(j + d.rank + 1) % d.ranks;
+	it->token = u / pieces;
+	it->at = u % pieces * piece;
+	it->bytes = it->at + piece < row ? piece : row - it->at;
+	return it->token < (uint64_t)tokens;
+}
+
+static uint64_t units_of(int tokens, uint64_t row, uint64_t piece)
+{
+	return (row + piece - 1) / piece * (uint64_t)tokens;
+}
+
+static __device__ inline const int32_t *places(const struct k_direct_route &r,
+					       int source, uint64_t token)
+{
+	return r.place + ((uint64_t)source * r.tokens + token) * r.k;
+}
+
+/* Rows behind each expert's last; blocks of BULK_WARPS warps or more. */
+static __device__ void zero_tails(const struct k_direct &d,
+				  const struct k_direct_route &r,
+				  const struct rows_arg &a)
+{
+	int local = r.experts / d.ranks;
+	int64_t stride = r.slot[2 * d.ranks * local];
+	int grid = (int)gridDim.x, step = grid > local ? grid / local : 1;
+	uint64_t n = a.row / sizeof(uint4);
+
+	if (!stride || (grid > local && (int)blockIdx.x >= step * local)) {
+		return;
+	}
+	for (int e = blockIdx.x % local; e < local; e += grid) {
+		int64_t row = r.kept[e] + blockIdx.x / local;
+
+		for (; row < stride; row += step) {
+			uint4 *p = (uint4 *)(a.to + (e * stride + row) * a.row);
+
+			for (uint64_t c = threadIdx.x; c < n;
+			     c += blockDim.x) {
+				p[c] = make_uint4(0, 0, 0, 0);
+			}
+		}
+	}
+}
+
+/* A warp an item; each vector is read once and stored k times or less. */
+static __global__ void __launch_bounds__(BLOCK)
+dispatch_store(const __grid_constant__ struct k_direct d,
+	       const __grid_constant__ struct k_direct_route r,
+	       const struct rows_arg a)
+{
+	const uint64_t piece = STORE_WIDTH * sizeof(uint4);
+	unsigned w = blockIdx.x * WARPS + threadIdx.x / WARP;
+	int lane = threadIdx.x % WARP;
+	struct item it;
+
+	if (has_failed(d)) {
+		return;
+	}
+	for (unsigned j = 0; item_of(d, r.tokens, j, w, gridDim.x * WARPS,
+				     a.row, piece, &it); j++) {
+		const int32_t *p = places(r, it.source, it.token);
+		const uint4 *x = (const uint4 *)(d.window[it.source] + a.from +
+						 it.token * a.row + it.at);
+		int mine = lane < r.k ? p[lane] : -1;
+		int vectors = (int)(it.bytes / sizeof(uint4));
+		uint4 v[STORE_WIDTH / WARP];
+
+		if (!__ballot_sync(0xffffffffu, mine >= 0)) {
+			continue;
+		}
+#pragma unroll
+		for (int u = 0; u < STORE_WIDTH / WARP; u++) {
+			if (u * WARP + lane < vectors) {
+				v[u] = x[u * WARP + lane];
+			}
+		}
+		for (int to_j = 0; to_j < r.k; to_j++) {
+			int64_t row = __shfl_sync(0xffffffffu, mine, to_j);
+			uint4 *to = (uint4 *)(a.to + row * a.row + it.at);
+
+			if (row < 0) {
+				continue;
+			}
+#pragma unroll
+			for (int u = 0; u < STORE_WIDTH / WARP; u++) {
+				if (u * WARP + lane < vectors) {
+					to[u * WARP + lane] = v[u];
+				}
+			}
+		}
+	}
+	zero_tails(d, r, a);
+}
+
+/*
+ * The same by bulk copies: a warp has BULK_STAGES pieces on their way into
+ * shared memory, then sends each to its places; lane j has the j-th of them.
+ * Few blocks keep a link busy, and no registers hold data.
+ */
+static __global__ void __launch_bounds__(BULK_WARPS * WARP)
+dispatch_bulk(const __grid_constant__ struct k_direct d,
+	      const __grid_constant__ struct k_direct_route r,
+	      const struct rows_arg a, uint32_t piece)
+{
+#ifdef HAVE_BULK
+	extern __shared__ __align__(128) char pieces[];
+	__shared__ uint64_t bars[BULK_WARPS][BULK_STAGES];
+	int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+	unsigned w = blockIdx.x * BULK_WARPS + warp, j = 0;
+	char *own = pieces + warp * BULK_STAGES * piece;
+	uint32_t parity = 0;
+	bool is_more = true;
+
+	if (has_failed(d)) {
+		return;
+	}
+	if (lane < BULK_STAGES) {
+		bar_init(&bars[warp][lane]);
+	}
+	bar_init_done();
+	__syncwarp();
+	while (is_more) {
+		int32_t to[BULK_STAGES];
+		struct item it[BULK_STAGES];
+		bool is_full[BULK_STAGES];
+
+#pragma unroll
+		for (int u = 0; u < BULK_STAGES; u++) {
+			is_full[u] = false;
+			while (!is_full[u]) {
+				is_more = item_of(d, r.tokens, j++, w,
+						  gridDim.x * BULK_WARPS,
+						  a.row, piece, &it[u]);
+				if (!is_more) {
+					break;
+				}
+				to[u] = lane < r.k ? places(r, it[u].source,
+							    it[u].token)[lane]
+						   : -1;
+				is_full[u] = __any_sync(0xffffffffu,
+							to[u] >= 0);
+			}
+			if (is_full[u] && lane == 0) {
+				bulk_load(own + u * piece,
+					  d.window[it[u].source] + a.from +
+					  it[u].token * a.row + it[u].at,
+					  (uint32_t)it[u].bytes,
+					  &bars[warp][u]);
+			}
+		}
+#pragma unroll
+		for (int u = 0; u < BULK_STAGES; u++) {
+			if (!is_full[u]) {
+				continue;
+			}
+			bar_wait(&bars[warp][u], parity);
+			if (to[u] >= 0) {
+				bulk_store(a.to + to[u] * a.row + it[u].at,
+					   own + u * piece,
+					   (uint32_t)it[u].bytes);
+			}
+			bulk_commit();
+		}
+		bulk_wait_read();
+		__syncwarp();
+		parity ^= 1;
+	}
+	bulk_wait();
+	zero_tails(d, r, a);
+#endif
+}
+
+static cudaError_t allow_shared(uint32_t bytes)
+{
+	return cudaFuncSetAttribute(
+		dispatch_bulk, cudaFuncAttributeMaxDynamicSharedMemorySize,
+		(int)bytes);
+}
+
+static unsigned limited(unsigned grid, int ctas)
+{
+	return ctas > 0 && grid > (unsigned)ctas ? (unsigned)ctas : grid;
+}
+
+extern "C" cudaError_t k_direct_dispatch(const struct k_direct *d,
+					 const struct k_direct_route *r,
+					 uint64_t from, uint64_t row_bytes,
+					 void *to, int ctas, bool bulk,
+					 cudaStream_t s)
+{
+	const struct rows_arg a = { from, row_bytes, (char *)to };
+	uint32_t piece = row_bytes < BULK_PIECE ? (uint32_t)row_bytes
+						: BULK_PIECE;
+	uint64_t n;
+	bool has_bulk;
+	int sms;
+	cudaError_t rc = device_of(&sms, &has_bulk);
+
+	if (rc != cudaSuccess) {
+		return rc;
+	}
+	if (bulk && has_bulk && r->k <= WARP) {
+		n = units_of(r->tokens, row_bytes, piece);
+		if (n > (uint64_t)sms * BULK_BLOCKS * BULK_WARPS) {
+			n = (uint64_t)sms * BULK_BLOCKS * BULK_WARPS;
+		}
+		dispatch_bulk<<<limited(k_grid(n, BULK_WARPS), ctas),
+				BULK_WARPS * WARP,
+				BULK_WARPS * BULK_STAGES * piece, s>>>(
+			*d, *r, a, piece);
+	} else {
+		n = units_of(r->tokens, row_bytes,
+			     STORE_WIDTH * sizeof(uint4));
+		dispatch_store<<<limited(k_grid(n, WARPS), ctas), BLOCK, 0,
+				 s>>>(*d, *r, a);
+	}
+	return cudaGetLastError();
+}
+
+/* acc += the rows' vectors; those of negative place are none. */
+template<typename E, int K>
+static __device__ inline void add_rows(const uint4 *rows, const int32_t *p,
+				       uint64_t n, uint64_t c, float *acc)
+{
+	uint4 v[K];
+	bool is_there[K];
+
+#pragma unroll
+	for (int j = 0; j < K; j++) {
+		int64_t row = p[j];
+
+		is_there[j] = row >= 0;
+		if (is_there[j]) {
+			v[j] = rows[row * n + c];
+		}
+	}
+#pragma unroll
+	for (int j = 0; j < K; j++) {
+		if (is_there[j]) {
+			float f[E::N];
+
+			E::load(v[j], f);
+#pragma unroll
+			for (int i = 0; i < E::N; i++) {
+				acc[i] += f[i];
+			}
+		}
+	}
+}
+
+/* Of k rows, four at a time. */
+template<typename E>
+static __device__ inline void add_all(const uint4 *rows, const int32_t *p,
+				      int k, uint64_t n, uint64_t c,
+				      float *acc)
+{
+	for (; k >= 4; k -= 4, p += 4) {
+		add_rows<E, 4>(rows, p, n, c, acc);
+	}
+	if (k >= 2) {
+		add_rows<E, 2>(rows, p, n, c, acc);
+		k -= 2;
+		p += 2;
+	}
+	if (k) {
+		add_rows<E, 1>(rows, p, n, c, acc);
+	}
+}
+
+/*
+ * What this rank's experts made of another's tokens: sums in fp32, one row
+ * for each token that has an expert here, into the other's stage. n: vectors
+ * of a row; an item is a warp's width of one. Sources other than this rank
+ * only.
+ */
+template<typename E>
+static __global__ void __launch_bounds__(BLOCK)
+send_sums(const __grid_constant__ struct k_direct d,
+	  const __grid_constant__ struct k_direct_route r,
+	  const struct k_direct_sums a, uint64_t n)
+{
+	unsigned pieces = (unsigned)((n + WARP - 1) / WARP);
+	uint64_t items = (uint64_t)pieces * (d.ranks - 1) * r.tokens;
+	uint64_t i = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+	int lane = threadIdx.x % WARP;
+
+	if (has_failed(d)) {
+		return;
+	}
+	for (; i < items; i += (uint64_t)gridDim.x * WARPS) {
+		uint64_t token = i / pieces / (d.ranks - 1);
+		int to = (int)(i / pieces % (d.ranks - 1) + d.rank + 1) %
+			 d.ranks;
+		const int32_t *p = places(r, to, token);
+		uint64_t c = i % pieces * WARP + lane;
+		float acc[E::N] = { 0 };
+		int mine = lane < r.k ? p[lane] : -1;
+
+		if (!__any_sync(0xffffffffu, mine != -1)) {
+			continue;
+		}
+		if (a.pair && i % pieces == 0 && mine != -1) {
+			float *out = (float *)(d.window[to] + a.out_pair);
+
+			out[token * r.k + lane] = mine < 0 ? 0 : a.pair[mine];
+		}
+		if (c < n) {
+			uint4 *out = (uint4 *)(d.window[to] + a.stage) +
+				     ((uint64_t)d.rank * r.tokens + token) * n;
+
+			add_all<E>((const uint4 *)a.rows, p, r.k, n, c, acc);
+			out[c] = E::pack(acc);
+		}
+	}
+}
+
+/* The own experts' rows and the others' sums. */
+template<typename E>
+static __global__ void __launch_bounds__(BLOCK)
+add_sums(const __grid_constant__ struct k_direct d,
+	 const __grid_constant__ struct k_direct_route r,
+	 const struct k_direct_sums a, uint64_t n)
+{
+	unsigned pieces = (unsigned)((n + WARP - 1) / WARP);
+	uint64_t items = (uint64_t)pieces * r.tokens;
+	uint64_t i = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+	int lane = threadIdx.x % WARP, local = r.experts / d.ranks;
+	const int32_t *ids = (const int32_t *)(d.window[d.rank] + r.ids);
+	const uint4 *stage = (const uint4 *)(d.window[d.rank] + a.stage);
+
+	if (has_failed(d)) {
+		return;
+	}
+	for (; i < items; i += (uint64_t)gridDim.x * WARPS) {
+		uint64_t token = i / pieces, c = i % pieces * WARP + lane;
+		const int32_t *p = places(r, d.rank, token);
+		int where = lane < r.k ? ids[token * r.k + lane] / local
+				       : d.rank;
+		unsigned same = __match_any_sync(0xffffffffu, where);
+		unsigned from = __ballot_sync(0xffffffffu, where != d.rank &&
+					      __ffs(same) - 1 == lane);
+		float acc[E::N] = { 0 };
+
+		if (a.pair && i % pieces == 0 && lane < r.k &&
+		    p[lane] != -1) {
+			float *out = (float *)(d.window[d.rank] + a.out_pair);
+
+			out[token * r.k + lane] = p[lane] < 0
+				? 0 : a.pair[p[lane]];
+		}
+		if (c < n) {
+			add_all<E>((const uint4 *)a.rows, p, r.k, n, c, acc);
+		}
+		while (from) {
+			int s = __shfl_sync(0xffffffffu, where,
+					    __ffs(from) - 1);
+			int32_t at = (int32_t)(s * r.tokens + token);
+
+			from &= from - 1;
+			if (c < n) {
+				add_rows<E, 1>(stage, &at, n, c, acc);
+			}
+		}
+		if (c < n) {
+			((uint4 *)a.out)[token * n + c] = E::pack(acc);
+		}
+	}
+}
+
+extern "C" cudaError_t k_direct_send_sums(const struct k_direct *d,
+					  const struct k_direct_route *r,
+					  const struct k_direct_sums *c,
+					  int ctas, cudaStream_t s)
+{
+	uint64_t n = c->row_bytes / sizeof(uint4);
+	uint64_t items = (n + WARP - 1) / WARP * (uint64_t)(d->ranks - 1) *
+			 (uint64_t)r->tokens;
+	unsigned grid = limited(k_grid(items, WARPS), ctas);
+
+	if (!items) {
+		return cudaSuccess;
+	}
+	if (c->bf16) {
+		send_sums<vec_bf16><<<grid, BLOCK, 0, s>>>(*d, *r, *c, n);
+	} else {
+		send_sums<vec_f32><<<grid, BLOCK, 0, s>>>(*d, *r, *c, n);
+	}
+	return cudaGetLastError();
+}
+
+extern "C" cudaError_t k_direct_add_sums(const struct k_direct *d,
+					 const struct k_direct_route *r,
+					 const struct k_direct_sums *c,
+					 int ctas, cudaStream_t s)
+{
+	uint64_t n = c->row_bytes / sizeof(uint4);
+	uint64_t items = (n + WARP - 1) / WARP * (uint64_t)r->tokens;
+	unsigned grid = limited(k_grid(items, WARPS), ctas);
+
+	if (!items) {
+		return cudaSuccess;
+	}
+	if (c->bf16) {
+		add_sums<vec_bf16><<<grid, BLOCK, 0, s>>>(*d, *r, *c, n);
+	} else {
+		add_sums<vec_f32><<<grid, BLOCK, 0, s>>>(*d, *r, *c, n);
+	}
+	return cudaGetLastError();
+}
+
+extern "C" cudaError_t k_direct_load_rows(void)
+{
+	struct cudaFuncAttributes a;
+	const void *const all[] = {
+		(const void *)dispatch_store, (const void *)dispatch_bulk,
+		(const void *)send_sums<vec_bf16>,
+		(const void *)send_sums<vec_f32>,
+		(const void *)add_sums<vec_bf16>,
+		(const void *)add_sums<vec_f32>
+	};
+	cudaError_t rc = cudaSuccess;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (rc == cudaSuccess) {
+			rc = cudaFuncGetAttributes(&a, all[i]);
+		}
+	}
+	return rc == cudaSuccess
+		? allow_shared(BULK_WARPS * BULK_STAGES * BULK_PIECE) : rc;
+}

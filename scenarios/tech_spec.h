@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the techniques are told (keys technique.*): what is not known of a
+ * model's tokens before it runs, and each technique's own settings. A rate of
+ * 0 is measured, by running the technique on synthetic tokens.
+ */
+#ifndef SCENARIOS_TECH_SPEC_H
+#define SCENARIOS_TECH_SPEC_H
+
+struct tech_spec {
+	/* synthetic tokens: sim/tokens.h */
+	double similarity, clustered;
+	int cluster_size;
+	struct {
+		int hashes, buckets;
+		double rate, error;
+	} lsh;
+	struct {
+		double threshold, rate, error;
+	} condensation;
+	struct {
+		int candidates, hot;
+		double focus;
+	} migration;
+	double locality;	/* share of leaving copies that stay */
+	double topology;	/* copies that may leave the node, of all; 0:
+				   NIC rate by NVLink rate */
+	int shadows;		/* most experts that are copied */
+};
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sim/step.h"
+
+#include "base/units.h"
+#include "sim/cost_layer.h"
+#include "sim/gradient.h"
+
+#include <math.h>
+
+/* Two products for each of a forward one, and FlashAttention's recomputation
+ * (Dao 2023: 2.5 times the forward operations). */
+#define BACKWARD_GEMM 2.0
+#define BACKWARD_SCORES 2.5
+/* Q K^T and P V, 2 operations each, half of both masked. */
+#define SCORE_FLOP 2.0
+/* A layer's all-gather and reduce-scatter, for attention and network. */
+#define TENSOR_PAIRS 2
+/* The optimizer reads and writes its state, and passes over gradients and
+ * weights. */
+#define STATE_PASSES 2.0
+#define WEIGHT_PASSES 2.0
+
+struct step {
+	const struct step_spec *spec;
+	const struct model *m;
+	const struct layout *l;
+	const struct gpu *g;
+	struct coll_spec coll;
+	double element;		/* bytes */
+	double tokens;		/* of a tensor group, one micro-batch */
+	double layers, moe_layers;	/* of one stage */
+	double dense_params;	/* of one layer, not routed, whole */
+};
+
+/* A pass of a layer's dense parts, on one GPU. */
+struct pass {
+	double dense, tensor;
+};
+
+static double max_0(double v)
+{
+	return v > 0 ? v : 0;
+}
+
+static void step_init(struct step *x, const struct step_spec *spec)
+{
+	const struct scenario *s = spec->s;
+	const struct model *m = &s->model;
+	const struct layout *l = &spec->plan->layout;
+	double in_moe = layer_shared_params(m) +
+		(double)m->hidden * m->experts;
+
+	*x = (struct step){
+		.spec = spec, .m = m, .l = l, .g = &s->cluster.gpu,
+		.coll = { .net = spec->net, .comm = s->comm,
+			  .tolerance = s->search.flow_tolerance },
+		.element = dtype_bytes(m->dtype),
+		.tokens = (double)layout_tokens(l, m) * l->tp,
+		.layers = (double)m->layers / l->pp,
+		.moe_layers = (double)m->moe_layers / l->pp,
+		/* shared experts and router are in the MoE layer's time */
+		.dense_params = max_0(m->params_other - in_moe *
+				      m->moe_layers) / m->layers,
+	};
+}
+
+/* One product with all of a layer's dense weights, and the scores. */
+static void dense_pass(const struct step *x, bool backward, double *out)
+{
+	double h = x->m->hidden, n = x->dense_params / h / x->l->tp;
+	double rate = x->g->flops[x->m->dtype] * x->g->gemm_efficiency;
+	double scores = SCORE_FLOP * x->tokens * x->m->sequence * h /
+		x->l->tp / rate;
+	double product = cost_gemm(x->g, x->m->dtype, x->tokens, n, h, 1);
+
+	*out = backward ? BACKWARD_GEMM * product + BACKWARD_SCORES * scores :
+		product + scores;
+}
+
+static enum status tensor_pass(const struct step *x, double *out)
+{
+	double bytes = x->tokens * x->m->hidden * x->element;
+	struct coll ag, rs;
+	enum status st;
+
+	*out = 0;
+	if (x->l->tp == 1)
+		return ST_OK;
+	st = coll_ring(&x->coll, COLL_ALLGATHER, x->l->tp, 1, bytes, &ag);
+	if (st)
+		return st;
+	st = coll_ring(&x->coll, COLL_REDUCESCATTER, x->l->tp, 1, bytes, &rs);
+	if (!st) {
+		*out = TENSOR_PAIRS * (coll_time(&ag, 1) + coll_time(&rs, 1));
+		coll_release(&rs);
+	}
+	coll_release(&ag);
+	return st;
+}
+
+/* ---- gradients ---- */
+
+struct moe_pass {
+	double backward_s, inter_s;	/* and what INTER does in it */
+};
+
+/* A reduction fills the network's idle time in the MoE part. */
+static double moe_with(const void *moe, double gradient_s)
+{
+	const struct moe_pass *p = moe;
+
+	return fmax(p->backward_s, p->inter_s + gradient_s);
+}
+
+static double moe_hides(const void *moe)
+{
+	const struct moe_pass *p = moe;
+
+	return p->backward_s - p->inter_s;
+}
+
+static struct moe_pass moe_backward(const struct step *x)
+{
+	const struct program *p = x->spec->program;
+	const struct exec_result *r = x->spec->exec;
+	struct moe_pass out = {
+		.backward_s = s_from_ps(r->time_ps - r->forward_ps),
+	};
+
+	for (int i = p->n_forward; i < p->n_ops; i++) {
+		if (p->op[i].lane == LANE_INTER)
+			out.inter_s += s_from_ps(r->op[i].finish_ps -
+						 r->op[i].start_ps);
+	}
+	/* ops on a shared link may overlap by rounding */
+	out.inter_s = fmin(out.inter_s, out.backward_s);
+	return out;
+}
+
+/* alpha + beta n of the dense gradients' all-reduce, from two sizes. */
+static enum status reduction(const struct step *x, int group, int stride,
+			     double bytes, struct gradient_problem *g)
+{
+	struct coll c;
+	enum status st = coll_ring(&x->coll, COLL_ALLREDUCE, group, stride,
+				   bytes, &c);
+
+	if (st)
+		return st;
+	g->beta_s = (coll_time(&c, 1) - coll_time(&c, 0.5)) / (bytes / 2);
+	g->alpha_s = max_0(coll_time(&c, 1) - g->beta_s * bytes);
+	coll_release(&c);
+	return ST_OK;
+}
+
+/* What of the dense gradients' all-reduce sticks out of a backward pass. */
+static enum status gradients(const struct step *x, double window_s,
+			     double *exposed_s)
+{
+	const struct layout *l = x->l;
+	int ranks = l->dp * l->ep * l->esp, n = (int)ceil(x->layers);
+	struct gradient_layer layer[GRADIENT_LAYERS_MAX];
+	struct moe_pass moe = moe_backward(x);
+	struct gradient_problem g = { .layer = layer, .pass_s = moe_with,
+				      .hidden_s = moe_hides };
+	struct gradient_plan plan;
+	double bytes = x->dense_params / l->tp * x->element, all = bytes * n;
+	enum status st;
+
+	*exposed_s = 0;
+	/* very deep models: several layers as one */
+	g.n = n < GRADIENT_LAYERS_MAX ? n : GRADIENT_LAYERS_MAX;
+	if (ranks / l->tp < 2 || !(all > 0))
+		return ST_OK;
+	st = reduction(x, ranks / l->tp, l->tp, bytes, &g);
+	if (st)
+		return st;
+	for (int i = 0; i < g.n; i++)
+		layer[i] = (struct gradient_layer){
+			.bytes = all / g.n, .window_s = window_s,
+			.moe = &moe };
+	gradient_best(&g, &plan);
+	*exposed_s = max_0(plan.total_s - g.n * moe.backward_s);
+	return ST_OK;
+}
+
+/* ---- the step ---- */
+
+/* A tensor's way to the next stage. */
+static double hop_s(const struct step *x)
+{
+	const struct cluster *c = &x->spec->s->cluster;
+	const struct comm_tier *t = &x->g->inter;
+	double bytes = x->tokens / x->l->tp * x->m->hidden * x->element;
+
+	if (x->l->pp == 1)
+		return 0;
+	return t->launch_s + t->message_s + c->nic.latency_s +
+		bytes / (c->nic.bandwidth_Bps * t->efficiency);
+}
+
+static double optimizer_s(const struct step *x)
+{
+	return cost_stream(x->g, STATE_PASSES * x->spec->optimizer_bytes +
+			   WEIGHT_PASSES * x->spec->parameter_bytes);
+}
+
+static void add_up(const struct step *x, const struct pass *f,
+		   const struct pass *b, struct step_time *t)
+{
+	const struct exec_result *r = x->spec->exec;
+	double forward = s_from_ps(r->forward_ps);
+	double both = s_from_ps(r->time_ps);
+	const struct training *tr = &x->spec->s->training;
+	struct stages p = {
+		.kind = tr->gpipe ? STAGES_GPIPE : STAGES_1F1B,
+		.stages = x->l->pp, .batches = tr->micro_batches,
+		.forward_s = x->layers * (f->dense + f->tensor) +
+			x->moe_layers * forward,
+		.backward_s = x->layers * (b->dense + b->tensor) +
+			x->moe_layers * (both - forward),
+		.hop_s = hop_s(x),
+	};
+	double m = p.batches;
+
+	/* recomputation: another forward pass but for what is kept */
+	if (tr->recompute)
+		p.backward_s += p.forward_s;
+	t->moe_s = m * x->moe_layers * (both + tr->recompute * forward);
+	t->dense_s = m * x->layers * (b->dense +
+				      (1 + tr->recompute) * f->dense);
+	t->tensor_s = m * x->layers * (b->tensor +
+				       (1 + tr->recompute) * f->tensor);
+	t->optimizer_s = optimizer_s(x);
+	t->batches = p.batches;
+	t->stages = p.stages;
+	t->time_s = stages_time(&p);
+	t->bubble_s = max_0(t->time_s - m * (p.forward_s + p.backward_s));
+	t->time_s += t->gradient_s + t->optimizer_s;
+	t->tokens = m * layout_tokens(x->l, x->m) *
+		(cluster_gpus(&x->spec->s->cluster) / x->l->pp);
+	t->tokens_per_s = t->tokens / t->time_s;
+}
+
+enum status step_run(const struct step_spec *spec, struct step_time *out)
+{
+	struct step_time t = { 0 };
+	struct pass f = { 0 }, b = { 0 };
+	struct step x;
+	enum status st;
+
+	step_init(&x, spec);
+	dense_pass(&x, false, &f.dense);
+	dense_pass(&x, true, &b.dense);
+	st = tensor_pass(&x, &f.tensor);
+	b.tensor = f.tensor;
+	if (!st)
+		st = gradients(&x, b.dense + b.tensor, &t.gradient_s);
+	if (st)
+		return st;
+	add_up(&x, &f, &b, &t);
+	*out = t;
+	return ST_OK;
+}

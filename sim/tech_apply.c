@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sim/tech_apply.h"
+
+#include "sim/tech_condense.h"
+#include "sim/tech_lsh.h"
+#include "sim/tech_migrate.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Lists that are measured: enough for a rate within a few percent. */
+#define LIST_MIN 16
+#define LIST_MAX 512
+#define DIM_MAX 1024
+#define SEQUENCES_TRIED_MAX 4096
+
+const struct tech_effect tech_none = {
+	.rate = 1, .combine_share = 1, .combine_bwd_share = 1,
+};
+
+static int count_bits(unsigned mask)
+{
+	int n = 0;
+
+	for (; mask; mask &= mask - 1)
+		n++;
+	return n;
+}
+
+int tech_sets(unsigned allowed, unsigned *out, int max)
+{
+	int n = 0;
+
+	for (int bits = 1; bits < TECH_N; bits++) {
+		for (unsigned m = 1; m < 1u << TECH_N && n < max; m++) {
+			if (!(m & ~allowed) && count_bits(m) == bits &&
+			    technique_mask_fits(m))
+				out[n++] = m;
+		}
+	}
+	return n;
+}
+
+/* ---- measuring on tokens ---- */
+
+static double copies_of(const struct tech_place *at)
+{
+	return (double)layout_tokens(at->layout, &at->s->model) *
+		at->s->model.experts_per_token;
+}
+
+/* A list: the copies of one rank for one expert. */
+static int list_tokens(const struct tech_place *at)
+{
+	double n = copies_of(at) / at->s->model.experts;
+
+	return (int)fmin(fmax(n, LIST_MIN), LIST_MAX);
+}
+
+static struct tokens_spec tokens_of(const struct tech_place *at)
+{
+	const struct tech_spec *t = &at->s->technique;
+	int n = list_tokens(at);
+
+	return (struct tokens_spec){
+		.n = n,
+		.dim = at->s->model.hidden < DIM_MAX ? at->s->model.hidden :
+			DIM_MAX,
+		.clustered = t->clustered,
+		.clusters = (int)fmax(1, t->clustered * n / t->cluster_size),
+		.similarity = t->similarity,
+		.seed = at->s->routing.seed,
+	};
+}
+
+static struct lsh_spec lsh_of(const struct tech_place *at, int dim)
+{
+	const struct tech_spec *t = &at->s->technique;
+	int buckets = t->lsh.buckets & ~1;
+
+	return (struct lsh_spec){
+		.rotation = LSH_HADAMARD, .hashes = t->lsh.hashes,
+		.buckets = buckets < 2 || buckets > 2 * dim ? 0 : buckets,
+		.rounds = LSH_ROUNDS_DEFAULT, .seed = at->s->routing.seed,
+	};
+}
+
+static enum status measure_lsh(const struct tech_place *at)
+{
+	const struct tech_spec *t = &at->s->technique;
+	struct tokens_spec tokens = tokens_of(at);
+	struct lsh_spec spec = lsh_of(at, tokens.dim);
+	struct lsh_point p = { t->lsh.rate, t->lsh.error };
+	enum status st = ST_OK;
+
+	if (!(p.rate > 0))
+		st = lsh_measure(&spec, &tokens, &p);
+	at->cache->lsh_rate = p.rate;
+	at->cache->lsh_error = p.centroid_error;
+	return st;
+}
+
+static enum status measure_condense(const struct tech_place *at)
+{
+	const struct tech_spec *t = &at->s->technique;
+	struct condense_spec spec = {
+		.scale = CONDENSE_CLIP,
+		.threshold = t->condensation.threshold,
+		.sure = CONDENSE_SURE_DEFAULT,
+		.never = CONDENSE_NEVER_DEFAULT,
+	};
+	struct tokens_spec tspec = tokens_of(at);
+	struct condense_result r;
+	struct tokens tokens;
+	enum status st;
+
+	at->cache->condense_rate = t->condensation.rate;
+	at->cache->condense_error = t->condensation.error;
+	if (t->condensation.rate > 0)
+		return ST_OK;
+	st = tokens_make(&tspec, &tokens);
+	if (st)
+		return st;
+	st = condense_run(&spec, &tokens, NULL, 1, 1, NULL, &r);
+	tokens_release(&tokens);
+	if (st)
+		return st;
+	at->cache->condense_rate = condense_rate(&r);
+	at->cache->condense_error = r.error;
+	at->cache->condense_edges = (double)r.edges / (double)r.copies;
+	condense_result_release(&r);
+	return ST_OK;
+}
+
+static enum status measure(const struct tech_place *at)
+{
+	enum status st;
+
+	if (at->cache->list == list_tokens(at))
+		return ST_OK;
+	st = measure_lsh(at);
+	if (!st)
+		st = measure_condense(at);
+	if (!st)
+		at->cache->list = list_tokens(at);
+	return st;
+}
+
+/* ---- one technique after the other ---- */
+
+/* Compute, the small exchanges beside it, and what the host waits for. */
+static double own_s(const struct tech_place *at, const struct tech_cost *c)
+{
+	const struct cluster *cl = &at->s->cluster;
+	const struct comm_tier *tier = &cl->gpu.inter;
+	double latency = cl->nic.latency_s, link = cl->nic.bandwidth_Bps;
+
+	if (group_in_domain(cl, at->layout->ep, at->layout->esp)) {
+		tier = &cl->gpu.intra;
+		latency = cl->intra.latency_s;
+		link = cl->intra.bandwidth_Bps;
+	}
+	return tech_cost_compute_s(c, &cl->gpu, at->s->model.dtype) +
+		c->host_syncs * cl->gpu.kernel_s +
+		c->exchanges * (tier->ll_launch_s + latency) +
+		c->messages * tier->message_s +
+		c->exchange_bytes / (link * tier->efficiency);
+}
+
+static void add_own(const struct tech_place *at, const struct tech_cost *f,
+		    const struct tech_cost *b, struct tech_effect *e)
+{
+	e->extra_s[0] += own_s(at, f);
+	e->extra_s[1] += own_s(at, b);
+}
+
+static enum status apply_lsh(const struct tech_place *at, struct workload *w,
+			     struct tech_effect *e)
+{
+	const struct model *m = &at->s->model;
+	struct lsh_shape shape = {
+		.tokens = layout_tokens(at->layout, m),
+		.copies = copies_of(at), .dim = m->hidden,
+		.element_bytes = dtype_bytes(m->dtype),
+		.peers = at->layout->ep - 1, .experts = m->experts,
+	};
+	struct lsh_spec spec = lsh_of(at, m->hidden);
+	struct lsh_effect effect;
+	enum status st = measure(at);
+
+	if (st)
+		return st;
+	lsh_effect_make(&spec, &shape, (struct lsh_point){
+		at->cache->lsh_rate, at->cache->lsh_error }, &effect);
+	tech_scale(effect.rate, at, w);
+	e->rate *= effect.rate;
+	e->error += effect.error;
+	add_own(at, &effect.forward, &effect.backward, e);
+	return ST_OK;
+}
+
+static enum status apply_condense(const struct tech_place *at,
+				  struct workload *w, struct tech_effect *e)
+{
+	const struct model *m = &at->s->model;
+	struct condense_shape shape = {
+		.copies = copies_of(at), .experts = m->experts,
+		.dim = m->hidden, .element_bytes = dtype_bytes(m->dtype),
+		.peers = at->layout->ep - 1, .computed = 1,
+	};
+	struct condense_effect effect;
+	enum status st = measure(at);
+
+	if (st)
+		return st;
+	shape.edges = at->cache->condense_edges;
+	condense_effect_make(&shape, at->cache->condense_rate,
+			     at->cache->condense_error, &effect);
+	tech_scale(effect.rate, at, w);
+	e->rate *= effect.rate;
+	e->error += effect.error;
+	add_own(at, &effect.forward, &effect.backward, e);
+	return ST_OK;
+}
+
+static enum status measure_migration(const struct tech_place *at)
+{
+	const struct tech_spec *t = &at->s->technique;
+	const struct model *m = &at->s->model;
+	const struct cluster *c = &at->s->cluster;
+	int ep = at->layout->ep;
+	struct sequences_spec spec = {
+		.n = (int)fmin((double)ep * m->batch_per_gpu,
+			       SEQUENCES_TRIED_MAX),
+		.gpus = ep, .k = m->experts_per_token,
+		.length_min = m->sequence, .length_max = m->sequence,
+		.hot = t->migration.hot < ep ? t->migration.hot : ep,
+		.focus = t->migration.focus, .seed = at->s->routing.seed,
+	};
+	struct migrate_spec how = {
+		.candidates = t->migration.candidates < ep ?
+			t->migration.candidates : ep,
+		.slack = MIGRATE_SLACK_DEFAULT,
+		.row_bytes = (double)m->hidden * dtype_bytes(m->dtype),
+		.hidden = m->hidden,
+		.attention_macs = c->gpu.flops[m->dtype] *
+			c->gpu.gemm_efficiency / 2,
+		.link_Bps = c->nic.bandwidth_Bps,
+	};
+	struct sequences s;
+	struct migrate_result r;
+	struct migrate_effect effect;
+	enum status st = sequences_make(&spec, &s);
+
+	if (st)
+		return st;
+	st = migrate_run(&how, &s, &r);
+	if (!st) {
+		migrate_effect_make(&how, &s, layout_tokens(at->layout, m),
+				    m->experts_per_token, &r, &effect);
+		at->cache->migrate_gpus = ep;
+		at->cache->migrate_share = effect.combine_share;
+		at->cache->migrate_extra_s = effect.controller_s +
+			own_s(at, &effect.forward);
+		migrate_result_release(&r);
+	}
+	sequences_release(&s);
+	return st;
+}
+
+static enum status apply_migration(const struct tech_place *at,
+				   struct tech_effect *e)
+{
+	if (at->cache->migrate_gpus != at->layout->ep) {
+		enum status st = measure_migration(at);
+
+		if (st)
+			return st;
+	}
+	e->combine_share *= at->cache->migrate_share;
+	e->combine_bwd_share *= at->cache->migrate_share;
+	e->extra_s[0] += at->cache->migrate_extra_s;
+	return ST_OK;
+}
+
+/*
+ * Copies that may leave the node, of all: as asked, else what a NIC carries
+ * beside NVLink, but no more are kept than may be sent elsewhere.
+ */
+static double topology_limit(const struct tech_place *at, double leaves)
+{
+	const struct cluster *c = &at->s->cluster;
+	double nics = c->nic.per_gpu ? c->nic.per_gpu :
+		(double)c->nic.per_node / c->gpus_per_node;
+
+	if (at->s->technique.topology > 0)
+		return at->s->technique.topology;
+	return fmax(leaves - at->s->constraints.max_reroute,
+		    nics * c->nic.bandwidth_Bps / c->intra.bandwidth_Bps);
+}
+
+static void apply_reroute(const struct tech_place *at, unsigned mask,
+			  struct workload *w, struct tech_effect *e)
+{
+	if (mask & 1u << TECH_LOCALITY)
+		e->rerouted = tech_keep_local(at, at->s->technique.locality,
+					      w);
+	if (mask & 1u << TECH_TOPOLOGY) {
+		double leaves = tech_leaving(at, w);
+		double limit = topology_limit(at, leaves);
+
+		if (leaves > limit)
+			e->rerouted = tech_keep_local(at, 1 - limit / leaves,
+						      w);
+	}
+}
+
+/* Static text when the set makes no sense here. */
+static const char *cannot(const struct tech_place *at, unsigned mask,
+			  const struct workload *w)
+{
+	const struct layout *l = at->layout;
+	unsigned reroute = 1u << TECH_LOCALITY | 1u << TECH_TOPOLOGY;
+
+	if (l->ep == 1)
+		return "nothing is exchanged";
+	if (mask & reroute) {
+		if (w->ranks > WORKLOAD_DENSE_RANKS_MAX)
+			return "too many ranks for uneven traffic";
+		if (group_in_domain(&at->s->cluster, l->ep, l->esp))
+			return "no token leaves its node";
+		if (at->s->cluster.nodes > at->s->model.experts)
+			return "some nodes have no expert";
+	}
+	if (mask & 1u << TECH_SHADOWING && !w->dispatch.bytes)
+		return "all experts are equally popular";
+	if (mask & 1u << TECH_EXPERT_FETCH && w->capacity)
+		return "needs exact counts";
+	return NULL;
+}
+
+enum status tech_apply(const struct tech_place *at, unsigned mask,
+		       struct workload *w, struct tech_effect *out)
+{
+	struct tech_effect e = tech_none;
+	enum status st = ST_OK;
+
+	mask &= ~(1u << TECH_BASELINE);
+	e.why_not = mask ? cannot(at, mask, w) : NULL;
+	if (!mask || e.why_not)
+		goto out;
+	/* counts are shadowing's input, so it comes before compression and
+	 * before a gate that sends copies elsewhere */
+	if (mask & 1u << TECH_SHADOWING && !tech_shadow(at, w, &e))
+		e.why_not = "no expert is worth copying";
+	apply_reroute(at, mask, w, &e);
+	if (mask & (1u << TECH_LOCALITY | 1u << TECH_TOPOLOGY) &&
+	    !(e.rerouted > 0))
+		e.why_not = "no token leaves its node";
+	if (mask & 1u << TECH_EXPERT_FETCH)
+		tech_fetch(at, w, &e);
+	if (mask & 1u << TECH_LSH)
+		st = apply_lsh(at, w, &e);
+	if (!st && mask & 1u << TECH_CONDENSATION)
+		st = apply_condense(at, w, &e);
+	if (!st && mask & 1u << TECH_MIGRATION)
+		st = apply_migration(at, &e);
+out:
+	if (!st)
+		*out = e;
+	return st;
+}

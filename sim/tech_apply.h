@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a set of techniques makes of a workload: other traffic and rows, and
+ * work of its own. workload_make() first, then tech_apply(), then cost_new()
+ * with the effect. doc/model.md, section "Techniques in the forecast".
+ */
+#ifndef SIM_TECH_APPLY_H
+#define SIM_TECH_APPLY_H
+
+#include "scenarios/program.h"
+#include "sim/route.h"
+#include "sim/tech_cost.h"
+
+struct tech_effect {
+	const char *why_not;	/* NULL: it can be used here; static text */
+	double error;		/* relative, of compressed tokens */
+	double rerouted;	/* share of copies that the gate sends elsewhere */
+	double rate;		/* share of copies that is exchanged */
+	/*
+	 * Bytes on the way home (OP_COMBINE, OP_COMBINE_BWD) by those of the
+	 * dispatch; 0: nothing comes home.
+	 */
+	double combine_share, combine_bwd_share;
+	double extra_s[2];	/* on COMPUTE: forward, backward */
+	double memory_bytes;	/* per GPU, beside the plan's */
+};
+
+/* What was measured on synthetic tokens; zero-initialise, keep. */
+struct tech_cache {
+	int list;		/* tokens of the lists measured; 0: none */
+	double lsh_rate, lsh_error;
+	double condense_rate, condense_error, condense_edges;
+	int migrate_gpus;	/* EP group measured; 0: none */
+	double migrate_share, migrate_extra_s;
+};
+
+struct tech_place {
+	const struct scenario *s;
+	const struct layout *layout;
+	const struct routing *routing;
+	struct tech_cache *cache;
+};
+
+/* The mask must pass technique_mask_fits(). `w` is changed only on success;
+ * effect->why_not says when it cannot be used (then w is as it was). */
+enum status tech_apply(const struct tech_place *at, unsigned mask,
+		       struct workload *w, struct tech_effect *out);
+
+/* No technique: everything as it is. */
+extern const struct tech_effect tech_none;
+
+/*
+ * Masks to try, fewest techniques first: of those allowed, all sets that
+ * technique_mask_fits(). At most `max`; returns their number.
+ */
+#define TECH_SETS_MAX 128
+int tech_sets(unsigned allowed, unsigned *out, int max);
+
+/* ---- tech_traffic.c, tech_shadow.c: changes of a workload ---- */
+
+/* Of the copies that leave their node the share `keep` goes to experts of
+ * the node instead, as popular among them as they are. Returns the share of all copies that moved;
+ * 0: nothing to move. */
+double tech_keep_local(const struct tech_place *at, double keep,
+		       struct workload *w);
+/* Share of copies that leave their node. */
+double tech_leaving(const struct tech_place *at, const struct workload *w);
+/* All bytes and rows times `rate`. */
+void tech_scale(double rate, const struct tech_place *at,
+		struct workload *w);
+/* Every rank gets all experts of its group and keeps its tokens. */
+void tech_fetch(const struct tech_place *at, struct workload *w,
+		struct tech_effect *e);
+/* Copies the most popular experts while FasterMoE's model gets faster;
+ * returns how many. */
+int tech_shadow(const struct tech_place *at, struct workload *w,
+		struct tech_effect *e);
+
+#endif

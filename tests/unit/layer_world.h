@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* All ranks of a layer with the tables of their passes, for tests. */
+#ifndef TESTS_UNIT_LAYER_WORLD_H
+#define TESTS_UNIT_LAYER_WORLD_H
+
+#include "gpu/layer_plan.h"
+#include "gpu/layer_route.h"
+
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+/* One rank: its pass, and buffers of one chunk. */
+struct node {
+	struct layer_pass pass;
+	struct layer_blob blob;
+	int64_t *buffer[XCHG_BUFFER_N], *send, *recv;
+};
+
+struct world {
+	struct layer_case *c;
+	struct layer_route route;
+	int ranks, fine, slots;
+	int32_t *cell;
+	struct node *node;
+};
+
+static int32_t *cells_of(struct world *w)
+{
+	size_t experts = (size_t)w->c->experts;
+	int32_t *cell, *count, *first;
+	int f, r, e;
+	int64_t i;
+
+	if (w->c->capacity)
+		return layer_capacity_cells(w->c, w->fine);
+	cell = xcalloc((size_t)(w->ranks * w->fine * w->slots), sizeof(*cell));
+	count = xcalloc(2 * (size_t)w->ranks * experts, sizeof(*count));
+	first = count + (size_t)w->ranks * experts;
+	for (f = 0; f < w->fine; f++) {
+		layer_chunk_counts(&w->route, f, w->fine, count, first);
+		for (r = 0; r < w->ranks; r++) {
+			for (e = 0; e < w->c->experts; e++) {
+				size_t at = (size_t)r * experts + (size_t)e;
+
+				for (i = 0; i < count[at]; i++) {
+					int home = xchg_home(w->c, r, e,
+							     first[at] + i);
+
+					cell[(r * w->fine + f) * w->slots +
+					     xchg_slot(w->c, e, home)]++;
+				}
+			}
+		}
+	}
+	free(count);
+	return cell;
+}
+
+static void world_build(struct world *w, int chunks, int rank,
+			struct node *out)
+{
+	struct layer_cells cells = { w->ranks, w->fine, w->slots, w->cell };
+	int32_t ***token = xcalloc((size_t)chunks, sizeof(*token));
+	struct layer_pass_input in = {
+		.c = w->c, .rank = rank, .chunks = chunks, .padded = true,
+		.cells = &cells,
+	};
+	int i;
+
+	for (i = 0; i < chunks; i++)
+		token[i] = layer_chunk_tokens(w->c, &w->route, i, chunks);
+	in.token = w->c->plan.alltoall == A2A_DEDUP ?
+		   (int32_t **const *)token : NULL;
+	assert_int_equal(layer_pass_build(&in, &out->blob, &out->pass), ST_OK);
+	for (i = 0; i < chunks; i++)
+		free(token[i]);
+	free(token);
+}
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The whole model's step: its parts add up, and follow their laws. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/units.h"
+#include "sim/search.h"
+#include "sim/step.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct run {
+	struct scenario s;
+	struct plan plan;
+	struct evaluation e;
+	struct step_time t;
+};
+
+static void run(struct run *r, const char *line, const char *const *sets,
+		int n)
+{
+	static const char text[] =
+		"cluster:\n"
+		"  nodes: 2\n"
+		"  gpus_per_node: 4\n"
+		"  intra: {kind: nvswitch, bandwidth: 450GB/s, latency: 1us}\n"
+		"  nic: {bandwidth: 200Gb/s, latency: 3us}\n"
+		"  gpu: h100-sxm\n"
+		"model: {hidden: 1024, layers: 8, moe_layers: 4, experts: 8,\n"
+		"        experts_per_token: 2, expert_ffn: 2048,\n"
+		"        sequence: 1024, batch_per_gpu: 1}\n"
+		"layout: {ep: auto, pp: auto, dp: auto, tp: auto}\n"
+		"training: {recompute: false, micro_batches: 1}\n"
+		"search: {flow_tolerance: 0}\n";
+	struct scenario_set set[8];
+	char path[] = "test_step_XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	for (int i = 0; i < n; i++)
+		set[i].text = sets[i];
+	if (scenario_load(&r->s, path, set, n) ||
+	    plan_parse(line, &r->plan) ||
+	    evaluate_plan(&r->s, &r->plan, EXEC_LANE, NULL, &r->e))
+		fail_msg("%s", err_msg());
+	unlink(path);
+	struct step_spec spec = {
+		.s = &r->s, .net = &r->e.net, .plan = &r->plan,
+		.program = &r->e.program, .exec = &r->e.exec,
+		.optimizer_bytes = r->e.memory.optimizer,
+		.parameter_bytes = r->e.memory.parameters,
+	};
+
+	assert_int_equal(step_run(&spec, &r->t), ST_OK);
+}
+
+static void done(struct run *r)
+{
+	evaluation_release(&r->e);
+	scenario_release(&r->s);
+}
+
+#define FLAT " alltoall=flat degree=1 capacity=none techniques=baseline"
+
+static double parts(const struct step_time *t)
+{
+	return t->moe_s + t->dense_s + t->tensor_s + t->gradient_s +
+		t->optimizer_s + t->bubble_s;
+}
+
+static void test_adds_up(void **state)
+{
+	const char *const many[] = { "training.micro_batches=4" };
+	const char *const again[] = { "training.recompute=true" };
+	struct run one, four, more;
+	double layer;
+
+	(void)state;
+	run(&one, "ep=8 esp=1 tp=1 dp=1 pp=1" FLAT, NULL, 0);
+	run(&four, "ep=8 esp=1 tp=1 dp=1 pp=1" FLAT, many, 1);
+	run(&more, "ep=8 esp=1 tp=1 dp=1 pp=1" FLAT, again, 1);
+	layer = s_from_ps(one.e.exec.time_ps);
+	assert_float_equal(one.t.moe_s / (4 * layer), 1, 1e-9);
+	assert_float_equal(one.t.bubble_s, 0, 1e-12);
+	assert_float_equal(one.t.tensor_s, 0, 0);
+	assert_float_equal(one.t.time_s / parts(&one.t), 1, 1e-9);
+	assert_float_equal(one.t.tokens, 8 * 1024, 0);
+	assert_float_equal(one.t.tokens_per_s, one.t.tokens / one.t.time_s,
+			   1e-6);
+	/* four batches: four times the passes, one reduction, one update */
+	assert_float_equal(four.t.moe_s / one.t.moe_s, 4, 1e-9);
+	assert_float_equal(four.t.gradient_s, one.t.gradient_s, 1e-12);
+	assert_float_equal(four.t.tokens, 4 * one.t.tokens, 0);
+	/* recomputation: one more forward pass of everything */
+	assert_float_equal(more.t.moe_s - one.t.moe_s,
+			   4 * s_from_ps(one.e.exec.forward_ps), 1e-9);
+	done(&one);
+	done(&four);
+	done(&more);
+}
+
+/*
+ * Two stages: each has half of the layers, and of b batches a share of
+ * 1 / (b + 1) is bubble, hand-overs aside.
+ */
+static void test_stages(void **state)
+{
+	const char *const pipe[] = { "training.micro_batches=8" };
+	const char *const fill[] = { "training.micro_batches=8",
+				     "training.gpipe=true" };
+	struct run r, g;
+	double passes;
+
+	(void)state;
+	run(&r, "ep=4 esp=1 tp=1 dp=1 pp=2" FLAT, pipe, 1);
+	run(&g, "ep=4 esp=1 tp=1 dp=1 pp=2" FLAT, fill, 2);
+	passes = r.t.moe_s + r.t.dense_s;
+	assert_true(r.t.bubble_s >= passes / 8);
+	assert_true(r.t.bubble_s <= passes / 8 + 16 * 1e-3);
+	/* 1F1B waits for hand-overs more often than GPipe */
+	assert_true(g.t.bubble_s >= passes / 8);
+	assert_true(g.t.bubble_s < r.t.bubble_s);
+	assert_float_equal(r.t.tokens, 8 * 4 * 1024, 0);
+	assert_float_equal(r.t.time_s / parts(&r.t), 1, 1e-9);
+	done(&r);
+	done(&g);
+}
+
+/* A tensor group has the same products among more, and collectives. */
+static void test_tensor(void **state)
+{
+	struct run one, two;
+
+	(void)state;
+	run(&one, "ep=8 esp=1 tp=1 dp=1 pp=1" FLAT, NULL, 0);
+	run(&two, "ep=8 esp=1 tp=2 dp=1 pp=1" FLAT, NULL, 0);
+	assert_true(two.t.tensor_s > 0);
+	assert_true(two.t.dense_s <= one.t.dense_s);
+	assert_float_equal(two.t.tokens, one.t.tokens / 2, 0);
+	done(&one);
+	done(&two);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_adds_up),
+		cmocka_unit_test(test_stages),
+		cmocka_unit_test(test_tensor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -34,5 +34,5 @@ libscenarios_a_SOURCES += %D%/curve_json.c %D%/curve_json.h
 libscenarios_a_SOURCES += %D%/sample_line.c %D%/sample_line.h
 libscenarios_a_SOURCES += %D%/layer_text.c %D%/layer_text.h
 libscenarios_a_SOURCES += %D%/paper.c %D%/paper.h
-libscenarios_a_SOURCES += %D%/tech_spec.h
 libscenarios_a_SOURCES += %D%/faults.c %D%/faults.h
+libscenarios_a_SOURCES += %D%/tech_spec.h

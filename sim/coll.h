@@ -172,6 +172,11 @@ enum coll_op { COLL_ALLGATHER, COLL_REDUCESCATTER, COLL_ALLREDUCE,
 enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 		      int group, int stride, double bytes, struct coll *out);
 
+/* Gives a collective of coll_ring() without flows those that it has with
+ * spec->keep_flows. */
+void coll_ring_flows(const struct coll_spec *spec, enum coll_op op, int group,
+		     int stride, double bytes, struct coll *c);
+
 void coll_release(struct coll *c);
 
 /*

@@ -282,11 +282,33 @@ static double pipeline_s(const struct ring *r, enum coll_op op)
 	return ring_hops(r) * (op == COLL_ALLREDUCE ? 2 : 1);
 }
 
+/*
+ * Do the groups that begin in node 0 stand for all? Others then are images of
+ * them, and share no link with them: groups inside a node; and those between
+ * nodes, where no leaf sets nodes apart and none takes part, as flows stay on
+ * their rail. (A ring over an odd number of nodes changes rails once.)
+ */
+static bool first_node_does(const struct ring *r, enum coll_op op)
+{
+	const struct net *net = r->b.spec->net;
+	const struct coll_shape *s = &r->b.shape;
+
+	if (!s->regular || net->uneven || r->b.spec->keep_flows)
+		return false;
+	if (s->nodes == 1 || op == COLL_SENDRECV)
+		return s->nodes == 1;
+	return net->leaves == 1 && net->domain == r->b.gpus &&
+	       net->ports == r->b.gpus &&
+	       (op == COLL_ALLREDUCE_TREE || s->local == 1 ||
+		s->nodes % 2 == 0);
+}
+
 static void fill_groups(struct ring *r, enum coll_op op, double bytes)
 {
 	int span = r->b.group * r->b.stride, base;
+	int ranks = first_node_does(r, op) ? r->b.gpus : r->b.ranks;
 
-	for (base = 0; base < r->b.ranks; base++) {
+	for (base = 0; base < ranks; base++) {
 		if (base % span < r->b.stride)
 			add_group(r, op, base, edge_bytes(r, op, bytes));
 	}
@@ -326,36 +348,67 @@ static enum comm_op constants_of(enum coll_op op)
 	}
 }
 
+/* `plain` becomes the spec without a window, its net `net` the spec's with
+ * the collective's constants. */
+static void ring_init(struct ring *r, const struct coll_spec *spec,
+		      enum coll_op op, int group, int stride,
+		      struct coll_spec *plain, struct net *net)
+{
+	const struct cluster *c = &spec->net->cluster;
+	struct gpu *g = &net->cluster.gpu;
+
+	*net = *spec->net;
+	*plain = *spec;
+	plain->comm.window = 0;
+	plain->net = net;
+	*r = (struct ring){ .b = { .spec = plain, .nodes = c->nodes,
+				   .gpus = c->gpus_per_node,
+				   .ranks = net->n_ranks,
+				   .group = group, .stride = stride,
+				   .shape = coll_shape_of(c, group,
+							  stride) } };
+	if (!r->b.shape.regular) {
+		r->b.shape.local = 1;
+		r->b.shape.nodes = group;
+	}
+	r->near = coll_own_constants(&g->intra_op[constants_of(op)], &g->intra);
+	r->far = coll_own_constants(&g->inter_op[constants_of(op)], &g->inter);
+}
+
+static void take_flows(struct ring *r, struct coll *c)
+{
+	c->step[0].flow = r->part.flow;
+	c->step[0].n_flows = (int)r->part.n_flows;
+}
+
 enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 		      int group, int stride, double bytes, struct coll *out)
 {
-	const struct cluster *c = &spec->net->cluster;
-	struct coll_spec plain = *spec;
-	struct net net = *spec->net;	/* with the collective's constants */
-	struct gpu *g = &net.cluster.gpu;
-	struct ring r = { .b = { .spec = &plain, .nodes = c->nodes,
-				 .gpus = c->gpus_per_node,
-				 .ranks = spec->net->n_ranks,
-				 .group = group, .stride = stride,
-				 .shape = coll_shape_of(c, group, stride) } };
+	struct coll_spec plain;
+	struct net net;
+	struct ring r;
 
-	if (!r.b.shape.regular) {
-		r.b.shape.local = 1;
-		r.b.shape.nodes = group;
-	}
-	plain.comm.window = 0;
-	plain.net = &net;
-	r.near = coll_own_constants(&g->intra_op[constants_of(op)], &g->intra);
-	r.far = coll_own_constants(&g->inter_op[constants_of(op)], &g->inter);
+	ring_init(&r, spec, op, group, stride, &plain, &net);
 	*out = (struct coll){ .n_steps = 1 };
 	fill_groups(&r, op, bytes);
 	ring_solve(&r, op, &out->step[0]);
 	out->messages = out->step[0].messages;
-	if (spec->keep_flows) {
-		out->step[0].flow = r.part.flow;
-		out->step[0].n_flows = (int)r.part.n_flows;
-	} else {
+	if (spec->keep_flows)
+		take_flows(&r, out);
+	else
 		free(r.part.flow);
-	}
 	return ST_OK;
+}
+
+void coll_ring_flows(const struct coll_spec *spec, enum coll_op op, int group,
+		     int stride, double bytes, struct coll *c)
+{
+	struct coll_spec plain;
+	struct net net;
+	struct ring r;
+
+	ring_init(&r, spec, op, group, stride, &plain, &net);
+	plain.keep_flows = true;
+	fill_groups(&r, op, bytes);
+	take_flows(&r, c);
 }

@@ -104,7 +104,14 @@ static const struct comm_tier *tier_of(const struct net *net, int tier)
 	return tier == INTER ? &g->inter : &g->intra;
 }
 
-static void rank_add(const struct net *net, struct rank_sum *sum,
+/* fmax() is a call where NaN must be minded; here there are none. */
+static inline double more(double a, double b)
+{
+	return a > b ? a : b;
+}
+
+/* Ranks from n on are left out. */
+static void rank_add(const struct net *net, struct rank_sum *sum, int n,
 		     const struct coll_flow *f, struct coll_tally *out)
 {
 	int tier = net_same_domain(net, f->src, f->dst) ? INTRA : INTER;
@@ -112,8 +119,9 @@ static void rank_add(const struct net *net, struct rank_sum *sum,
 	out->touches[tier] = true;
 	sum[f->src].sent[tier] += f->bytes;
 	sum[f->src].messages[tier]++;
-	sum[f->dst].received[tier] += f->bytes;
-	out->largest_bytes = fmax(out->largest_bytes, f->bytes);
+	if (f->dst < n)
+		sum[f->dst].received[tier] += f->bytes;
+	out->largest_bytes = more(out->largest_bytes, f->bytes);
 }
 
 static void rank_most(const struct net *net, const struct rank_sum *r,
@@ -124,11 +132,11 @@ static void rank_most(const struct net *net, const struct rank_sum *r,
 
 	for (i = 0; i < TIERS; i++) {
 		cost += r->messages[i] * tier_of(net, i)->message_s;
-		out->busiest_bytes[i] = fmax(out->busiest_bytes[i],
-					     fmax(r->sent[i],
+		out->busiest_bytes[i] = more(out->busiest_bytes[i],
+					     more(r->sent[i],
 						  r->received[i]));
 	}
-	out->message_s = fmax(out->message_s, cost);
+	out->message_s = more(out->message_s, cost);
 	if (messages > out->messages)
 		out->messages = messages;
 }
@@ -142,7 +150,7 @@ static void tally_links(const struct coll_view *v, const struct coll_part *p,
 
 	for (i = 0; i < p->n_flows; i++) {
 		coll_view_route(v, p->flow[i].src, p->flow[i].dst, &r);
-		out->latency_s = fmax(out->latency_s, r.latency_s);
+		out->latency_s = more(out->latency_s, r.latency_s);
 		loads_add(&l, &r, p->flow[i].bytes);
 	}
 	out->bound_s = loads_take(&l, v, &out->busiest_link);
@@ -211,7 +219,7 @@ static void tally_round(const struct coll_view *v, const struct coll_part *p,
 		bool near = net_same_domain(v->net, f->src, f->dst);
 
 		coll_view_route(v, f->src, f->dst, &r);
-		latency = fmax(latency, r.latency_s);
+		latency = more(latency, r.latency_s);
 		message = fmax(message, tier_of(v->net, near ? INTRA : INTER)
 			       ->message_s);
 		loads_add(l, &r, f->bytes);
@@ -251,14 +259,15 @@ void coll_tally_flows(const struct coll_build *b, const struct coll_view *v,
 		      struct coll_part *p, struct coll_tally *out)
 {
 	const struct net *net = v->net;
-	struct rank_sum *sum = xcalloc((size_t)b->ranks, sizeof(*sum));
+	/* folded: node 0's flows, and each rank receives what it sends */
+	int n = v->folded ? b->gpus : b->ranks, r;
+	struct rank_sum *sum = xcalloc((size_t)n, sizeof(*sum));
 	size_t i;
-	int r;
 
 	*out = (struct coll_tally){ .busiest_link = -1 };
 	for (i = 0; i < p->n_flows; i++)
-		rank_add(net, sum, &p->flow[i], out);
-	for (r = 0; r < b->ranks; r++)
+		rank_add(net, sum, n, &p->flow[i], out);
+	for (r = 0; r < n; r++)
 		rank_most(net, &sum[r], out);
 	free(sum);
 	if (p->rounds)

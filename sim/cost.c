@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "sim/cost_layer.h"
 #include "sim/cost_load.h"
+#include "sim/cost_shared.h"
 #include "sim/net_fault.h"
 
 #include <assert.h>
@@ -32,18 +33,6 @@ enum cost_coll {
 	COST_COLL_N,
 };
 
-/* Expert ops at one pipeline degree; made when first asked for. */
-struct expert_cost {
-	bool known;
-	struct work work;
-};
-
-enum {
-	EXPERT_FORWARD, EXPERT_DATA,
-	EXPERT_WEIGHT, EXPERT_WEIGHT_ADD,	/* the first chunk's, the others' */
-	EXPERT_KIND_N
-};
-
 /*
  * Of a step in one chunk: what products take longer when the power limit holds
  * them all the time, and how long the GPU only exchanges; chunks hide the
@@ -63,17 +52,24 @@ struct cost {
 	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
 	struct work fixed[OP_KIND_N];	/* ops that are not cut in chunks */
 	struct power power;
-	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1] */
+	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1]; else spec.shared's */
 	struct expert_cost *expert;
+	bool own_expert;
 };
 
 static enum status make_ring(struct cost *c, const struct coll_spec *cs,
 			     enum cost_coll which, enum coll_op op, int group,
 			     int stride, double bytes)
 {
+	enum status st;
+
 	if (group == 1 || !(bytes > 0))
 		return ST_OK;
-	return coll_ring(cs, op, group, stride, bytes, &c->coll[which]);
+	st = cost_shared_ring(c->spec.shared, cs, op, group, stride, bytes,
+			      &c->coll[which]);
+	if (!st && cs->keep_flows)
+		coll_ring_flows(cs, op, group, stride, bytes, &c->coll[which]);
+	return st;
 }
 
 /* Ring or tree, whichever is faster: so does NCCL. */
@@ -81,21 +77,26 @@ static enum status make_allreduce(struct cost *c, const struct coll_spec *cs,
 				  enum cost_coll which, int group, int stride,
 				  double bytes)
 {
-	struct coll tree = { 0 };
-	enum status st = make_ring(c, cs, which, COLL_ALLREDUCE, group,
-				   stride, bytes);
+	struct coll_spec plain = *cs;
+	enum coll_op op = COLL_ALLREDUCE;
+	struct coll tree;
+	enum status st;
 
-	if (st || !c->coll[which].n_steps)
-		return st;
-	st = coll_ring(cs, COLL_ALLREDUCE_TREE, group, stride, bytes, &tree);
+	if (group == 1 || !(bytes > 0))
+		return ST_OK;
+	plain.keep_flows = false;
+	st = make_ring(c, &plain, which, op, group, stride, bytes);
+	if (!st)
+		st = cost_shared_ring(c->spec.shared, cs, COLL_ALLREDUCE_TREE,
+				      group, stride, bytes, &tree);
 	if (st)
 		return st;
 	if (coll_time(&tree, 1) < coll_time(&c->coll[which], 1)) {
-		coll_release(&c->coll[which]);
 		c->coll[which] = tree;
-	} else {
-		coll_release(&tree);
+		op = COLL_ALLREDUCE_TREE;
 	}
+	if (cs->keep_flows)
+		coll_ring_flows(cs, op, group, stride, bytes, &c->coll[which]);
 	return ST_OK;
 }
 
@@ -320,8 +321,9 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 	c->spec = *spec;
 	c->effect = spec->effect ? *spec->effect : tech_none;
 	c->gpu = &spec->net->cluster.gpu;
-	c->expert = xcalloc((size_t)EXPERT_KIND_N * (PLAN_DEGREE_MAX + 1),
-			    sizeof(*c->expert));
+	c->own_expert = !spec->shared || spec->keep_flows;
+	c->expert = c->own_expert ? expert_costs_new() :
+		cost_shared_experts(spec->shared);
 	layer_init(&c->layer, c->gpu, spec->model, &spec->layout,
 		   spec->workload);
 	c->layer.measured = spec->measured;
@@ -361,7 +363,8 @@ void cost_free(struct cost *c)
 			step_load_release(&c->load[i][j]);
 		coll_release(&c->coll[i]);
 	}
-	free(c->expert);
+	if (c->own_expert)
+		free(c->expert);
 	free(c);
 }
 

@@ -21,6 +21,7 @@
 #include "sim/tech_apply.h"
 
 struct cost;
+struct cost_shared;	/* sim/cost_shared.h */
 
 struct cost_spec {
 	const struct net *net;		/* NET_EFFECTIVE */
@@ -31,6 +32,7 @@ struct cost_spec {
 	const struct tech_effect *effect;	/* of techniques; NULL: none */
 	struct comm_spec comm;
 	const struct measured *measured;	/* products; may be NULL */
+	struct cost_shared *shared;	/* with other costs; may be NULL */
 	const struct progress *progress;	/* of exchanges; or NULL */
 	double tolerance;	/* see struct coll_spec */
 	bool bound_only;

@@ -61,6 +61,8 @@ static void add_intra(const struct net *net, struct route *r, int src,
 
 static int port_of(const struct net *net, int local)
 {
+	if (net->ports == net->cluster.gpus_per_node)
+		return local;
 	return (int)((int64_t)local * net->ports / net->cluster.gpus_per_node);
 }
 

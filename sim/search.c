@@ -167,6 +167,7 @@ static void search_free(struct search *x)
 	search_memo_release(x);
 	tech_cache_release(&x->cache);
 	search_drop_routing(x);
+	cost_shared_free(x->shared);
 	free(x->group);
 	free(x->layout);
 	free(x->top.item);
@@ -183,6 +184,9 @@ enum status search_run(const struct scenario *s,
 	double began = now_s();
 	enum status st = search_limits_init(&x);
 
+	if (st)
+		return st;
+	x.shared = cost_shared_new();
 	x.top.max = o->top > s->search.finalists ?
 		o->top : s->search.finalists;
 	x.rejected.max = o->rejected;

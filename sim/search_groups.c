@@ -52,6 +52,7 @@ enum status search_at(struct search *x, int layout, double factor,
 	if (st || (x->at_factor == factor && x->at_tech == tech))
 		return st;
 	drop_workload(x);
+	cost_shared_next(x->shared);
 	st = workload_make(&x->routing, &x->s->cluster, &x->s->model,
 			   &x->layout[layout], factor, &x->work);
 	if (st)
@@ -76,6 +77,7 @@ struct cost_spec search_cost_spec(const struct search *x,
 		.effect = &x->effect,
 		.comm = x->s->comm,
 		.measured = x->s->measured,
+		.shared = x->shared,
 		.tolerance = x->s->search.flow_tolerance,
 	};
 }

@@ -8,6 +8,7 @@
 #ifndef SIM_SEARCH_PRIV_H
 #define SIM_SEARCH_PRIV_H
 
+#include "sim/cost_shared.h"
 #include "sim/search_list.h"
 #include "sim/tech_apply.h"
 
@@ -55,6 +56,7 @@ struct search {
 	struct workload work;
 	int at_layout;		/* -1: no routing */
 	double at_factor;	/* negative: no workload */
+	struct cost_shared *shared;	/* of all groups */
 	unsigned at_tech;
 	struct tech_effect effect;	/* of the techniques, on the workload */
 	struct tech_cache cache;

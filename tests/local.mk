@@ -124,8 +124,11 @@ shell_tests += %D%/t1300-capacity.sh
 # `make bench` builds and runs these; one block each:
 bench_programs =
 EXTRA_PROGRAMS += $(bench_programs)
-bench: $(bench_programs)
+bench_scripts = $(srcdir)/%D%/bench/bench_sweep.sh
+EXTRA_DIST += %D%/bench/bench_sweep.sh
+bench: $(bench_programs) moecast
 	@for p in $(bench_programs); do echo "== $$p"; ./$$p || exit; done
+	@for p in $(bench_scripts); do echo "== $$p"; sh $$p || exit; done
 .PHONY: bench
 bench_programs += tests/bench/bench_fair
 tests_bench_bench_fair_SOURCES = %D%/bench/bench_fair.c
@@ -371,6 +374,17 @@ tests_bench_bench_tech_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_tech_migrate
 tests_unit_test_tech_migrate_SOURCES = %D%/unit/test_tech_migrate.c
 tests_unit_test_tech_migrate_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_faults
+tests_unit_test_faults_SOURCES = %D%/unit/test_faults.c %D%/unit/coll_bench.h
+tests_unit_test_faults_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_jitter
+tests_unit_test_jitter_SOURCES = %D%/unit/test_jitter.c
+tests_unit_test_jitter_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t212-faults.sh
+bench_programs += tests/bench/bench_scale
+tests_bench_bench_scale_SOURCES = %D%/bench/bench_scale.c
+tests_bench_bench_scale_LDADD = $(UNIT_LIBS)
+shell_tests += %D%/t213-share.sh
 unit_tests += tests/unit/test_tech_gates
 tests_unit_test_tech_gates_SOURCES = %D%/unit/test_tech_gates.c
 tests_unit_test_tech_gates_LDADD = $(UNIT_LIBS)

@@ -31,6 +31,32 @@ static double flow_by_flow(const struct net *net, const struct coll_flow *w,
 	return last;
 }
 
+/* Without flows some groups stand for all: nothing may change by that. */
+static void check_plain(const struct net *net, enum coll_op op, int group,
+			int stride, const struct coll_step *all)
+{
+	struct coll_spec spec = { .net = net };
+	const struct coll_step *s;
+	struct coll c;
+
+	assert_int_equal(coll_ring(&spec, op, group, stride, 1e8, &c), ST_OK);
+	s = &c.step[0];
+	assert_null(s->flow);
+	assert_true(s->flow_s == all->flow_s && s->bound_s == all->bound_s);
+	assert_true(s->fixed_s == all->fixed_s);
+	assert_true(s->busiest_bytes == all->busiest_bytes);
+	assert_int_equal(s->busiest_link, all->busiest_link);
+	assert_int_equal(s->messages, all->messages);
+	coll_ring_flows(&spec, op, group, stride, 1e8, &c);
+	assert_int_equal(s->n_flows, all->n_flows);
+	for (int i = 0; i < s->n_flows; i++) {
+		assert_int_equal(s->flow[i].src, all->flow[i].src);
+		assert_int_equal(s->flow[i].dst, all->flow[i].dst);
+		assert_true(s->flow[i].bytes == all->flow[i].bytes);
+	}
+	coll_release(&c);
+}
+
 static void check(const struct net *net, enum coll_op op, int group,
 		  int stride)
 {
@@ -41,6 +67,7 @@ static void check(const struct net *net, enum coll_op op, int group,
 	assert_int_equal(coll_ring(&spec, op, group, stride, 1e8, &c), ST_OK);
 	want = flow_by_flow(net, c.step[0].flow, c.step[0].n_flows);
 	assert_true(fabs(c.step[0].flow_s - want) <= 1e-9 * want);
+	check_plain(net, op, group, stride, &c.step[0]);
 	coll_release(&c);
 }
 

@@ -41,5 +41,3 @@ moecast_SOURCES += %D%/cmd_share.c
 moecast_SOURCES += \
 	%D%/report_fits.c %D%/report_fits.h %D%/report_figures.c %D%/report_figures.h \
 	%D%/report_products.c %D%/report_products.h
-moecast_SOURCES += %D%/cmd_compress.c
-moecast_SOURCES += %D%/report_layers.c %D%/report_layers.h

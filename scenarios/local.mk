@@ -1,7 +1,7 @@
 noinst_LIBRARIES += libscenarios.a
 libscenarios_a_SOURCES =
 libscenarios_a_SOURCES += %D%/scenario.h %D%/routing_spec.h %D%/scenario_load.c
-libscenarios_a_SOURCES += %D%/scenario.h %D%/profile_spec.h %D%/scenario_load.c
+libscenarios_a_SOURCES += %D%/profile_spec.h
 libscenarios_a_SOURCES += %D%/load_walk.c %D%/load_data.c %D%/loader.h
 libscenarios_a_SOURCES += %D%/scenario_check.c %D%/scenario_print.c
 libscenarios_a_SOURCES += %D%/scenario_rules.c %D%/scenario_rules.h

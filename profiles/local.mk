@@ -31,3 +31,4 @@ shipped-fits: moecast$(EXEEXT)
 # Measurements that ship, as moecast-run wrote them.
 shippeddir = $(pkgdatadir)/profiles
 dist_shipped_DATA = %D%/data/h200-x2.jsonl %D%/data/h200-x2.layers
+dist_shipped_DATA += %D%/data/h200-x2-layers.jsonl

@@ -320,6 +320,10 @@ enum status report_products_draw(struct store *db, const char *dir,
 	enum status st = fit_measured(db, &m);
 
 	*out = (struct report_figures){ 0 };
+	if (st == ST_INPUT) {
+		err_clear();	/* layers or sweeps alone: nothing to draw */
+		return ST_OK;
+	}
 	if (st)
 		return st;
 	st = draw(out, dir, &m);

@@ -411,3 +411,7 @@ tests_unit_test_chart_heat_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t213-sweep-figures.sh
 EXTRA_DIST += %D%/page_drawn.py
 bench_programs += tests/bench/bench_scale
+
+unit_tests += tests/unit/test_cost_public
+tests_unit_test_cost_public_SOURCES = %D%/unit/test_cost_public.c
+tests_unit_test_cost_public_LDADD = $(UNIT_LIBS)

@@ -205,7 +205,7 @@ static void products_release(struct measured *m)
 static enum status best_time(struct sense *x, const struct factors *f,
 			     double *time_p)
 {
-	const struct search_options o = { .top = 1 };
+	const struct search_options o = { .top = 1, .no_systems = true };
 	struct scenario s = *x->base;	/* borrows what it points to */
 	struct measured scaled = { 0 };
 	struct search_result r;

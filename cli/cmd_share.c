@@ -142,7 +142,7 @@ static void print_text(const struct opts *o, const struct shared_job *job)
 	};
 	struct buf b = { 0 };
 	struct table t;
-	char name[24];
+	char name[40];
 
 	buf_addf(&b, "%d jobs on one fabric, nodes %s; simulated step of each "
 		 "at its best plan\n\n", o->n, o->place == PLACE_BLOCK ?

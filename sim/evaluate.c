@@ -70,6 +70,7 @@ static enum status make_workload(const struct scenario *s,
 	if (!st && e->effect.why_not)
 		st = err_set(ST_INPUT, "plan: these techniques cannot be used "
 			     "here: %s", e->effect.why_not);
+	tech_cache_release(&cache);
 	return st;
 }
 

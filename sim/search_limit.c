@@ -24,6 +24,14 @@ static void list_limits(struct search *x)
 		x->ctas[x->n_ctas] = k->v[x->n_ctas];
 }
 
+void search_limits_release(struct search *x)
+{
+	while (x->n_limits > 0)
+		net_release(&x->net[--x->n_limits]);
+	free(x->net);
+	x->net = NULL;
+}
+
 enum status search_limits_init(struct search *x)
 {
 	enum status st;
@@ -41,17 +49,12 @@ enum status search_limits_init(struct search *x)
 		if (st == ST_INPUT && ctas)
 			st = err_prefix(st, "%s: search.ctas",
 					scenario_where(x->s, "search.ctas"));
-		if (st)
+		if (st) {
+			search_limits_release(x);
 			return st;
+		}
 	}
 	return ST_OK;
-}
-
-void search_limits_release(struct search *x)
-{
-	while (x->n_limits > 0)
-		net_release(&x->net[--x->n_limits]);
-	free(x->net);
 }
 
 bool search_limit_listed(const struct search *x, int ctas)

@@ -244,14 +244,15 @@ static void add_dense_gradients(struct pass *p, int first)
 {
 	const struct plan *plan = &p->out->plan;
 	const struct layout *l = &plan->layout;
-	int i, op, group = l->dp * l->ep * l->esp, n = plan->gradient_pieces;
+	int i, op, n = plan->gradient_pieces;
+	int group = l->dp * l->ep * l->esp / l->tp;	/* replicas */
 
-	if (!(plan->gradient_bytes > 0) || group == 1)
+	if (!(plan->gradient_bytes > 0) || group < 2)
 		return;
 	n = n > 1 ? n : 1;
 	for (i = 0; i < n; i++) {
 		op = add_op(p, OP_ALLREDUCE_GATE,
-			    group_lane(p->cluster, group, 1));
+			    group_lane(p->cluster, group, l->tp));
 		p->out->op[op].step = ALLREDUCE_DENSE;
 		p->out->op[op].chunk = i;
 		p->out->op[op].n_chunks = n;

@@ -90,9 +90,9 @@ static enum status open_events(struct cuda_layer *l)
 			    l->lane[op[i].lane])
 				l->is_awaited[op[i].dep[d]] = true;
 		}
-		if (op[i].step &&
-		    l->lane[op[i - 1].lane] != l->lane[op[i].lane])
-			l->is_awaited[i - 1] = true;
+		d = program_previous_step(p, i);
+		if (d >= 0 && l->lane[op[d].lane] != l->lane[op[i].lane])
+			l->is_awaited[d] = true;
 	}
 	for (i = 0; i < p->n_ops; i++) {
 		if (l->is_awaited[i])

@@ -449,6 +449,25 @@ static void check_op(const struct program *p, int i)
 	for (d = 0; d < op->n_deps; d++)
 		assert(op->dep[d] >= 0 && op->dep[d] < i);
 	assert((op->lane == LANE_COMPUTE) == !op_kind_is_comm(op->kind));
+	assert(!op->step || !op_kind_is_exchange(op->kind) ||
+	       program_previous_step(p, i) >= 0);
+}
+
+int program_previous_step(const struct program *p, int i)
+{
+	const struct op *o = &p->op[i];
+	int j = i;
+
+	if (!o->step || !op_kind_is_exchange(o->kind))
+		return -1;
+	while (--j >= 0) {
+		const struct op *q = &p->op[j];
+
+		if (q->kind == o->kind && q->chunk == o->chunk &&
+		    q->backward == o->backward && q->step == o->step - 1)
+			return j;
+	}
+	return -1;
 }
 
 /* Chunks of each (kind, step, pass) must come in order and be complete. */

@@ -8,6 +8,7 @@
  * Each arrangement runs in a process of its own: emulated nodes are forked
  * before anything touches CUDA. MOECAST_LAYER_CASE=N: only case N.
  */
+/* MOECAST_LAYER_ORDER=interleaved, ...: plans have that order of ops. */
 #include "gpu/backend.h"
 #include "gpu/layer.h"
 
@@ -225,6 +226,9 @@ static bool make_case(const struct variant *v, int nodes, int gpus,
 		c->capacity = layer_capacity(c, v->capacity);
 	if (v->routing)
 		give_counts(c, v->routing);
+	if (getenv("MOECAST_LAYER_ORDER") &&
+	    order_parse(getenv("MOECAST_LAYER_ORDER"), c->plan.order))
+		fail_msg("%s", err_msg());
 	return true;
 }
 

@@ -74,14 +74,14 @@ static const char host_tasks[] =
 	"{\"op\": \"copy\"," CUDA_MEMORY "},"
 
 /* Rows of an expert; of one that has many beside it; of a rank's only one. */
-#define CUDA_M "1, 8, 32, 128, 256, 512, 1024, 2048, 4096"
+#define CUDA_M "1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096"
 #define CUDA_M_SMALL "1, 8, 32, 64, 128, 256, 512, 1024, 2048"
-#define CUDA_M_ONE "1, 32, 128, 256, 512, 1024, 2048, 4096, 8192, 32768"
+#define CUDA_M_ONE "1, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 32768"
 
 #define STRIDED(m, n, k, batch) \
 	PRODUCT_BY("strided-batched", m, n, k, batch)
 /* Slower or as fast at every shape: few rows, the way forward only. */
-#define OTHERS_M "1, 32, 128, 512, 2048"
+#define OTHERS_M "1, 32, 64, 128, 256, 512, 1024, 2048"
 #define OTHERS(n, k, batch) \
 	PRODUCT_BY("per-expert", OTHERS_M, n, k, batch) "," \
 	PRODUCT_BY("grouped", OTHERS_M, n, k, batch) ","
@@ -132,7 +132,7 @@ static const char host_tasks[] =
 	STRIDED(CUDA_M, "6144", "16384", "1") ","
 
 /* Gradients of weights: the rows are summed over, so they are the depth. */
-#define CUDA_DEPTHS "16, 128, 512, 2048, 8192"
+#define CUDA_DEPTHS "16, 128, 512, 1024, 2048, 4096, 8192"
 #define CUDA_WEIGHTS \
 	STRIDED("14336", "4096", CUDA_DEPTHS, "8") "," \
 	STRIDED("4096", "28672", CUDA_DEPTHS, "8") "," \
@@ -143,12 +143,27 @@ static const char host_tasks[] =
 	STRIDED("2880", "5760", CUDA_DEPTHS, "16") ","
 
 /* The gate's: logits, gradients of tokens and of weights, by experts. */
-#define CUDA_TOKENS "16, 128, 1024, 8192, 131072"
+#define CUDA_TOKENS \
+	"16, 128, 512, 1024, 2048, 4096, 8192, 32768, 131072"
 #define CUDA_GATES \
 	STRIDED(CUDA_TOKENS, "8, 64, 256", "2048, 7168", "1") "," \
 	STRIDED(CUDA_TOKENS, "2048, 7168", "8, 64, 256", "1") "," \
 	STRIDED("2048", "8, 64, 256", CUDA_TOKENS, "1") "," \
 	STRIDED("7168", "8, 64, 256", CUDA_TOKENS, "1") ","
+
+/* At the clock that the power allows, when nothing else is done. */
+#define SUSTAINED(m, n, k, batch) PRODUCT_BY("sustained", m, n, k, batch)
+#define CUDA_SUSTAINED \
+	SUSTAINED("2048", "28672", "4096", "8") "," \
+	SUSTAINED("2048", "4096", "14336", "8") "," \
+	SUSTAINED("14336", "4096", "2048", "8") "," \
+	SUSTAINED("1024", "4096", "7168", "32") "," \
+	SUSTAINED("1024", "7168", "2048", "32") "," \
+	SUSTAINED("1024", "1536", "2048", "128") "," \
+	SUSTAINED("1024", "2048", "768", "128") "," \
+	SUSTAINED("1024", "2816", "2048", "64") "," \
+	SUSTAINED("1024", "2048", "1408", "64") "," \
+	SUSTAINED("4096", "8192", "2048", "8") ","
 
 /* Bound by the SMs, by memory, by memory alone; beside exchanges. */
 #define BESIDE \
@@ -165,7 +180,7 @@ static const char host_tasks[] =
 static const char cuda_tasks[] =
 	EXCHANGES(CUDA_RANGE, CUDA_CTAS)
 	CUDA_DIRECT CUDA_LAYER CUDA_EXPERTS CUDA_WEIGHTS CUDA_GATES
-	CUDA_OTHERS CUDA_CONTENTION;
+	CUDA_OTHERS CUDA_SUSTAINED CUDA_CONTENTION;
 
 #define QUICK_M "16, 128, 512, 2048"
 

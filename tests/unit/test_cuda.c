@@ -175,6 +175,7 @@ static void products(void **state)
 	TRY(b, "gemm", "strided-batched", shapes);
 	TRY(b, "gemm", "per-expert", shapes);
 	TRY(b, "gemm", "grouped", shapes);
+	TRY(b, "gemm", "sustained", shapes);
 }
 
 static void gates(void **state)

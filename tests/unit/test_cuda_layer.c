@@ -35,6 +35,8 @@ struct variant {
 	int tokens, hidden, ffn, experts, k, shared, forward, backward;
 	int ep, esp, dp;
 	double capacity;
+	int ctas;
+	enum plan_overlap overlap;
 	enum routing routing;
 	enum a2a_alg alg;
 	bool gated, is_fp32, graph;
@@ -159,6 +161,23 @@ static const struct variant variants[] = {
 	  .ffn = 40, .tokens = 93 },
 	{ .name = "direct, one token", .alg = A2A_DIRECT, .tokens = 1,
 	  .is_fp32 = true },
+	{ .name = "overlap", .overlap = OVERLAP_WEIGHT, .is_fp32 = true,
+	  .shared = 64, .gated = true },
+	{ .name = "overlap, degree 2/1, ctas", .overlap = OVERLAP_WEIGHT,
+	  .forward = 2, .ctas = 2, .tokens = 300 },
+	{ .name = "overlap, graph", .overlap = OVERLAP_WEIGHT, .capacity = 1,
+	  .graph = true, .is_fp32 = true },
+	{ .name = "2d, ctas", .alg = A2A_2D, .forward = 2, .backward = 2,
+	  .ctas = 4, .gated = true, .is_fp32 = true },
+	{ .name = "direct, overlap", .alg = A2A_DIRECT, .is_fp32 = true,
+	  .overlap = OVERLAP_WEIGHT },
+	{ .name = "direct, overlap, ctas", .alg = A2A_DIRECT, .ctas = 3,
+	  .overlap = OVERLAP_WEIGHT, .gated = true, .tokens = 500 },
+	{ .name = "direct, overlap, shared, graph", .alg = A2A_DIRECT,
+	  .overlap = OVERLAP_WEIGHT, .shared = 32, .capacity = 1,
+	  .graph = true, .is_fp32 = true },
+	{ .name = "direct, degree 4, ctas", .alg = A2A_DIRECT, .ctas = 8,
+	  .forward = 4, .backward = 4, .gated = true },
 };
 #define N_VARIANTS ((int)(sizeof(variants) / sizeof(variants[0])))
 
@@ -218,7 +237,8 @@ static bool make_case(const struct variant *v, int nodes, int gpus,
 		.plan = { .alltoall = v->alg, .technique_mask = 1,
 			  .degree_forward = or_usual(v->forward, 1),
 			  .degree_backward = or_usual(v->backward, 1),
-			  .capacity_factor = v->capacity },
+			  .capacity_factor = v->capacity,
+			  .ctas = v->ctas, .overlap = v->overlap },
 	};
 	c->plan.layout = (struct layout){ ranks / (esp * dp), esp, 1, dp, 1 };
 	if (v->capacity > 0)

@@ -6,7 +6,8 @@
  * are not enough devices.
  *
  * Each arrangement runs in a process of its own: emulated nodes are forked
- * before anything touches CUDA. MOECAST_LAYER_CASE=N: only case N.
+ * before anything touches CUDA. MOECAST_LAYER_CASE=N[,N..]: only these cases;
+ * MOECAST_LAYER_TEST: only this arrangement.
  */
 #include "gpu/backend.h"
 #include "gpu/layer.h"
@@ -294,6 +295,21 @@ static int run_case(struct backend *b, const char *name,
 	return bad;
 }
 
+/* Is the number in the list, or is there none? */
+static bool is_listed(const char *list, int number)
+{
+	char *end;
+
+	while (list && *list) {
+		if (strtol(list, &end, 10) == number && end > list)
+			return true;
+		list = *end == ',' ? end + 1 : "";
+		if (!*list)
+			return false;
+	}
+	return true;
+}
+
 static int open_backend(int nodes, int gpus, struct backend **out_p)
 {
 	struct backend_options opt = { .ranks = nodes * gpus, .seed = 1,
@@ -317,7 +333,7 @@ static int run_all(int nodes, int gpus)
 	int i, bad = 0, n = 0, rc = open_backend(nodes, gpus, &b);
 
 	for (i = 0; !rc && i < N_VARIANTS; i++) {
-		if (only && strtol(only, NULL, 10) != i)
+		if (!is_listed(only, i))
 			continue;
 		if (!make_case(&variants[i], nodes, gpus, &c))
 			continue;

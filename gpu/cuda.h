@@ -39,7 +39,7 @@
 #define CUDA_BUFFERS 4		/* of one set, at most */
 #define CUDA_VARIANTS 4
 #define CUDA_SIDE_STREAMS 4	/* of one product for each expert */
-#define CUDA_COMMS_MAX 16	/* CTA limits and layers' groups in a process */
+#define CUDA_COMMS_MAX 64	/* CTA limits and layers' groups in a process */
 #define CUDA_LT_WORKSPACE_BYTES (32u << 20)	/* cuBLAS's advice for Hopper */
 
 struct cuda_rank;
@@ -197,6 +197,7 @@ void cuda_describe(struct backend *b);
  * then all communicators are aborted.
  */
 bool cuda_comm_need(const struct cuda_rank *r, int ctas);
+void cuda_comm_limit(ncclConfig_t *config, int ctas);
 enum status cuda_comm_id(ncclUniqueId *id);
 enum status cuda_comm_make(struct cuda_rank *r, int n_ranks, int ctas,
 			   const ncclUniqueId *id);

@@ -23,6 +23,7 @@
 #define WINDOW_ALIGN 256
 #define ROOM_SLACK 16		/* one part in so many, dropless */
 #define ROOM_ROWS 64		/* and so many more */
+#define BESIDE_PART 4		/* of the multiprocessors, beside products */
 
 bool cuda_layer_is_direct(const struct cuda_layer *l)
 {
@@ -405,6 +406,20 @@ static uint64_t first_token(const struct cuda_layer *l, int pass, int chunk)
 		l->c.tokens, chunk, l->pass[pass].chunks);
 }
 
+/*
+ * CTAs of an exchange's kernels: the plan's; else as many as run best, or
+ * beside products that take every multiprocessor: a part of them.
+ */
+static int ctas_of(const struct cuda_layer *l, const struct op *op)
+{
+	bool is_beside = l->c.plan.overlap && op->kind == OP_DISPATCH_BWD &&
+			 op->n_chunks == 1;
+
+	if (l->c.plan.ctas)
+		return l->c.plan.ctas;
+	return is_beside ? l->rank->sms / BESIDE_PART : 0;
+}
+
 enum status cuda_layer_direct_to(struct cuda_layer *l, const struct op *op)
 {
 	struct layer_direct *d = &l->direct;
@@ -415,8 +430,9 @@ enum status cuda_layer_direct_to(struct cuda_layer *l, const struct op *op)
 	void *to = layer_row(l, pass ? l->ye : l->kept.x,
 			     row_base(l, pass, op->chunk));
 
+	cuda_direct_limit(d->d, ctas_of(l, op));
 	return cuda_direct_dispatch(d->d, &r, from, l->row_bytes, to,
-				    l->lane[op->lane]);
+				    layer_stream(l, op));
 }
 
 static struct direct_combine sums_of(const struct cuda_layer *l, int pass,
@@ -452,9 +468,11 @@ enum status cuda_layer_direct_from(struct cuda_layer *l, const struct op *op)
 	struct cuda_direct *d = l->direct.d;
 	struct direct_route r = chunk_of(l, op->backward, op->chunk);
 	struct direct_combine c = sums_of(l, op->backward, op->chunk);
-	cudaStream_t s = l->lane[op->lane];
-	enum status st = cuda_direct_send_sums(d, &r, &c, s);
+	cudaStream_t s = layer_stream(l, op);
+	enum status st;
 
+	cuda_direct_limit(d, ctas_of(l, op));
+	st = cuda_direct_send_sums(d, &r, &c, s);
 	if (!st)
 		st = cuda_direct_barrier(d, LANE_INTRA, s);
 	if (!st && adds_early(l, op->backward))
@@ -486,6 +504,7 @@ enum status cuda_layer_direct_add(struct cuda_layer *l, int pass)
 
 	if (adds_early(l, pass))
 		return ST_OK;
+	cuda_direct_limit(l->direct.d, 0);	/* nothing is beside it */
 	if (l->is_static)
 		return add_all_chunks(l, pass);
 	for (i = 0; i < l->pass[pass].chunks && !st; i++) {

@@ -19,13 +19,18 @@ enum word_id {
 	WORD_EP, WORD_ESP, WORD_TP, WORD_DP, WORD_PP,
 	WORD_ALLTOALL, WORD_DEGREE, WORD_CAPACITY, WORD_TECHNIQUES,
 	WORD_REQUIRED_N,
-	WORD_CTAS = WORD_REQUIRED_N,
+	WORD_CTAS = WORD_REQUIRED_N, WORD_OVERLAP,
 	WORD_N,
 };
 
 static const char *const word_names[WORD_N] = {
 	"ep", "esp", "tp", "dp", "pp",
 	"alltoall", "degree", "capacity", "techniques", "ctas",
+	"overlap",
+};
+
+static const char *const overlap_names[OVERLAP_N] = {
+	[OVERLAP_NONE] = "none", [OVERLAP_WEIGHT] = "weight",
 };
 
 static int *layout_field(struct layout *l, enum word_id w)
@@ -43,7 +48,7 @@ bool plan_same(const struct plan *p, const struct plan *q)
 		p->degree_backward == q->degree_backward &&
 		p->capacity_factor == q->capacity_factor &&
 		p->technique_mask == q->technique_mask &&
-		p->ctas == q->ctas;
+		p->ctas == q->ctas && p->overlap == q->overlap;
 }
 
 static void print_techniques(unsigned mask, struct buf *out)
@@ -75,16 +80,20 @@ void plan_print(const struct plan *p, struct buf *out)
 	buf_addf(out, "degree=%d/%d capacity=%s techniques=",
 		 p->degree_forward, p->degree_backward, number);
 	print_techniques(p->technique_mask, out);
+	if (p->overlap)
+		buf_addf(out, " overlap=%s", overlap_names[p->overlap]);
 }
 
 char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX])
 {
-	const char *name = a2a_table[p->alltoall].name;
+	char limit[16] = "";
 
 	if (p->ctas)
-		snprintf(out, PLAN_EXCHANGE_MAX, "%s ctas=%d", name, p->ctas);
-	else
-		snprintf(out, PLAN_EXCHANGE_MAX, "%s", name);
+		snprintf(limit, sizeof(limit), " ctas=%d", p->ctas);
+	snprintf(out, PLAN_EXCHANGE_MAX, "%s%s%s%s",
+		 a2a_table[p->alltoall].name, limit,
+		 p->overlap ? " overlap=" : "",
+		 p->overlap ? overlap_names[p->overlap] : "");
 	return out;
 }
 
@@ -199,6 +208,19 @@ static enum status parse_alltoall(const char *value, struct plan *p)
 	return fail_name("alltoall", value, names, A2A_N);
 }
 
+static enum status parse_overlap(const char *value, struct plan *p)
+{
+	int i;
+
+	for (i = 0; i < OVERLAP_N; i++) {
+		if (!strcmp(value, overlap_names[i])) {
+			p->overlap = (enum plan_overlap)i;
+			return ST_OK;
+		}
+	}
+	return fail_name("overlap", value, overlap_names, OVERLAP_N);
+}
+
 static enum status fail_technique(const char *value)
 {
 	const char *names[TECH_N];
@@ -240,6 +262,8 @@ static enum status parse_value(enum word_id w, char *value, struct plan *p)
 		return parse_techniques(value, p);
 	case WORD_CTAS:
 		return parse_ctas(value, p);
+	case WORD_OVERLAP:
+		return parse_overlap(value, p);
 	default:
 		return parse_layout(w, value, p);
 	}

@@ -6,8 +6,10 @@
  *
  * (degree=FORWARD/BACKWARD, capacity=none when dropless). Words may come in
  * any order; each must be there once; degree=4 is read as degree=4/4; and
- * plan_parse(plan_print(p)) == p. One more word, ctas=N, limits the CTAs of
- * the exchanges; it is left out where there is no limit (0).
+ * plan_parse(plan_print(p)) == p. Two more words are left out where they say
+ * nothing: ctas=N limits the CTAs of the exchanges (0: no limit), and
+ * overlap=weight lets weight gradients and shared experts of a pass of one
+ * chunk run beside its exchanges (none: after or before them).
  */
 #ifndef SCENARIOS_PLAN_H
 #define SCENARIOS_PLAN_H
@@ -20,6 +22,14 @@ struct buf;
 #define PLAN_DEGREE_MAX 1024	/* pipeline chunks of one pass */
 #define PLAN_CTAS_MAX 1024
 
+/* What runs beside the exchanges of a pass of degree 1. Passes of more chunks
+ * have all of it beside them anyway. */
+enum plan_overlap {
+	OVERLAP_NONE,	/* nothing but all-reduces: the sequential layer */
+	OVERLAP_WEIGHT,	/* weight gradients and shared experts */
+	OVERLAP_N,
+};
+
 struct plan {
 	struct layout layout;
 	enum a2a_alg alltoall;
@@ -28,6 +38,7 @@ struct plan {
 	unsigned technique_mask;	/* bits 1 << enum technique_id */
 	int ctas;	/* most CTAs (SMs) that an all-to-all exchange may
 			   hold; 0: the library's own choice */
+	enum plan_overlap overlap;
 };
 
 /* Every knob equal? */
@@ -35,7 +46,7 @@ bool plan_same(const struct plan *p, const struct plan *q);
 
 void plan_print(const struct plan *p, struct buf *out);
 
-/* "flat", or "flat ctas=8" under a limit: for tables. Returns `out`. */
+/* "flat", or "flat ctas=8 overlap=weight": for tables. Returns `out`. */
 #define PLAN_EXCHANGE_MAX 48
 char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX]);
 

@@ -243,11 +243,13 @@ static int add_expert(struct pass *p, enum op_kind kind, int chunk)
  *
  * With one chunk nothing of the layer runs side by side (DeepSpeed-MoE):
  * shared experts and weight gradients come before the exchange that could
- * have hidden them.
+ * have hidden them. Unless the plan says that it hides them: then they need
+ * no more than in a pass of several chunks.
  */
 static void add_exchange(struct pass *p, int first, int shared)
 {
-	int i, sequential = p->degree == 1;
+	int i, sequential = p->degree == 1 &&
+			    p->out->plan.overlap == OVERLAP_NONE;
 
 	for (i = 0; i < p->degree; i++)
 		ends_set(p, i, sequential && shared >= 0 ? shared : first);

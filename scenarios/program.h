@@ -82,7 +82,8 @@ struct program {
  * the all-reduces. The forward pass ends before the backward one begins.
  * `inter` lanes fall back to INTRA when an EP group stays inside a node;
  * ep = 1 has no exchange. With degree 1 shared experts and weight gradients
- * come before the exchange beside which they could have run.
+ * come before the exchange beside which they could have run, unless the plan
+ * says overlap=weight.
  */
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out);

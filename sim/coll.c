@@ -53,7 +53,7 @@ static void keep_flows(const struct coll_build *b, struct coll_part *p,
 	int i;
 
 	if (p->pattern.used) {
-		p->n_flows = 0;
+		coll_part_release(p);
 		coll_pattern_expand(b->spec->net, b->nodes, p);
 	}
 	if (p->rounds && p->n_flows) {
@@ -76,12 +76,11 @@ static void keep_flows(const struct coll_build *b, struct coll_part *p,
 static void solve_part(struct coll_build *b, struct coll_part *p,
 		       struct coll_step *out)
 {
-	const struct net *net = b->spec->net;
 	struct coll_view v;
 
 	coll_view_init(&v, b->spec, p->pattern.used);
 	if (p->pattern.used)
-		coll_pattern_expand(net, 1, p);
+		coll_pattern_first(b, p);
 	else if (b->reverse)
 		turn_round(p);
 	solve_flows(b, &v, p, out);
@@ -89,7 +88,7 @@ static void solve_part(struct coll_build *b, struct coll_part *p,
 	if (b->spec->keep_flows)
 		keep_flows(b, p, out);
 	else
-		free(p->flow);
+		coll_part_release(p);
 	p->flow = NULL;
 }
 

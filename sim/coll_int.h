@@ -32,6 +32,9 @@ struct coll_part {
 	 */
 	int *times;
 	size_t cap_times;
+	/* above 1: the flows of as many equal sets of nodes are left out, and
+	 * only links above the NICs would carry them, too */
+	int images;
 	bool rounds;	/* one shift distance after the other, with barriers */
 	double copy_bytes;	/* read + written on the busiest GPU */
 	int copies;	/* kernels that do it */
@@ -129,6 +132,16 @@ static inline int coll_times(const struct coll_part *p, size_t i)
 	return p->times ? p->times[i] : 1;
 }
 
+/* How many of the part's flow i a link carries. */
+static inline int coll_link_times(const struct net *net,
+				  const struct coll_part *p, size_t i,
+				  int link)
+{
+	if (p->images > 1 && link >= net->first[LINK_LEAF_UP])
+		return p->images;
+	return coll_times(p, i);
+}
+
 /*
  * Round d of a part in rounds: with `times` the place of its like, among
  * those inside the node and those to the first other one.
@@ -205,8 +218,8 @@ bool coll_class_solve(const struct coll_view *v, const struct coll_flow *f,
  * True: flows that start together are all done when the busiest link is, at
  * bound_s. False: they may be.
  */
-bool coll_ends_at_bound(const struct net *net, const struct coll_flow *f,
-			size_t n_flows, double bound_s);
+bool coll_ends_at_bound(const struct net *net, const struct coll_part *p,
+			double bound_s);
 
 /* What fair.h is to merge. */
 double coll_merge(const struct coll_spec *s, double bound_s);

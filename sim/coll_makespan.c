@@ -233,9 +233,10 @@ static double solve_window(const struct coll_build *b,
  * link is: where the two are the same, as where the flows of a link have
  * equal bytes, there is nothing to solve.
  */
-bool coll_ends_at_bound(const struct net *net, const struct coll_flow *f,
-			size_t n_flows, double bound_s)
+bool coll_ends_at_bound(const struct net *net, const struct coll_part *p,
+			double bound_s)
 {
+	const struct coll_flow *f = p->flow;
 	int *n = xcalloc((size_t)net->n_links + 1, sizeof(*n));
 	/* rounding of the sum of a link's bytes */
 	double limit = bound_s * (1 + 1e-12);
@@ -244,12 +245,12 @@ bool coll_ends_at_bound(const struct net *net, const struct coll_flow *f,
 	size_t i;
 	int k;
 
-	for (i = 0; i < n_flows; i++) {
+	for (i = 0; i < p->n_flows; i++) {
 		net_route(net, f[i].src, f[i].dst, &r);
 		for (k = 0; k < r.n; k++)
-			n[r.link[k]]++;
+			n[r.link[k]] += coll_link_times(net, p, i, r.link[k]);
 	}
-	for (i = 0; i < n_flows && ok; i++) {
+	for (i = 0; i < p->n_flows && ok; i++) {
 		net_route(net, f[i].src, f[i].dst, &r);
 		for (k = 0; k < r.n && ok; k++) {
 			int l = r.link[k];

@@ -21,6 +21,8 @@
  */
 #include "sim/coll_int.h"
 
+#include "base/mem.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -31,6 +33,9 @@ struct ring {
 	double hops_s;	/* latency and message cost over the pipeline */
 	double near, far;	/* bytes that the links see of one, inside and
 				   between domains */
+	/* [shape.nodes]: those of a group whose edges are listed; NULL: all */
+	bool *pick;
+	bool all;	/* list the groups of all ranks */
 };
 
 static int wrap(int i, int n)
@@ -266,6 +271,8 @@ static void add_group(struct ring *r, enum coll_op op, int base,
 		return;
 	}
 	for (i = 0; i < r->b.shape.nodes; i++) {
+		if (r->pick && !r->pick[i])
+			continue;
 		if (op == COLL_ALLREDUCE_TREE)
 			tree_node(r, base, i, bytes);
 		else
@@ -293,7 +300,7 @@ static bool first_node_does(const struct ring *r, enum coll_op op)
 	const struct net *net = r->b.spec->net;
 	const struct coll_shape *s = &r->b.shape;
 
-	if (!s->regular || net->uneven || r->b.spec->keep_flows)
+	if (!s->regular || net->uneven || r->b.spec->keep_flows || r->all)
 		return false;
 	if (s->nodes == 1 || op == COLL_SENDRECV)
 		return s->nodes == 1;
@@ -303,18 +310,118 @@ static bool first_node_does(const struct ring *r, enum coll_op op)
 		s->nodes % 2 == 0);
 }
 
+static int gcd(int a, int b)
+{
+	return b ? gcd(b, a % b) : a;
+}
+
+/*
+ * Ranks from 0 on whose groups are whole nodes; where nodes are alike, the
+ * next ones' are their images.
+ */
+static int first_ranks(const struct ring *r)
+{
+	const struct net *net = r->b.spec->net;
+	int span = r->b.group * r->b.stride;
+
+	if (net->uneven || net->leaves > 1 || net->domain != r->b.gpus ||
+	    r->b.spec->keep_flows || r->all)
+		return r->b.ranks;
+	return span / gcd(span, r->b.gpus) * r->b.gpus;
+}
+
 static void fill_groups(struct ring *r, enum coll_op op, double bytes)
 {
 	int span = r->b.group * r->b.stride, base;
-	int ranks = first_node_does(r, op) ? r->b.gpus : r->b.ranks;
+	int ranks = first_node_does(r, op) ? r->b.gpus : first_ranks(r);
 
+	r->part.images = ranks < r->b.ranks ? r->b.ranks / ranks : 1;
 	for (base = 0; base < ranks; base++) {
 		if (base % span < r->b.stride)
 			add_group(r, op, base, edge_bytes(r, op, bytes));
 	}
 }
 
-static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
+/* Edges of both trees at each node. */
+static void count_edges(int n, int *edges)
+{
+	int i;
+
+	for (i = 1; i < n; i++) {
+		int up = tree_parent(i, n);
+
+		edges[i]++;
+		edges[up]++;
+		edges[second(i, n)]++;
+		edges[second(up, n)]++;
+	}
+}
+
+/* The first node with as many edges stands for all of them: its own, and
+ * those that list an edge to it. */
+static void pick_tree(int n, bool *pick)
+{
+	int *edges = xcalloc((size_t)n, sizeof(*edges)), i;
+	bool *first = xcalloc((size_t)n, sizeof(*first));
+	/* two trees, of a parent and two children each */
+	bool seen[2 * 3 + 1] = { false };
+
+	count_edges(n, edges);
+	for (i = 0; i < n; i++) {
+		pick[i] = first[i] = !seen[edges[i]];
+		seen[edges[i]] = true;
+	}
+	for (i = 1; i < n; i++) {
+		int up = tree_parent(i, n);
+
+		pick[i] |= first[i] || first[up] || first[second(i, n)] ||
+			first[second(up, n)];
+	}
+	free(first);
+	free(edges);
+}
+
+/*
+ * Where nodes are alike one of each kind shows what the busiest rank and link
+ * have: of a ring an even and an odd one.
+ */
+static void pick_nodes(struct ring *r, enum coll_op op)
+{
+	int n = r->b.shape.nodes;
+
+	if (n == 1 || !first_node_does(r, op))
+		return;
+	r->pick = xcalloc((size_t)n, sizeof(*r->pick));
+	if (op == COLL_ALLREDUCE_TREE)
+		pick_tree(n, r->pick);
+	else
+		r->pick[0] = r->pick[1] = r->pick[n - 1] = true;
+}
+
+/* From now on all edges, whatever stands for others. */
+static void list_all(struct ring *r, enum coll_op op, double bytes)
+{
+	r->all = true;
+	free(r->pick);
+	r->pick = NULL;
+	r->part.n_flows = 0;
+	fill_groups(r, op, bytes);
+}
+
+static double flows_s(struct ring *r, enum coll_op op, double bytes,
+		      const struct coll_view *v)
+{
+	const struct coll_spec *spec = r->b.spec;
+
+	if (spec->bound_only ||
+	    coll_ends_at_bound(spec->net, &r->part, r->tally.bound_s))
+		return r->tally.bound_s;
+	list_all(r, op, bytes);
+	return coll_makespan(&r->b, v, &r->part, &r->tally);
+}
+
+static void ring_solve(struct ring *r, enum coll_op op, double bytes,
+		       struct coll_step *out)
 {
 	const struct coll_spec *spec = r->b.spec;
 	struct coll_view v;
@@ -327,10 +434,7 @@ static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
 	coll_price(spec, &r->part, &r->tally, out);
 	out->merge_s = coll_merge(spec, r->tally.bound_s);
 	out->lane = r->tally.touches[1] ? LANE_INTER : LANE_INTRA;
-	out->flow_s = spec->bound_only ||
-		coll_ends_at_bound(spec->net, r->part.flow, r->part.n_flows,
-				   r->tally.bound_s) ? r->tally.bound_s :
-		coll_makespan(&r->b, &v, &r->part, &r->tally);
+	out->flow_s = flows_s(r, op, bytes, &v);
 	coll_view_release(&v);
 }
 
@@ -390,8 +494,10 @@ enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 
 	ring_init(&r, spec, op, group, stride, &plain, &net);
 	*out = (struct coll){ .n_steps = 1 };
+	pick_nodes(&r, op);
 	fill_groups(&r, op, bytes);
-	ring_solve(&r, op, &out->step[0]);
+	ring_solve(&r, op, bytes, &out->step[0]);
+	free(r.pick);
 	out->messages = out->step[0].messages;
 	if (spec->keep_flows)
 		take_flows(&r, out);

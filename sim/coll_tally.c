@@ -126,18 +126,13 @@ static void loads_free(struct loads *l)
 	free(l->touched);
 }
 
-static void loads_add(struct loads *l, const struct route *r, double bytes,
-		      int times)
+static void loads_add(struct loads *l, int link, double bytes, int times)
 {
-	int i;
+	double *at = &l->bytes[link];
 
-	for (i = 0; i < r->n; i++) {
-		double *at = &l->bytes[r->link[i]];
-
-		if (*at == 0)
-			l->touched[l->n++] = r->link[i];
-		*at = coll_plus_times(*at, bytes, times);
-	}
+	if (*at == 0)
+		l->touched[l->n++] = link;
+	*at = coll_plus_times(*at, bytes, times);
 }
 
 /* Seconds of the busiest link (the lowest-numbered of equals); clears. */
@@ -220,11 +215,15 @@ static void tally_links(const struct coll_view *v, const struct coll_part *p,
 	struct loads l = loads_new(v);
 	struct route r;
 	size_t i;
+	int k;
 
 	for (i = 0; i < p->n_flows; i++) {
 		coll_view_route(v, p->flow[i].src, p->flow[i].dst, &r);
 		out->latency_s = more(out->latency_s, r.latency_s);
-		loads_add(&l, &r, p->flow[i].bytes, coll_times(p, i));
+		for (k = 0; k < r.n; k++) {
+			loads_add(&l, r.link[k], p->flow[i].bytes,
+				  coll_link_times(v->net, p, i, r.link[k]));
+		}
 	}
 	out->bound_s = loads_take(&l, v, &out->busiest_link);
 	loads_free(&l);
@@ -296,6 +295,7 @@ static struct round tally_round(const struct coll_view *v,
 {
 	struct round t = { 0 };
 	struct route r;
+	int k;
 
 	for (; i < end; i++) {
 		const struct coll_flow *f = &p->flow[i];
@@ -305,7 +305,8 @@ static struct round tally_round(const struct coll_view *v,
 		t.latency_s = more(t.latency_s, r.latency_s);
 		t.message_s = fmax(t.message_s, tier_of(v->net, near ? INTRA :
 							INTER)->message_s);
-		loads_add(l, &r, f->bytes, 1);
+		for (k = 0; k < r.n; k++)
+			loads_add(l, r.link[k], f->bytes, 1);
 	}
 	t.bound_s = loads_take(l, v, &t.link);
 	return t;

@@ -52,8 +52,7 @@ struct cost {
 	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
 	struct work fixed[OP_KIND_N];	/* ops that are not cut in chunks */
 	struct power power;
-	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1]; else spec.shared's */
-	struct expert_cost *expert;
+	struct expert_costs *expert;	/* its own, or spec.shared's */
 	bool own_expert;
 };
 
@@ -364,7 +363,7 @@ void cost_free(struct cost *c)
 		coll_release(&c->coll[i]);
 	}
 	if (c->own_expert)
-		free(c->expert);
+		expert_costs_free(c->expert);
 	free(c);
 }
 
@@ -382,28 +381,35 @@ static int expert_kind(const struct op *op)
 	}
 }
 
-/* The slowest rank's; a rank with the rows of the one before is skipped. */
+static void take_slower(const struct cost *c, const struct op *op, int rank,
+			struct work *most)
+{
+	const struct workload *w = c->spec.workload;
+	const double *rows = w->rows + (size_t)rank * (size_t)w->local_experts;
+	struct work work;
+
+	layer_expert_work(&c->layer, op->kind, rows, 1.0 / op->n_chunks,
+			  op->chunk > 0, &work);
+	work_slow(&work, net_gpu_share(c->spec.net, rank));
+	if (work.seconds > most->seconds)
+		*most = work;
+}
+
+/* The slowest rank's; a rank with the rows of the one before is skipped,
+ * where all are as fast. */
 static struct work slowest_expert(const struct cost *c, const struct op *op)
 {
-	double share = 1.0 / op->n_chunks;
-	const struct workload *w = c->spec.workload;
-	size_t n = (size_t)w->local_experts, r;
-	struct work work, most = { 0 };
-	const double *rows;
+	struct work most = { 0 };
+	int i;
 
-	for (r = 0; r < (size_t)w->ranks; r++) {
-		double speed = net_gpu_share(c->spec.net, (int)r);
-
-		rows = w->rows + r * n;
-		if (r && speed == 1 &&
-		    !memcmp(rows, rows - n, n * sizeof(*rows)))
-			continue;
-		layer_expert_work(&c->layer, op->kind, rows, share,
-				  op->chunk > 0, &work);
-		work_slow(&work, speed);
-		if (work.seconds > most.seconds)
-			most = work;
+	if (c->spec.net->gpu_share) {
+		for (i = 0; i < c->spec.workload->ranks; i++)
+			take_slower(c, op, i, &most);
+		return most;
 	}
+	expert_costs_list(c->expert, c->spec.workload);
+	for (i = 0; i < c->expert->n_ranks; i++)
+		take_slower(c, op, c->expert->rank[i], &most);
 	return most;
 }
 
@@ -419,7 +425,7 @@ static struct work op_work(const struct cost *c, const struct op *op)
 		return work;
 	}
 	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
-	e = &c->expert[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
+	e = &c->expert->at[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
 	if (!e->known) {
 		e->work = slowest_expert(c, op);
 		e->work.seconds += power_holds(c, op->n_chunks) *

@@ -35,6 +35,8 @@ struct coll_part {
 	/* above 1: the flows of as many equal sets of nodes are left out, and
 	 * only links above the NICs would carry them, too */
 	int images;
+	bool one_node;	/* the flows are node 0's, inside it; all nodes' are
+			   like them */
 	bool rounds;	/* one shift distance after the other, with barriers */
 	double copy_bytes;	/* read + written on the busiest GPU */
 	int copies;	/* kernels that do it */
@@ -79,6 +81,9 @@ void coll_view_init(struct coll_view *v, const struct coll_spec *spec,
 void coll_view_release(struct coll_view *v);
 void coll_view_route(const struct coll_view *v, int src, int dst,
 		     struct route *out);
+/* What the part's flows put on links; folded: times what they stand for. */
+void coll_view_rows(const struct coll_view *v, const struct coll_part *p,
+		    struct link_rows *out);
 /* A link of the network that a link of the view stands for. */
 int coll_view_link(const struct coll_view *v, int link);
 

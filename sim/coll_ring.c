@@ -20,6 +20,7 @@
  * edge carries its tree's bytes both ways; the pipeline is twice the depth.
  */
 #include "sim/coll_int.h"
+#include "sim/coll_tree.h"
 
 #include "base/mem.h"
 
@@ -145,26 +146,10 @@ static double ring_hops(const struct ring *r)
 	return sum * (n - 1) / n;
 }
 
-/* Parent in the binary tree over 0..n-1 rooted at 0; -1 for the root. */
-static int tree_parent(int i, int n)
-{
-	int bit = i & -i, up = (i ^ bit) | bit << 1;
-
-	if (i == 0)
-		return -1;
-	return up < n ? up : i ^ bit;
-}
-
 static void both_ways(struct ring *r, int a, int b, double bytes)
 {
 	add(r, a, b, bytes);
 	add(r, b, a, bytes);
-}
-
-/* Node i's place in the second tree and back. */
-static int second(int i, int n)
-{
-	return n % 2 ? wrap(i + 1, n) : n - 1 - i;
 }
 
 static void tree_node(struct ring *r, int base, int i, double bytes)
@@ -180,8 +165,8 @@ static void tree_node(struct ring *r, int base, int i, double bytes)
 	for (j = 0; j < local && up >= 0; j++) {
 		both_ways(r, member(r, base, i, j), member(r, base, up, j),
 			  bytes / local / 2);
-		both_ways(r, member(r, base, second(i, n), j),
-			  member(r, base, second(up, n), j),
+		both_ways(r, member(r, base, tree_second(i, n), j),
+			  member(r, base, tree_second(up, n), j),
 			  bytes / local / 2);
 	}
 }
@@ -195,8 +180,8 @@ static double tree_path(const struct ring *r, int base, int i, int j)
 
 	for (; (up = tree_parent(i, n)) >= 0; i = up) {
 		for (int t = 0; t < 2; t++) {
-			int a = member(r, base, t ? second(i, n) : i, j);
-			int b = member(r, base, t ? second(up, n) : up, j);
+			int a = member(r, base, t ? tree_second(i, n) : i, j);
+			int b = member(r, base, t ? tree_second(up, n) : up, j);
 
 			sum[t] += fmax(edge_s(r, a, b), edge_s(r, b, a));
 		}
@@ -342,45 +327,6 @@ static void fill_groups(struct ring *r, enum coll_op op, double bytes)
 	}
 }
 
-/* Edges of both trees at each node. */
-static void count_edges(int n, int *edges)
-{
-	int i;
-
-	for (i = 1; i < n; i++) {
-		int up = tree_parent(i, n);
-
-		edges[i]++;
-		edges[up]++;
-		edges[second(i, n)]++;
-		edges[second(up, n)]++;
-	}
-}
-
-/* The first node with as many edges stands for all of them: its own, and
- * those that list an edge to it. */
-static void pick_tree(int n, bool *pick)
-{
-	int *edges = xcalloc((size_t)n, sizeof(*edges)), i;
-	bool *first = xcalloc((size_t)n, sizeof(*first));
-	/* two trees, of a parent and two children each */
-	bool seen[2 * 3 + 1] = { false };
-
-	count_edges(n, edges);
-	for (i = 0; i < n; i++) {
-		pick[i] = first[i] = !seen[edges[i]];
-		seen[edges[i]] = true;
-	}
-	for (i = 1; i < n; i++) {
-		int up = tree_parent(i, n);
-
-		pick[i] |= first[i] || first[up] || first[second(i, n)] ||
-			first[second(up, n)];
-	}
-	free(first);
-	free(edges);
-}
-
 /*
  * Where nodes are alike one of each kind shows what the busiest rank and link
  * have: of a ring an even and an odd one.
@@ -393,7 +339,7 @@ static void pick_nodes(struct ring *r, enum coll_op op)
 		return;
 	r->pick = xcalloc((size_t)n, sizeof(*r->pick));
 	if (op == COLL_ALLREDUCE_TREE)
-		pick_tree(n, r->pick);
+		tree_pick(n, r->pick);
 	else
 		r->pick[0] = r->pick[1] = r->pick[n - 1] = true;
 }
@@ -506,6 +452,62 @@ enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 	return ST_OK;
 }
 
+/* Edges of all groups. */
+static double count_all(const struct ring *r, enum coll_op op)
+{
+	const struct coll_shape *s = &r->b.shape;
+	double inside = s->local > 1 ? (double)s->nodes * s->local : 0;
+	double groups = (double)r->b.ranks / r->b.group;
+
+	if (op == COLL_SENDRECV)
+		return r->b.ranks;
+	if (op == COLL_ALLREDUCE_TREE)
+		return groups * (2 * inside + 4.0 * (s->nodes - 1) * s->local);
+	return groups * (inside + (s->nodes > 1 ?
+				   (double)s->nodes * s->local : 0));
+}
+
+/* Rows of the nodes that are picked stand for all of their kind. */
+static void spread_kinds(const struct ring *r, enum coll_op op,
+			 struct link_rows *rows)
+{
+	const struct coll_shape *s = &r->b.shape;
+	int *kind = xcalloc((size_t)s->nodes, sizeof(*kind)), m;
+	int row[TREE_KINDS_MAX], n = 0;
+
+	if (s->nodes > 1)
+		tree_kinds(s->nodes, op == COLL_ALLREDUCE_TREE, kind);
+	for (m = 0; m < r->b.nodes; m++) {
+		int i = s->nodes > 1 ? m / s->node_stride % s->nodes : 0;
+
+		/* nodes come in the order of their first ones */
+		if (kind[i] == n)
+			row[n++] = rows->row[m];
+		rows->row[m] = row[kind[i]];
+	}
+	free(kind);
+}
+
+/* Instead of flows that are too many what they put on the links. */
+static void say_rows(struct ring *r, enum coll_op op, double bytes,
+		     struct coll_step *out)
+{
+	bool few;
+
+	pick_nodes(r, op);
+	few = first_node_does(r, op);
+	r->all = !few;
+	fill_groups(r, op, bytes);
+	link_rows_add_flows(&out->rows, r->b.spec->net, r->part.flow,
+			    r->part.n_flows);
+	if (few)
+		spread_kinds(r, op, &out->rows);
+	out->rank_bytes = coll_rank_bytes(r->b.spec->net, r->part.flow,
+					  r->part.n_flows);
+	coll_part_release(&r->part);
+	free(r->pick);
+}
+
 void coll_ring_flows(const struct coll_spec *spec, enum coll_op op, int group,
 		     int stride, double bytes, struct coll *c)
 {
@@ -514,6 +516,11 @@ void coll_ring_flows(const struct coll_spec *spec, enum coll_op op, int group,
 	struct ring r;
 
 	ring_init(&r, spec, op, group, stride, &plain, &net);
+	plain.keep_flows = false;
+	if (spec->flows_max && count_all(&r, op) > spec->flows_max) {
+		say_rows(&r, op, bytes, &c->step[0]);
+		return;
+	}
 	plain.keep_flows = true;
 	fill_groups(&r, op, bytes);
 	take_flows(&r, c);

@@ -441,3 +441,20 @@ void coll_price(const struct coll_spec *spec, const struct coll_part *p,
 	out->copy_s = p->copy_bytes > 0 ?
 		p->copy_bytes / copy_Bps(spec->net, p) : 0;
 }
+
+double coll_rank_bytes(const struct net *net, const struct coll_flow *f,
+		       size_t n)
+{
+	double *rank = xcalloc((size_t)net->n_ranks, sizeof(*rank));
+	double most = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		rank[f[i].src] += f[i].bytes;
+		rank[f[i].dst] += f[i].bytes;
+	}
+	for (i = 0; i < (size_t)net->n_ranks; i++)
+		most = more(most, rank[i]);
+	free(rank);
+	return most;
+}

@@ -5,6 +5,7 @@
 #include "sim/cost_layer.h"
 #include "sim/cost_load.h"
 #include "sim/cost_shared.h"
+#include "sim/exec_live.h"
 #include "sim/net_fault.h"
 
 #include <assert.h>
@@ -50,6 +51,7 @@ struct cost {
 	struct layer layer;
 	struct coll coll[COST_COLL_N];
 	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
+	struct link_set links;	/* of the loads */
 	struct work fixed[OP_KIND_N];	/* ops that are not cut in chunks */
 	struct power power;
 	struct expert_costs *expert;	/* its own, or spec.shared's */
@@ -218,6 +220,7 @@ static enum status make_colls(struct cost *c)
 		.net = s->net, .comm = s->comm, .tolerance = s->tolerance,
 		.bound_only = s->bound_only, .keep_flows = s->keep_flows,
 		.progress = s->progress, .places_rows = true,
+		.flows_max = EXEC_LIVE_FLOWS_MAX,
 	};
 	enum status st = make_alltoalls(c, cs);
 
@@ -228,14 +231,33 @@ static enum status make_colls(struct cost *c)
 	return st;
 }
 
+/* More flows than the flow model runs one by one are done with. */
+static void drop_flows(struct coll_step *s)
+{
+	if (s->n_flows <= EXEC_LIVE_FLOWS_MAX)
+		return;
+	free(s->flow);
+	s->flow = NULL;
+	s->n_flows = 0;
+}
+
 static void make_loads(struct cost *c)
 {
-	int i, j;
+	struct link_rows rows[COST_COLL_N * A2A_STEPS_MAX];
+	const struct net *net = c->spec.net;
+	int i, j, n = 0;
 
 	for (i = 0; i < COST_COLL_N; i++) {
+		for (j = 0; j < c->coll[i].n_steps; j++)
+			step_rows_take(&rows[n++], &c->coll[i].step[j], net);
+	}
+	link_set_init(&c->links, net, rows, n);
+	for (i = 0, n = 0; i < COST_COLL_N; i++) {
 		for (j = 0; j < c->coll[i].n_steps; j++) {
 			step_load_init(&c->load[i][j], &c->coll[i].step[j],
-				       c->spec.net);
+				       net, &c->links, &rows[n]);
+			link_rows_release(&rows[n++]);
+			drop_flows(&c->coll[i].step[j]);
 		}
 	}
 }
@@ -362,6 +384,7 @@ void cost_free(struct cost *c)
 			step_load_release(&c->load[i][j]);
 		coll_release(&c->coll[i]);
 	}
+	link_set_release(&c->links);
 	if (c->own_expert)
 		expert_costs_free(c->expert);
 	free(c);
@@ -510,6 +533,11 @@ double cost_op_hbm_bytes(const struct cost *c, const struct op *op)
 	if (op_kind_is_comm(op->kind))
 		return 0;
 	return op_work(c, op).bytes;
+}
+
+const struct link_set *cost_links(const struct cost *c)
+{
+	return &c->links;
 }
 
 const struct net *cost_net(const struct cost *c)

@@ -9,6 +9,8 @@
  *			algorithm that the heuristic gives for the shape
  *	grouped		one call; each expert a group of its own, as unequal
  *			counts of rows would have it
+ *	adding		strided-batched, to what is there: C = A B / 2 + C / 2,
+ *			so that C = A B stays what it is
  */
 #include "gpu/cuda.h"
 
@@ -31,7 +33,7 @@ struct cuda_product {
 	float *alpha, *beta;
 };
 
-static const float one = 1, zero = 0;
+static const float one = 1, half = 0.5f, zero = 0;
 
 static cudaDataType_t type_of(const struct bench_work *w)
 {
@@ -190,6 +192,32 @@ out:
 	return st;
 }
 
+static bool adds(const struct bench_work *w)
+{
+	return !strcmp(w->variant, "adding");
+}
+
+static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
+				  int set, bool add, cudaStream_t s)
+{
+	const struct bench_work *w = &cw->c.work;
+	const float *alpha = add ? &half : &one, *beta = add ? &half : &zero;
+	cudaDataType_t t = type_of(w);
+	int m = (int)w->m, n = (int)w->n, k = (int)w->k;
+	enum status st;
+
+	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
+	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
+	BLAS_GOTO(out, st, cublasGemmStridedBatchedEx(
+		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, alpha,
+		matrix(cw, set, 1, 0), t, n, (long long)w->k * n,
+		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, beta,
+		matrix(cw, set, 2, 0), t, n, (long long)w->m * n,
+		(int)w->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+out:
+	return st;
+}
+
 static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 				int set)
 {
@@ -207,26 +235,8 @@ static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 	}
 	if (w->size[3])
 		st = fill_pointers(w, set);
-out:
-	return st;
-}
-
-static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
-				  int set, cudaStream_t s)
-{
-	const struct bench_work *w = &cw->c.work;
-	cudaDataType_t t = type_of(w);
-	int m = (int)w->m, n = (int)w->n, k = (int)w->k;
-	enum status st;
-
-	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
-	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
-	BLAS_GOTO(out, st, cublasGemmStridedBatchedEx(
-		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, &one,
-		matrix(cw, set, 1, 0), t, n, (long long)w->k * n,
-		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, &zero,
-		matrix(cw, set, 2, 0), t, n, (long long)w->m * n,
-		(int)w->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+	if (!st && adds(&w->c.work))
+		st = launch_strided(r, w, set, false, r->main);
 out:
 	return st;
 }
@@ -299,8 +309,8 @@ static enum status launch_gemm(struct cuda_rank *r, struct cuda_work *w,
 
 	if (!strcmp(variant, "grouped"))
 		return launch_grouped(r, w, set, s);
-	return strcmp(variant, "per-expert") ? launch_strided(r, w, set, s)
-					     : launch_experts(r, w, set, s);
+	return !strcmp(variant, "per-expert") ? launch_experts(r, w, set, s)
+		: launch_strided(r, w, set, adds(&w->c.work), s);
 }
 
 /* Logits stay fp32: rounding them would change the choice of experts. */
@@ -365,7 +375,8 @@ out:
 const struct cuda_op cuda_products[] = {
 	{
 		.name = "gemm",
-		.variants = { "strided-batched", "per-expert", "grouped" },
+		.variants = { "strided-batched", "per-expert", "grouped",
+			      "adding" },
 		.rotates = true,
 		.result = 2,
 		.can = product_can,

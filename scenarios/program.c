@@ -88,8 +88,8 @@ const char *direct_why_not_plan(const struct cluster *c, const struct plan *p,
 {
 	if (p->alltoall != A2A_DIRECT)
 		return NULL;
-	if (p->technique_mask & ~(1u << TECH_BASELINE))
-		return "it goes with no technique but baseline";
+	if (p->technique_mask & ~(1u << TECH_BASELINE | TECH_SCHEDULES))
+		return "it goes with no technique that changes rows";
 	return direct_why_not_layout(c, &p->layout, m);
 }
 
@@ -256,17 +256,43 @@ static int add_expert(struct pass *p, enum op_kind kind, int chunk)
 }
 
 /*
+ * Gradients of dense layers that this pass' exchanges leave room for: after
+ * the way to the experts, where the lane waits for them (FSMoE).
+ */
+static void add_dense_gradients(struct pass *p, int first)
+{
+	const struct plan *plan = &p->out->plan;
+	const struct layout *l = &plan->layout;
+	int i, op, group = l->dp * l->ep * l->esp, n = plan->gradient_pieces;
+
+	if (!(plan->gradient_bytes > 0) || group == 1)
+		return;
+	n = n > 1 ? n : 1;
+	for (i = 0; i < n; i++) {
+		op = add_op(p, OP_ALLREDUCE_GATE,
+			    group_lane(p->cluster, group, 1));
+		p->out->op[op].step = ALLREDUCE_DENSE;
+		p->out->op[op].chunk = i;
+		p->out->op[op].n_chunks = n;
+		add_dep(p, op, first);
+	}
+}
+
+/*
  * Everything from `first` (the permutation, or its mirror image) to the end
  * of the last exchange. Dispatch-first: the whole way to the experts comes
  * before the way back on every lane (Tutel, section 3.3 of its paper).
  *
  * With one chunk nothing of the layer runs side by side (DeepSpeed-MoE):
  * shared experts and weight gradients come before the exchange that could
- * have hidden them.
+ * have hidden them. Unless the plan says that it hides them: then they need
+ * no more than in a pass of several chunks.
  */
 static void add_exchange(struct pass *p, int first, int shared)
 {
-	int i, sequential = p->degree == 1, last = p->degree - 1;
+	int i, sequential = p->degree == 1 &&
+			    p->out->plan.overlap == OVERLAP_NONE;
+	int last = p->degree - 1;
 
 	for (i = 0; i < p->degree; i++)
 		ends_set(p, i, sequential && shared >= 0 ? shared : first);
@@ -274,6 +300,8 @@ static void add_exchange(struct pass *p, int first, int shared)
 	add_shadow(p);
 	if (p->shadow >= 0)
 		p->end[last][p->n_end[last]++] = p->shadow;
+	if (p->backward)
+		add_dense_gradients(p, first);
 	for (i = 0; i < p->degree; i++) {
 		p->expert[i] = add_expert(p, p->backward ? OP_EXPERT_BWD_DATA :
 					  OP_EXPERT, i);
@@ -323,16 +351,18 @@ static void lower_forward(struct pass *p)
 		add_join(p, OP_UNPERMUTE);
 }
 
-static void add_allreduce(struct pass *p, enum op_kind kind, int step,
-			  int group, int stride, int dep)
+/* Returns its index, or that of `dep` where there is nothing to sum. */
+static int add_allreduce(struct pass *p, enum op_kind kind, int step,
+			 int group, int stride, int dep)
 {
 	int op;
 
 	if (group == 1)
-		return;
+		return dep;
 	op = add_op(p, kind, group_lane(p->cluster, group, stride));
 	p->out->op[op].step = step;
 	add_dep(p, op, dep);
+	return op;
 }
 
 /*
@@ -349,8 +379,9 @@ static void add_expert_allreduces(struct pass *p, int shared)
 		add_allreduce(p, OP_ALLREDUCE_GATE, ALLREDUCE_SHARED,
 			      l->dp * l->ep * l->esp, 1, shared);
 	}
-	add_allreduce(p, OP_ALLREDUCE_EXPERT, ALLREDUCE_COPIES, copies,
-		      l->esp, weight);
+	/* both sum the same gradients */
+	weight = add_allreduce(p, OP_ALLREDUCE_EXPERT, ALLREDUCE_COPIES,
+			       copies, l->esp, weight);
 	add_allreduce(p, OP_ALLREDUCE_EXPERT, ALLREDUCE_DP, l->dp,
 		      l->ep * l->esp, weight);
 }
@@ -395,6 +426,28 @@ static enum status check_plan(const struct plan *p)
 	return ST_OK;
 }
 
+/* Each pass in the plan's order. */
+static enum status lay_orders(struct program *o)
+{
+	enum status st = ST_OK;
+	int pass, n;
+
+	for (pass = 0; pass < 2 && !st; pass++) {
+		const struct pass_order *order = &o->plan.order[pass];
+		int *sequence;
+
+		if (order->rule == ORDER_DISPATCH_FIRST)
+			continue;
+		n = pass ? o->n_ops - o->n_forward : o->n_forward;
+		sequence = xcalloc((size_t)n, sizeof(*sequence));
+		st = order_sequence(o, pass, order, sequence);
+		if (!st)
+			order_lay(o, pass, sequence);
+		free(sequence);
+	}
+	return st;
+}
+
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out)
 {
@@ -414,7 +467,10 @@ enum status program_lower(const struct plan *p, const struct cluster *c,
 	lower_forward(&forward);
 	out->n_forward = out->n_ops;
 	lower_backward(&backward);
-	return ST_OK;
+	st = lay_orders(out);
+	if (st)
+		program_release(out);
+	return st;
 }
 
 void program_release(struct program *p)

@@ -56,6 +56,8 @@ enum op_kind {
 enum allreduce_step {
 	ALLREDUCE_ROUTER = 0,	/* OP_ALLREDUCE_GATE: the gate's weights */
 	ALLREDUCE_SHARED = 1,	/* OP_ALLREDUCE_GATE: shared experts */
+	ALLREDUCE_DENSE = 2,	/* OP_ALLREDUCE_GATE: the plan's bytes of
+				   dense layers before this one */
 	ALLREDUCE_COPIES = 0,	/* OP_ALLREDUCE_EXPERT: over the copies of an
 				   expert inside one EP group */
 	ALLREDUCE_DP = 1,	/* OP_ALLREDUCE_EXPERT: over dp */
@@ -91,7 +93,11 @@ struct program {
  * the all-reduces. The forward pass ends before the backward one begins.
  * `inter` lanes fall back to INTRA when an EP group stays inside a node;
  * ep = 1 has no exchange. With degree 1 shared experts and weight gradients
- * come before the exchange beside which they could have run.
+ * come before the exchange beside which they could have run, unless the plan
+ * says overlap=weight. The plan's dense gradients, in pieces, come after the
+ * way to the experts (FSMoE). Another order of the plan lays the same ops,
+ * with the same dependencies, in that order (scenarios/order.h); ST_INPUT
+ * when it does not fit.
  *
  * Techniques of the plan have ops of their own where their systems have them.
  * Compression stands between gate and permutation, and after the last

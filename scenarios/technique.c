@@ -165,6 +165,20 @@ const struct technique_row technique_table[TECH_N] = {
 		.excludes = NOT_WITH_GATE(GATE_DTS),
 		.reroutes = true,
 	},
+	[TECH_ORDER] = {
+		.name = "order",
+		.help = "ops in the best order on their lanes, overlap at "
+			"degree 1",
+		.source = "FSMoE, Lina, Lancet",
+		.file = "sim/order_search.c",
+	},
+	[TECH_GRADIENT] = {
+		.name = "gradient-partition",
+		.help = "dense layers' gradients are cut and summed in idle "
+			"slots",
+		.source = "FSMoE",
+		.file = "sim/gradient_slots.c",
+	},
 };
 
 bool technique_mask_fits(unsigned mask)

@@ -72,8 +72,14 @@ enum technique_id {
 	/* other gates than top-k: sim/tech_gates.h */
 	TECH_GATE_KTOP1, TECH_GATE_SAM, TECH_GATE_BASE, TECH_GATE_HASH,
 	TECH_GATE_DTS,
+	/* of the program alone: rows, bytes and costs of ops stay */
+	TECH_ORDER,		/* FSMoE: the best order of ops on the lanes */
+	TECH_GRADIENT,		/* FSMoE: dense gradients in idle slots */
 	TECH_N,
 };
+
+/* Techniques that change the program and nothing else. */
+#define TECH_SCHEDULES (1u << TECH_ORDER | 1u << TECH_GRADIENT)
 
 struct technique_row {
 	const char *name;

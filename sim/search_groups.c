@@ -407,11 +407,13 @@ static int by_bound(const void *va, const void *vb)
 
 enum status search_bound_groups(struct search *x)
 {
+	/* the others change no costs: they are chosen within a group */
+	unsigned allowed = x->s->search.technique_mask & ~TECH_SCHEDULES;
 	enum status st = check_named(x);
 
 	set_degrees(x);
-	x->n_techs = tech_sets(x->s->search.technique_mask, x->tech,
-			       TECH_SETS_MAX);
+	x->n_techs = tech_sets(allowed ? allowed : 1u << TECH_BASELINE,
+			       x->tech, TECH_SETS_MAX);
 	for (int i = 0; i < x->n_layouts && !st; i++) {
 		st = add_layout_groups(x, i);
 		progress_report(x->o->progress, 0.2 * (i + 1) / x->n_layouts,

@@ -437,7 +437,7 @@ enum status tech_apply(const struct tech_place *at, unsigned mask,
 	int gate = tech_gate_of(mask);
 	enum status st = ST_OK;
 
-	mask &= ~(1u << TECH_BASELINE);
+	mask &= ~(1u << TECH_BASELINE | TECH_SCHEDULES);
 	e.why_not = mask ? cannot(at, mask, w) : NULL;
 	if (!e.why_not && gate >= 0)
 		e.why_not = tech_gate_cannot(at, gate);

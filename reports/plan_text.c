@@ -164,6 +164,12 @@ void plan_words(const struct plan *p, struct buf *out)
 		buf_addf(out, "It may hold %d SMs of a GPU at most. ",
 			 p->ctas);
 	add_degree_words(out, p->degree_forward, p->degree_backward);
+	if (p->overlap == OVERLAP_WEIGHT)
+		buf_puts(out, "With one chunk, too, weight gradients and "
+			 "shared experts run beside the exchange. ");
+	if (!order_is_default(p->order))
+		buf_puts(out, "Lay the ops in the order below, the best for "
+			 "these times. ");
 	if (p->capacity_factor > 0)
 		buf_addf(out, "Give every expert room for %.4g times its "
 			 "even share of the tokens.", p->capacity_factor);

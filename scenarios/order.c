@@ -250,8 +250,9 @@ static bool is_on_way(const struct op *o)
 {
 	int letter = order_kind(o) / ORDER_STEPS;
 
-	return (letter == WEIGHT && o->n_chunks == 1) || letter == TO || letter == GATHER || letter == EXPERT ||
-	       letter == SCATTER || letter == BACK;
+	return (letter == WEIGHT && o->n_chunks == 1) || letter == TO ||
+	       letter == GATHER || letter == EXPERT || letter == SCATTER ||
+	       letter == BACK;
 }
 
 /*

@@ -38,6 +38,7 @@ libsim_a_SOURCES += %D%/chain.c %D%/chain_exact.c %D%/chain.h
 libsim_a_SOURCES += %D%/gradient.c %D%/gradient.h
 libsim_a_SOURCES += %D%/order_search.c %D%/order_shop.c %D%/order_search.h
 libsim_a_SOURCES += %D%/order_list.c %D%/order_int.h
+libsim_a_SOURCES += %D%/search_order.c
 libsim_a_SOURCES += %D%/stages.c %D%/stages.h
 libsim_a_SOURCES += %D%/fsmoe.c %D%/fsmoe.h
 libsim_a_SOURCES += %D%/repro.c %D%/repro.h %D%/repro_fsmoe.c

@@ -32,9 +32,6 @@ bool shop_make(const struct program *p, int pass, const uint64_t *duration_ps,
 	       struct shop *s);
 uint64_t shop_bound(const struct shop *s);
 
-/* Makespan of a sequence of the shop's ops. */
-uint64_t shop_run(const struct shop *s, const int *sequence);
-
 /* The best list schedule of several priorities; fills the sequence. */
 uint64_t shop_list(const struct shop *s, int *sequence);
 

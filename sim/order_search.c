@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "sim/cost.h"
+#include "sim/exec.h"
 #include "sim/order_int.h"
 
 #include <assert.h>
@@ -184,22 +185,6 @@ uint64_t shop_bound(const struct shop *s)
 	return most;
 }
 
-uint64_t shop_run(const struct shop *s, const int *sequence)
-{
-	uint64_t lane[LANE_N] = { 0 }, end[SHOP_OPS_MAX], last = 0;
-
-	for (int k = 0; k < s->n; k++) {
-		int i = sequence[k];
-		uint64_t at = lane[s->lane[i]];
-
-		for (int b = 0; b < s->n_before[i]; b++)
-			at = max_of(at, end[s->before[i][b]]);
-		end[i] = lane[s->lane[i]] = at + s->time[i];
-		last = max_of(last, end[i]);
-	}
-	return last;
-}
-
 /* ---- the search ---- */
 
 /* The pass of any length in that order, its lanes free when it begins. */
@@ -311,4 +296,61 @@ void order_bound(const struct program *p, int pass,
 	out->plain_ps = rule_time(p, pass, duration_ps, ORDER_DISPATCH_FIRST);
 	out->bound_ps = shop_make(p, pass, duration_ps, &s) ?
 		shop_bound(&s) : busy_bound(p, pass, duration_ps);
+}
+
+/* ---- of a plan ---- */
+
+enum status order_lower(const struct cluster *cl, const struct model *m,
+			const struct cost *c, const struct plan *plan,
+			struct program *out, uint64_t **duration_p)
+{
+	struct plan p = *plan;
+	enum status st;
+
+	p.order[0] = p.order[1] = (struct pass_order){ 0 };
+	if (p.degree_forward == 1 || p.degree_backward == 1)
+		p.overlap = OVERLAP_WEIGHT;
+	st = program_lower(&p, cl, m, out);
+	if (st)
+		return st;
+	*duration_p = xcalloc((size_t)out->n_ops, sizeof(**duration_p));
+	order_durations(out, c, *duration_p);
+	return ST_OK;
+}
+
+void order_set(struct plan *p, const struct pass_order *forward,
+	       const struct pass_order *backward)
+{
+	p->order[0] = *forward;
+	p->order[1] = *backward;
+	if (p->degree_forward == 1 || p->degree_backward == 1)
+		p->overlap = OVERLAP_WEIGHT;
+	p->technique_mask &= ~(1u << TECH_BASELINE);
+	p->technique_mask |= 1u << TECH_ORDER;
+}
+
+enum status order_plan(const struct cluster *cl, const struct model *m,
+		       const struct cost *c, struct plan *p)
+{
+	struct order_found f[2];
+	struct program prog;
+	uint64_t *duration, *end, plain_ps;
+	enum status st = program_lower(p, cl, m, &prog);
+
+	if (st)
+		return st;
+	end = xcalloc((size_t)prog.n_ops, sizeof(*end));
+	plain_ps = exec_lane_time(&prog, c, end);
+	free(end);
+	program_release(&prog);
+	st = order_lower(cl, m, c, p, &prog, &duration);
+	if (st)
+		return st;
+	for (int pass = 0; pass < 2; pass++)
+		order_search(&prog, pass, duration, ORDER_NODES, &f[pass]);
+	free(duration);
+	program_release(&prog);
+	if (f[0].time_ps + f[1].time_ps < plain_ps)
+		order_set(p, &f[0].order, &f[1].order);
+	return ST_OK;
 }

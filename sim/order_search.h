@@ -48,6 +48,23 @@ void order_bound(const struct program *p, int pass,
 void order_durations(const struct program *p, const struct cost *c,
 		     uint64_t *duration_ps);
 
+/*
+ * The plan's program dispatch-first, with what may overlap at degree 1
+ * overlapping, and the times of its ops, which the caller frees.
+ */
+enum status order_lower(const struct cluster *cl, const struct model *m,
+			const struct cost *c, const struct plan *plan,
+			struct program *out, uint64_t **duration_p);
+
+/* Gives the plan orders, overlap at degree 1, and the technique's bit. */
+void order_set(struct plan *p, const struct pass_order *forward,
+	       const struct pass_order *backward);
+
+/* The same with the best orders for that cost, if they gain anything. `p` has
+ * neither order nor overlap yet. */
+enum status order_plan(const struct cluster *cl, const struct model *m,
+		       const struct cost *c, struct plan *p);
+
 /* All orders, one by one, without bounds: for tests of tiny passes. */
 uint64_t order_brute_force(const struct program *p, int pass,
 			   const uint64_t *duration_ps);

@@ -236,37 +236,60 @@ bool shop_search(const struct shop *s, long nodes, uint64_t *best_ps,
 
 /* ---- without bounds ---- */
 
-static uint64_t all_orders(const struct shop *s, int *sequence, bool *placed,
-			   int n, uint64_t best)
+struct brute {
+	const struct shop *s;
+	bool placed[SHOP_OPS_MAX];
+	uint64_t end[SHOP_OPS_MAX], lane_free[LANE_N], best;
+	int n;
+};
+
+/* Its start; UINT64_MAX: something before it is missing. */
+static uint64_t brute_start(const struct brute *b, int i)
 {
-	if (n == s->n) {
-		uint64_t t = shop_run(s, sequence);
+	const struct shop *s = b->s;
+	uint64_t at = b->lane_free[s->lane[i]];
 
-		return t < best ? t : best;
+	for (int k = 0; k < s->n_before[i]; k++) {
+		if (!b->placed[s->before[i][k]])
+			return UINT64_MAX;
+		at = max_of(at, b->end[s->before[i][k]]);
 	}
+	return at;
+}
+
+/* In the order of their starts, which the lanes' orders make: so that an order
+ * is not looked at once for each way of telling its lanes. */
+static void all_orders(struct brute *b, uint64_t from, uint64_t last)
+{
+	const struct shop *s = b->s;
+
+	if (b->n == s->n && last < b->best)
+		b->best = last;
 	for (int i = 0; i < s->n; i++) {
-		bool is_ready = !placed[i];
+		uint64_t was = b->lane_free[s->lane[i]], start;
 
-		for (int b = 0; b < s->n_before[i]; b++)
-			is_ready = is_ready && placed[s->before[i][b]];
-		if (!is_ready)
+		start = b->placed[i] ? UINT64_MAX : brute_start(b, i);
+		if (start == UINT64_MAX || start < from)
 			continue;
-		placed[i] = true;
-		sequence[n] = i;
-		best = all_orders(s, sequence, placed, n + 1, best);
-		placed[i] = false;
+		b->placed[i] = true;
+		b->end[i] = b->lane_free[s->lane[i]] = start + s->time[i];
+		b->n++;
+		all_orders(b, start, max_of(last, b->end[i]));
+		b->n--;
+		b->lane_free[s->lane[i]] = was;
+		b->placed[i] = false;
 	}
-	return best;
 }
 
 uint64_t order_brute_force(const struct program *p, int pass,
 			   const uint64_t *duration_ps)
 {
+	struct brute b = { .best = UINT64_MAX };
 	struct shop s;
-	int sequence[SHOP_OPS_MAX];
-	bool placed[SHOP_OPS_MAX] = { false };
 
 	if (!shop_make(p, pass, duration_ps, &s))
 		return UINT64_MAX;
-	return all_orders(&s, sequence, placed, 0, UINT64_MAX);
+	b.s = &s;
+	all_orders(&b, 0, 0);
+	return b.best;
 }

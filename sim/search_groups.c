@@ -219,6 +219,7 @@ static enum status add_group(struct search *x, int layout, double factor,
 {
 	struct group g = { .layout = layout, .factor = factor, .alg = alg,
 			   .tech = tech, .ctas = ctas };
+	struct order_times orders;
 	struct degree_times t;
 	struct plan p = group_plan(x, &g, 1, 1);
 	struct cost *c;
@@ -241,10 +242,14 @@ static enum status add_group(struct search *x, int layout, double factor,
 	if (st)
 		return st;
 	st = search_time_degrees(x, &g, c, &t);
+	if (!st && search_orders(x))
+		st = search_order_bounds(x, &g, c, &orders);
 	cost_free(c);
 	if (st)
 		return st;
 	g.bound_s = best_sum(&t, x->n_degrees);
+	if (search_orders(x))
+		g.bound_s = fmin(g.bound_s, orders.best_bound_s);
 	g.weighted_s = g.bound_s * search_weight(&x->layout[layout]);
 	keep_group(x, &g);
 	return ST_OK;

@@ -258,7 +258,14 @@ enum status search_rivals(struct search *x, const struct candidate *like,
 
 /* ---- what each technique gains ---- */
 
-/* The best plan's knobs with other techniques. */
+static enum status search_order_or_not(struct search *x, unsigned tech,
+				       struct candidate *k)
+{
+	search_clear_order(&k->plan);
+	return tech & 1u << TECH_ORDER ? search_order_plan(x, k) : ST_OK;
+}
+
+/* The best plan's knobs with other techniques; `order` finds its order anew. */
 static enum status time_with(struct search *x, const struct search_result *r,
 			     unsigned tech, struct candidate *k)
 {
@@ -273,7 +280,11 @@ static enum status time_with(struct search *x, const struct search_result *r,
 	if (st)
 		return st;
 	k->why_not = search_tech_broken(x);
-	return k->why_not ? ST_OK : time_once(x, r, k);
+	if (!k->why_not && tech == r->best.plan.technique_mask)
+		k->plan = r->best.plan;
+	else if (!k->why_not)
+		st = search_order_or_not(x, tech, k);
+	return k->why_not || st ? st : time_once(x, r, k);
 }
 
 static enum status one_gain(struct search *x, struct search_result *r,

@@ -33,8 +33,9 @@ int tech_sets(unsigned allowed, unsigned *out, int max)
 {
 	int n = 0;
 
+	allowed &= ~TECH_SCHEDULES;
 	for (int bits = 1; bits < TECH_N; bits++) {
-		for (unsigned m = 1; m < 1u << TECH_N && n < max; m++) {
+		for (unsigned m = 1; m <= allowed && n < max; m++) {
 			if (!(m & ~allowed) && count_bits(m) == bits &&
 			    technique_mask_fits(m))
 				out[n++] = m;

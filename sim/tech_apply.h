@@ -68,7 +68,8 @@ extern const struct tech_effect tech_none;
 
 /*
  * Masks to try, fewest techniques first: of those allowed, all sets that
- * technique_mask_fits(). At most `max`; returns their number.
+ * technique_mask_fits(), without those that change no workload
+ * (TECH_SCHEDULES). At most `max`; returns their number.
  */
 #define TECH_SETS_MAX 256
 int tech_sets(unsigned allowed, unsigned *out, int max);

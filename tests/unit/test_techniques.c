@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "sim/order_search.h"
 #include "sim/search.h"
 
 #include <math.h>
@@ -77,7 +78,8 @@ static void test_sets(void **state)
 			}
 		}
 		assert_int_equal(technique_mask_fits(m), ok);
-		fit += ok;
+		/* those that change the program alone are no sets */
+		fit += ok && !(m & TECH_SCHEDULES);
 	}
 	assert_int_equal(n, fit);
 	for (int i = 1; i < n; i++)
@@ -390,6 +392,24 @@ static bool feasible(const struct scenario *s, const struct evaluation *e)
 		e->memory.total <= s->cluster.gpu.hbm_bytes;
 }
 
+/* The plan with every order of its ops, and what may overlap overlapping. */
+static double all_orders(const struct scenario *s, struct plan p,
+			 const struct evaluation *e)
+{
+	struct program prog;
+	uint64_t time[128], total = 0;
+
+	p.overlap = OVERLAP_WEIGHT;	/* of degree 1; else it says nothing */
+	assert_int_equal(program_lower(&p, &s->cluster, &s->model, &prog),
+			 ST_OK);
+	assert_true(prog.n_ops <= 128);
+	order_durations(&prog, e->cost, time);
+	for (int pass = 0; pass < 2; pass++)
+		total += order_brute_force(&prog, pass, time);
+	program_release(&prog);
+	return s_from_ps(total);
+}
+
 static double brute_force(const struct scenario *s, const struct layout *l,
 			  int n)
 {
@@ -403,16 +423,19 @@ static double brute_force(const struct scenario *s, const struct layout *l,
 			.degree_backward = 1 + (i >> 2 & 1),
 		};
 
-		for (unsigned m = 1; m < 1u << TECH_N; m++) {
+		for (unsigned m = 1; m < 1u << TECH_ORDER; m++) {
+			unsigned allowed = s->search.technique_mask;
 			struct evaluation e;
 
 			p.technique_mask = m;
-			if (m & ~s->search.technique_mask ||
+			if (m & ~allowed ||
 			    evaluate_plan(s, &p, EXEC_LANE, NULL, &e))
 				continue;
 			if (feasible(s, &e))
 				best = fmin(best,
 					    s_from_ps(e.exec.time_ps));
+			if (feasible(s, &e) && allowed & 1u << TECH_ORDER)
+				best = fmin(best, all_orders(s, p, &e));
 			evaluation_release(&e);
 		}
 	}
@@ -460,6 +483,15 @@ static void test_brute_force(void **state)
 				    "constraints.max_reroute=0" };
 	const char *const some[] = {
 		"search.techniques=[migration, shadowing]" };
+	const char *const order[] = {
+		"search.techniques=[baseline, order, migration]" };
+	const char *const order_esp[] = {
+		"search.techniques=[baseline, order, gradient-partition]",
+		"layout.ep=auto", "layout.esp=auto",
+		"cluster.nic.bandwidth=400Gb/s" };
+	const char *const order_shared[] = {
+		"search.techniques=[baseline, order]",
+		"model.shared_experts=2" };
 
 	(void)state;
 	compare(plain, 1);
@@ -468,6 +500,9 @@ static void test_brute_force(void **state)
 	compare(loose, 3);
 	compare(hot, 3);
 	compare(some, 1);
+	compare(order, 1);
+	compare(order_esp, 4);
+	compare(order_shared, 2);
 }
 
 /* With no error allowed the plan compresses nothing, and says so. */

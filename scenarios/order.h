@@ -48,7 +48,7 @@ struct pass_order {
 
 /* Kinds of places: letter and step. */
 #define ORDER_STEPS 4
-#define ORDER_KINDS 40
+#define ORDER_KINDS 44
 
 /* The kind of an op in 0..ORDER_KINDS - 1; -1: it cannot be moved. */
 int order_kind(const struct op *op);

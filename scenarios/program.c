@@ -290,8 +290,9 @@ static void add_dense_gradients(struct pass *p, int first)
  */
 static void add_exchange(struct pass *p, int first, int shared)
 {
-	int i, last = p->degree - 1, sequential = p->degree == 1 &&
+	int i, sequential = p->degree == 1 &&
 			    p->out->plan.overlap == OVERLAP_NONE;
+	int last = p->degree - 1;
 
 	for (i = 0; i < p->degree; i++)
 		ends_set(p, i, sequential && shared >= 0 ? shared : first);

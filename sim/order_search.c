@@ -180,7 +180,7 @@ uint64_t shop_bound(const struct shop *s)
 {
 	uint64_t most = 0;
 
-	for (int lane = 0; lane < LANE_N; lane++)
+	for (int lane = 0; lane < LANES_ALL; lane++)
 		most = max_of(most, lane_bound(s, lane));
 	return most;
 }
@@ -196,7 +196,7 @@ static uint64_t rule_time(const struct program *p, int pass,
 	const struct pass_order order = { .rule = (unsigned char)rule };
 	int *sequence = xcalloc((size_t)n, sizeof(*sequence));
 	uint64_t *end = xcalloc((size_t)n, sizeof(*end));
-	uint64_t lane[LANE_N] = { 0 }, last = 0;
+	uint64_t lane[LANES_ALL] = { 0 }, last = 0;
 
 	order_sequence(p, pass, &order, sequence);
 	for (int k = 0; k < n; k++) {
@@ -220,7 +220,7 @@ static uint64_t rule_time(const struct program *p, int pass,
 static uint64_t busy_bound(const struct program *p, int pass,
 			   const uint64_t *duration_ps)
 {
-	uint64_t lane[LANE_N] = { 0 }, most = 0;
+	uint64_t lane[LANES_ALL] = { 0 }, most = 0;
 	int end = pass ? p->n_ops : p->n_forward;
 
 	for (int i = pass ? p->n_forward : 0; i < end; i++) {

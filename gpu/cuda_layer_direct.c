@@ -472,12 +472,10 @@ enum status cuda_layer_direct_from(struct cuda_layer *l, const struct op *op)
 	enum status st;
 
 	cuda_direct_limit(d, ctas_of(l, op));
+	if (adds_early(l, op->backward))
+		return cuda_direct_combine(d, &r, &c, s);
 	st = cuda_direct_send_sums(d, &r, &c, s);
-	if (!st)
-		st = cuda_direct_barrier(d, LANE_INTRA, s);
-	if (!st && adds_early(l, op->backward))
-		st = cuda_direct_add_sums(d, &r, &c, s);
-	return st;
+	return st ? st : cuda_direct_barrier(d, LANE_INTRA, s);
 }
 
 /* With a capacity a token's copies are in different chunks. */

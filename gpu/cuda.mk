@@ -29,7 +29,7 @@ libgpu_a_SOURCES += %D%/cuda_direct_bench.c %D%/cuda_direct_int.h
 libgpu_a_SOURCES += %D%/cuda_direct_alltoall.c %D%/cuda_direct_alltoall.h
 libgpu_a_SOURCES += %D%/cuda_direct_cells.c %D%/cuda_direct_cells.h
 libgpu_a_SOURCES += %D%/k_direct.cu %D%/k_direct_rows.cu %D%/k_direct_copy.cu
-libgpu_a_SOURCES += %D%/k_direct_cells.cu
+libgpu_a_SOURCES += %D%/k_direct_cells.cu %D%/k_direct_sums.cu
 libgpu_a_SOURCES += %D%/k_direct.h %D%/k_direct_common.h
 endif
 SUFFIXES += .cu

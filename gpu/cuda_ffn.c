@@ -220,7 +220,7 @@ int ffn_left(const struct cuda_ffn *f, enum ffn_product p)
 	static const enum ffn_part part[FFN_PRODUCTS] = {
 		[FFN_PRE] = FFN_FORWARD, [FFN_Y] = FFN_FORWARD,
 		[FFN_G] = FFN_DATA, [FFN_DX] = FFN_DATA,
-		[FFN_DW2] = FFN_WEIGHTS, [FFN_DW1] = FFN_WEIGHTS,
+		[FFN_DW2] = FFN_WEIGHTS_2, [FFN_DW1] = FFN_WEIGHTS_1,
 	};
 
 	return f->leave[part[p]];

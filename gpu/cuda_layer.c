@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BESIDE_PART 8	/* of the multiprocessors, beside products */
+
 static int gcd(int a, int b)
 {
 	return b ? gcd(b, a % b) : a;
@@ -120,17 +122,28 @@ out:
 	return st;
 }
 
-/* Do a pass's ops of this part run beside its exchanges? */
-static bool is_beside(const struct cuda_layer *l, enum ffn_part part,
-		      bool is_shared)
+int cuda_layer_beside(const struct cuda_layer *l)
 {
-	bool may = is_shared || part == FFN_WEIGHTS;
-
-	return l->pass[part != FFN_FORWARD].chunks > 1 ||
-	       (may && l->c.plan.overlap);
+	return l->c.plan.ctas ? l->c.plan.ctas : l->rank->sms / BESIDE_PART;
 }
 
-/* The multiprocessors of the plan's CTAs are the exchanges' beside them. */
+/*
+ * Multiprocessors that products of a part leave to the exchanges beside them.
+ * With overlap=weight and one chunk the exchange begins with dw2's products
+ * and is done with them: those of dw1 have the device alone.
+ */
+static int left_by(const struct cuda_layer *l, enum ffn_part part,
+		   bool is_shared)
+{
+	if (l->pass[part != FFN_FORWARD].chunks > 1)
+		return l->c.plan.ctas;
+	if (!l->c.plan.overlap)
+		return 0;
+	if (is_shared)
+		return l->c.plan.ctas;
+	return part == FFN_WEIGHTS_2 ? cuda_layer_beside(l) : 0;
+}
+
 static void leave(const struct cuda_layer *l, struct cuda_ffn *f,
 		  bool is_shared)
 {
@@ -138,8 +151,7 @@ static void leave(const struct cuda_layer *l, struct cuda_ffn *f,
 
 	for (part = 0; part < FFN_PARTS; part++)
 		cuda_ffn_leave(f, (enum ffn_part)part,
-			       is_beside(l, (enum ffn_part)part, is_shared)
-			       ? l->c.plan.ctas : 0);
+			       left_by(l, (enum ffn_part)part, is_shared));
 }
 
 static enum status open_ffn(struct cuda_layer *l)

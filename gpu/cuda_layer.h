@@ -10,7 +10,8 @@
  *
  * The plan's `ctas` is the limit of the communicator that exchanges take, or
  * of the direct exchange's kernels; products that run beside exchanges leave
- * them as many multiprocessors.
+ * them as many multiprocessors. Without it, an exchange that overlap=weight
+ * puts beside products takes an eighth of them.
  *
  * Rows travel weighted: with a row goes its weight, experts multiply by it,
  * and the way home only adds. Backward, the gradient of the weight comes home
@@ -231,6 +232,8 @@ enum status cuda_layer_repeat(struct cuda_layer *l, int n);
 enum status cuda_layer_trace(struct cuda_layer *l);
 
 /* cuda_layer.c */
+/* Multiprocessors of an exchange beside products of a pass of one chunk. */
+int cuda_layer_beside(const struct cuda_layer *l);
 enum status cuda_layer_open(struct cuda_rank *r, struct ranks *all,
 			    const struct layer_case *c,
 			    const struct program *p, const ncclUniqueId *id);

@@ -23,7 +23,6 @@
 #define WINDOW_ALIGN 256
 #define ROOM_SLACK 16		/* one part in so many, dropless */
 #define ROOM_ROWS 64		/* and so many more */
-#define BESIDE_PART 4		/* of the multiprocessors, beside products */
 
 bool cuda_layer_is_direct(const struct cuda_layer *l)
 {
@@ -417,7 +416,7 @@ static int ctas_of(const struct cuda_layer *l, const struct op *op)
 
 	if (l->c.plan.ctas)
 		return l->c.plan.ctas;
-	return is_beside ? l->rank->sms / BESIDE_PART : 0;
+	return is_beside ? cuda_layer_beside(l) : 0;
 }
 
 enum status cuda_layer_direct_to(struct cuda_layer *l, const struct op *op)
@@ -472,12 +471,10 @@ enum status cuda_layer_direct_from(struct cuda_layer *l, const struct op *op)
 	enum status st;
 
 	cuda_direct_limit(d, ctas_of(l, op));
+	if (adds_early(l, op->backward))
+		return cuda_direct_combine(d, &r, &c, s);
 	st = cuda_direct_send_sums(d, &r, &c, s);
-	if (!st)
-		st = cuda_direct_barrier(d, LANE_INTRA, s);
-	if (!st && adds_early(l, op->backward))
-		st = cuda_direct_add_sums(d, &r, &c, s);
-	return st;
+	return st ? st : cuda_direct_barrier(d, LANE_INTRA, s);
 }
 
 /* With a capacity a token's copies are in different chunks. */

@@ -54,6 +54,11 @@ uint64_t k_sort_workspace_bytes(uint64_t pairs, int n);
 cudaError_t k_sort(const int32_t *ids, int32_t *pos, uint64_t pairs, int n,
 		   void *workspace, cudaStream_t s);
 
+/* The same; total[n]: pairs of each expert, on the device. */
+cudaError_t k_sort_counts(const int32_t *ids, int32_t *pos, uint64_t pairs,
+			  int n, int32_t *total, void *workspace,
+			  cudaStream_t s);
+
 /* out row pos[i * k + j] = x row i, for j < k; one warp a row */
 cudaError_t k_permute(const void *x, const int32_t *pos, void *out,
 		      uint64_t m, uint64_t row_bytes, int k, cudaStream_t s);

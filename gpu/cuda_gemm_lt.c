@@ -12,11 +12,17 @@
 
 #include "gpu/k.h"
 
+#include <math.h>
 #include <string.h>
+#include <time.h>
 
-#define LEAD_NS 50000		/* the host queues some calls meanwhile */
+/* The host queues some calls meanwhile: of one product for each expert that is
+ * as many times more. */
+#define LEAD_S 5e-5
+#define LEAD_MAX_S 4e-3
+#define LEAD_TIMES 1.5
 #define RUNS_S 1e-4		/* short ones run so long, in so many calls */
-#define RUNS_MAX 4
+#define RUNS_MAX 8
 #define ENOUGH_S 0.025		/* no further candidates after so long */
 #define LEAST 2			/* candidates in any case */
 
@@ -157,27 +163,42 @@ struct race {
 	struct cuda_work *w;
 	cudaEvent_t start, stop;
 	double spent_s;
+	double host_s;		/* to queue one call, at least */
 };
+
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 static enum status time_n(struct race *x, int n, double *seconds)
 {
+	double lead = fmin(fmax(LEAD_TIMES * n * x->host_s, LEAD_S),
+			   LEAD_MAX_S);
+	double start;
 	float ms = 0;
 	enum status st;
 	int i;
 
-	CUDA_GOTO(out, st, k_pause(LEAD_NS, x->r->main));
+	CUDA_GOTO(out, st, k_pause((unsigned int)(lead * 1e9), x->r->main));
 	CUDA_GOTO(out, st, cudaEventRecord(x->start, x->r->main));
+	start = now_s();
 	for (i = 0; i < n; i++) {
 		st = x->w->op->launch(x->r, x->w, i % x->w->n_sets,
 				      x->r->main);
 		if (st)
 			goto out;
 	}
+	start = (now_s() - start) / n;
+	x->host_s = x->host_s > 0 ? fmin(x->host_s, start) : start;
 	CUDA_GOTO(out, st, cudaEventRecord(x->stop, x->r->main));
 	CUDA_GOTO(out, st, cudaEventSynchronize(x->stop));
 	CUDA_GOTO(out, st, cudaEventElapsedTime(&ms, x->start, x->stop));
 	*seconds = 1e-3 * (double)ms / n;
-	x->spent_s += 1e-3 * (double)ms + 1e-9 * LEAD_NS;
+	x->spent_s += 1e-3 * (double)ms + lead;
 out:
 	return st;
 }

@@ -19,6 +19,7 @@
 /* They need fewer sizes: their curves are those without a limit, capped. So
  * do kernels that other shapes tell about. */
 #define CTAS_WEIGHT 0.2
+#define CTAS_GAP 3	/* octaves */
 #define SHAPE_WEIGHT 0.4
 #define OTHER_WEIGHT 0.1	/* products in other than the usual way */
 /*
@@ -34,7 +35,7 @@ static const struct spacing {
 	bool has_late_ctas;
 } spacings[] = {
 	{ "nvlink", 0.5, 0.25, 0x1p18, 0x1p26, 0, 1, 0, false },
-	{ "socket", 1, 0.5, 0x1p19, 0x1p25, 1, 5, 0x1p27, true },
+	{ "socket", 1.25, 0.5, 0x1p19, 0x1p25, 1.25, 5, 0x1p29, true },
 	{ "", 0.75, 0, 0, 0, 0, 1, 0, false },
 };
 #define N_SPACINGS (sizeof(spacings) / sizeof(spacings[0]))
@@ -146,7 +147,8 @@ static void add_series(struct builder *bu, const struct bench_case *c,
 	} else if (c->work.ctas) {
 		s->penalty = CTAS_PENALTY;
 		s->weight = CTAS_WEIGHT;
-		s->a.gap_max = s->a.fine_gap = 0;
+		s->a.gap_max = CTAS_GAP;
+		s->a.fine_gap = s->a.gap_above = 0;
 		s->windows = 1;
 	} else if (c->work.n) {
 		s->weight = strcmp(c->work.op, "gemm") ||

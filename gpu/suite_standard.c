@@ -236,7 +236,7 @@ static const struct {
 	const char *budget_s, *quick_budget_s;
 } profiles[] = {
 	{ "host", host_tasks, host_tasks, "30", "10" },
-	{ "cuda", cuda_tasks, cuda_quick_tasks, "85", "10" },
+	{ "cuda", cuda_tasks, cuda_quick_tasks, "92", "10" },
 };
 
 const char *suite_standard(const char *backend, bool quick)

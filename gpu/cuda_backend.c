@@ -221,8 +221,7 @@ const struct cuda_op *cuda_op_find(const struct bench_work *w)
 		cuda_turns
 	};
 	const struct cuda_op *op;
-	size_t t;
-	int i;
+	size_t t, i;
 
 	for (t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
 		for (op = table[t]; op->name; op++) {

@@ -152,8 +152,8 @@ enum status gemm_lt_launch(struct cuda_rank *r, const struct cuda_product *p,
 
 	return cuda_status_blas(cublasLtMatmul(
 		r->lt, p->desc, add ? &half : &one, b, p->a, a, p->b,
-		add ? &half : &zero, c, p->c, c, p->c, &p->algo[p->chosen], workspace, CUDA_LT_WORKSPACE_BYTES,
-		s), "cublasLtMatmul()");
+		add ? &half : &zero, c, p->c, c, p->c,
+		&p->algo[p->chosen], workspace, CUDA_LT_WORKSPACE_BYTES, s), "cublasLtMatmul()");
 }
 
 /* ---- the choice ---- */

@@ -101,10 +101,13 @@ json_t *json_lanes(const struct exec_result *run)
 {
 	json_t *out = json_array();
 
-	for (int i = 0; i < LANE_N; i++)
+	for (int i = 0; i < LANES_ALL; i++) {
+		if (i == LANE_HOST && !run->lane_busy_ps[i])
+			continue;
 		json_array_append_new(out, json_pack("{s:s, s:f}",
 			"lane", lane_name((enum lane)i),
 			"busy_s", s_from_ps(run->lane_busy_ps[i])));
+	}
 	return out;
 }
 

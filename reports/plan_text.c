@@ -416,8 +416,9 @@ static void put_links(const struct plan_report *r, int rows, struct buf *out)
 static void put_why(const struct plan_report *r, bool explain,
 		    struct buf *out)
 {
-	struct part part[OP_KIND_N], lane[LANE_N];
+	struct part part[OP_KIND_N], lane[LANES_ALL];
 	int i, n = sum_parts(r, part);
+	int lanes = r->lane_busy_ps[LANE_HOST] ? LANES_ALL : LANE_N;
 
 	buf_puts(out, "\nWhy\n");
 	put_limit(r, out);
@@ -426,10 +427,10 @@ static void put_why(const struct plan_report *r, bool explain,
 		put_shares(r, "work", part, n, out);
 	}
 	buf_puts(out, "\n");
-	for (i = 0; i < LANE_N; i++)
+	for (i = 0; i < lanes; i++)
 		lane[i] = (struct part){ lane_name((enum lane)i),
 					 s_from_ps(r->lane_busy_ps[i]), i };
-	put_shares(r, "lane", lane, LANE_N, out);
+	put_shares(r, "lane", lane, lanes, out);
 	put_links(r, explain ? r->n_links : LINKS_SHOWN, out);
 }
 

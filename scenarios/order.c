@@ -21,14 +21,14 @@ static const char *const rule_names[ORDER_RULES] = {
 
 /* Letters of kinds; place = letter * ORDER_STEPS + step. */
 enum letter { TO, GATHER, EXPERT, SCATTER, BACK, SHARED, WEIGHT, SUM_SHARED,
-	      SUM_EXPERT, SUM_DENSE, LETTERS };
+	      SUM_EXPERT, SUM_DENSE, COPY, LETTERS };
 
-static const char letters[LETTERS + 1] = "DAERCSWGHX";
+static const char letters[LETTERS + 1] = "DAERCSWGHXB";
 
 static const char *const letter_help =
 	"D dispatch, A all-gather, E experts, R reduce-scatter, C combine, "
 	"S shared experts, W weight gradients, G and H and X all-reduces of "
-	"shared experts, experts, dense layers";
+	"shared experts, experts, dense layers, B copied experts";
 
 static int sum_letter(const struct op *op)
 {
@@ -51,6 +51,10 @@ int order_kind(const struct op *op)
 		[OP_EXPERT_BWD_WEIGHT] = WEIGHT,
 		[OP_COMBINE] = BACK, [OP_DISPATCH_BWD] = BACK,
 		[OP_SHARED] = SHARED, [OP_SHARED_BWD] = SHARED,
+		[OP_COMPRESS] = -1, [OP_RESTORE] = -1,
+		[OP_COMPRESS_BWD] = -1, [OP_RESTORE_BWD] = -1,
+		[OP_MIGRATE] = -1,
+		[OP_SHADOW] = COPY, [OP_SHADOW_BWD] = COPY,
 	};
 	bool is_sum = op->kind == OP_ALLREDUCE_GATE ||
 		      op->kind == OP_ALLREDUCE_EXPERT;
@@ -268,7 +272,8 @@ static struct keyed rule_key(const struct program *p, int i, int rule,
 	int kind = order_kind(o), letter = kind / ORDER_STEPS;
 	bool to = letter == TO || letter == GATHER;
 
-	if (!is_on_way(o))
+	/* copied experts behind the first chunk, which does not need them */
+	if (!is_on_way(o) && o->kind != OP_SHADOW)
 		return (struct keyed){ letter == SHARED ? -1 : INT_MAX, 0, i,
 				       i };
 	if (rule == ORDER_INTERLEAVED)
@@ -451,4 +456,25 @@ void order_lay(struct program *p, int pass, const int *sequence)
 	memcpy(p->op + first, op, (size_t)n * sizeof(*op));
 	free(to);
 	free(op);
+}
+
+enum status order_lay_plan(struct program *p)
+{
+	enum status st = ST_OK;
+	int pass;
+
+	for (pass = 0; pass < 2 && !st; pass++) {
+		const struct pass_order *order = &p->plan.order[pass];
+		int n = pass_end(p, pass) - pass_first(p, pass);
+		int *sequence;
+
+		if (order->rule == ORDER_DISPATCH_FIRST)
+			continue;
+		sequence = xcalloc((size_t)n, sizeof(*sequence));
+		st = order_sequence(p, pass, order, sequence);
+		if (!st)
+			order_lay(p, pass, sequence);
+		free(sequence);
+	}
+	return st;
 }

@@ -48,7 +48,7 @@ struct pass_order {
 
 /* Kinds of places: letter and step. */
 #define ORDER_STEPS 4
-#define ORDER_KINDS 40
+#define ORDER_KINDS 44
 
 /* The kind of an op in 0..ORDER_KINDS - 1; -1: it cannot be moved. */
 int order_kind(const struct op *op);
@@ -75,5 +75,8 @@ bool order_from_sequence(const struct program *p, int pass,
 
 /* Lays the pass' ops in that sequence; keeps dependencies what they are. */
 void order_lay(struct program *p, int pass, const int *sequence);
+
+/* Both passes in the order of the program's plan; they are dispatch-first. */
+enum status order_lay_plan(struct program *p);
 
 #endif

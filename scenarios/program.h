@@ -40,6 +40,15 @@ enum op_kind {
 	OP_SHARED_BWD,
 	OP_ALLREDUCE_GATE,	/* gradients of what all ranks replicate */
 	OP_ALLREDUCE_EXPERT,	/* of experts with replicas */
+	/* techniques' own work */
+	OP_COMPRESS,	/* lsh: hash, cluster, mean; condensation: similar
+			   tokens, whom to keep */
+	OP_RESTORE,	/* lsh: results of centroids plus residuals */
+	OP_COMPRESS_BWD,	/* sums of gradients of what travels as one */
+	OP_RESTORE_BWD,
+	OP_MIGRATE,	/* on the host: where each sequence goes on */
+	OP_SHADOW,	/* copied experts to all ranks of the group */
+	OP_SHADOW_BWD,	/* their gradients back */
 	OP_KIND_N,
 };
 
@@ -89,6 +98,13 @@ struct program {
  * way to the experts (FSMoE). Another order of the plan lays the same ops,
  * with the same dependencies, in that order (scenarios/order.h); ST_INPUT
  * when it does not fit.
+ *
+ * Techniques of the plan have ops of their own where their systems have them.
+ * Compression stands between gate and permutation, and after the last
+ * exchange (LSH-MoE, Luffy); a migration's plan is made on the host as soon
+ * as the gate is known, and the combine waits for it (Luffy); copied experts
+ * travel behind the dispatch and the last chunk of the experts waits for them,
+ * their gradients after the exchanges of the backward pass (FasterMoE).
  */
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out);

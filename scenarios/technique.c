@@ -191,6 +191,16 @@ bool technique_mask_fits(unsigned mask)
 	return !(mask & BIT(BASELINE)) || mask == BIT(BASELINE);
 }
 
+bool technique_compresses(unsigned mask)
+{
+	return mask & (BIT(LSH) | BIT(CONDENSATION));
+}
+
+bool technique_restores(unsigned mask)
+{
+	return mask & BIT(LSH);
+}
+
 struct a2a_step a2a_step_at(enum a2a_alg alg, int reverse, int i)
 {
 	const struct a2a_row *row = &a2a_table[alg];
@@ -228,11 +238,12 @@ int technique_find(const char *name)
 
 const char *lane_name(enum lane l)
 {
-	static const char *const names[LANE_N] = {
+	static const char *const names[LANES_ALL] = {
 		[LANE_COMPUTE] = "compute",
 		[LANE_INTRA] = "intra",
 		[LANE_INTER] = "inter",
+		[LANE_HOST] = "host",
 	};
 
-	return l < LANE_N ? names[l] : "?";
+	return l < LANES_ALL ? names[l] : "?";
 }

@@ -23,8 +23,8 @@ struct shop {
 	int before[SHOP_OPS_MAX][SHOP_BEFORE_MAX];
 	uint64_t head[SHOP_OPS_MAX];	/* earliest start */
 	uint64_t tail[SHOP_OPS_MAX];	/* least time after its end */
-	int by_tail[LANE_N][SHOP_OPS_MAX];	/* longest tail first */
-	int n_lane[LANE_N];
+	int by_tail[LANES_ALL][SHOP_OPS_MAX];	/* longest tail first */
+	int n_lane[LANES_ALL];
 };
 
 /* False: the pass has too many ops. */

@@ -7,7 +7,7 @@
 struct list {
 	const struct shop *s;
 	bool placed[SHOP_OPS_MAX];
-	uint64_t end[SHOP_OPS_MAX], lane_free[LANE_N];
+	uint64_t end[SHOP_OPS_MAX], lane_free[LANES_ALL];
 };
 
 /* Lower goes first. */

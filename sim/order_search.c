@@ -175,7 +175,7 @@ uint64_t shop_bound(const struct shop *s)
 {
 	uint64_t most = 0;
 
-	for (int lane = 0; lane < LANE_N; lane++)
+	for (int lane = 0; lane < LANES_ALL; lane++)
 		most = max_of(most, lane_bound(s, lane));
 	return most;
 }
@@ -191,7 +191,7 @@ static uint64_t rule_time(const struct program *p, int pass,
 	const struct pass_order order = { .rule = (unsigned char)rule };
 	int *sequence = xcalloc((size_t)n, sizeof(*sequence));
 	uint64_t *end = xcalloc((size_t)n, sizeof(*end));
-	uint64_t lane[LANE_N] = { 0 }, last = 0;
+	uint64_t lane[LANES_ALL] = { 0 }, last = 0;
 
 	order_sequence(p, pass, &order, sequence);
 	for (int k = 0; k < n; k++) {
@@ -215,7 +215,7 @@ static uint64_t rule_time(const struct program *p, int pass,
 static uint64_t busy_bound(const struct program *p, int pass,
 			   const uint64_t *duration_ps)
 {
-	uint64_t lane[LANE_N] = { 0 }, most = 0;
+	uint64_t lane[LANES_ALL] = { 0 }, most = 0;
 	int end = pass ? p->n_ops : p->n_forward;
 
 	for (int i = pass ? p->n_forward : 0; i < end; i++) {
@@ -265,7 +265,7 @@ static bool merge_lanes(const struct program *p, const struct shop *s,
 	bool laid[SHOP_OPS_MAX] = { false };
 
 	for (int n = 0; n < s->n; n++) {
-		bool lane_seen[LANE_N] = { false };
+		bool lane_seen[LANES_ALL] = { false };
 		int k = 0;
 
 		for (; k < s->n; k++) {

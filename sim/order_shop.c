@@ -26,7 +26,7 @@ struct dfs {
 	const struct shop *s;
 	long nodes, limit;
 	uint64_t key, last;	/* last: end of what is placed */
-	uint64_t lane_free[LANE_N], end[SHOP_OPS_MAX];
+	uint64_t lane_free[LANES_ALL], end[SHOP_OPS_MAX];
 	bool placed[SHOP_OPS_MAX];
 	int n, sequence[SHOP_OPS_MAX];
 	uint64_t best, bound;
@@ -82,7 +82,7 @@ static uint64_t node_bound(const struct dfs *d, const uint64_t *start)
 	const struct shop *s = d->s;
 	uint64_t most = d->last;
 
-	for (int lane = 0; lane < LANE_N; lane++) {
+	for (int lane = 0; lane < LANES_ALL; lane++) {
 		uint64_t least = UINT64_MAX, sum = 0;
 
 		for (int k = 0; k < s->n_lane[lane]; k++) {
@@ -239,7 +239,7 @@ bool shop_search(const struct shop *s, long nodes, uint64_t *best_ps,
 struct brute {
 	const struct shop *s;
 	bool placed[SHOP_OPS_MAX];
-	uint64_t end[SHOP_OPS_MAX], lane_free[LANE_N], best;
+	uint64_t end[SHOP_OPS_MAX], lane_free[LANES_ALL], best;
 	int n;
 };
 

@@ -214,6 +214,7 @@ enum status search_run(const struct scenario *s,
 	x.rejected.max = o->rejected;
 	if (!st)
 		st = layout_enumerate(s, &x.layout, &x.n_layouts);
+	x.n_all_layouts = x.n_layouts;
 	if (!st)
 		st = search_bound_groups(&x);
 	if (!st)

@@ -201,6 +201,7 @@ void search_competes(struct search *x, const struct candidate *k,
 	const struct plan *p = &k->plan;
 
 	if (k->flow_s < out->best_s && has_degree(x, p->degree_forward) &&
+	    search_plan_group(x, p).layout < x->n_layouts &&
 	    search_limit_listed(x, p->ctas) &&
 	    has_degree(x, p->degree_backward) && in_limits(x, k) &&
 	    has_tech(x, p->technique_mask) &&

@@ -43,8 +43,9 @@ struct search {
 	/* limits of CTAs: the list, then 0 if that lacks it (baselines) */
 	int ctas[KNOB_MAX + 1], n_ctas, n_limits;
 	struct net *net;	/* [n_limits], each under its limit */
+	/* the scenario's n_layouts, then those that a rival came to */
 	struct layout *layout;
-	int n_layouts;
+	int n_layouts, n_all_layouts;
 	int degree[KNOB_MAX], n_degrees;
 	unsigned tech[TECH_SETS_MAX];
 	int n_techs;

@@ -226,7 +226,7 @@ static void test_shadow(void **state)
 	assert_float_equal(f.w.rows[0], 1024, 1e-9);
 	assert_float_equal(f.w.rows[1], 1024 + 4 * 342, 1e-9);
 	assert_float_equal(rows_sum(&f.w), 4 * 2048, 1e-9);
-	assert_true(e.extra_s[0] > 0 && e.extra_s[1] > 0);
+	assert_float_equal(e.shadow_bytes, e.memory_bytes, 0);
 	assert_float_equal(e.memory_bytes, (f.s.model.gated ? 3.0 : 2.0) *
 			   1024 * 512 * dtype_bytes(f.s.model.dtype), 1);
 	teardown(&f);
@@ -267,7 +267,8 @@ static void test_apply(void **state)
 	assert_null(e.why_not);
 	assert_float_equal(e.rate, 0.5, 0);
 	assert_float_equal(e.error, 0.1, 1e-12);
-	assert_true(e.extra_s[0] > e.extra_s[1] && e.extra_s[1] > 0);
+	assert_true(e.compress_s[0] > e.compress_s[1]);
+	assert_true(e.compress_s[1] > 0 && e.restore_s[1] > 0);
 	assert_float_equal(rows_sum(&f.w), 4096, 1e-9);
 	teardown(&f);
 	setup(&f, uneven, NULL, 0);
@@ -323,6 +324,62 @@ static void test_gates(void **state)
 				    1u << TECH_SHADOWING, &f.w, &e), ST_OK);
 	assert_non_null(e.why_not);
 	teardown(&f);
+}
+
+/*
+ * What the block before knows: of these tokens four fifths lie in clusters of
+ * cosine 0.9, which are above 0.8, and the rest near 0, below 0.2. So blocks
+ * after the first compute no pair; with 0.5 all pairs inside clusters.
+ */
+static void test_history(void **state)
+{
+	const char *const sure[] = { "technique.condensation.rate=0",
+				     "technique.similarity=0.9",
+				     "model.layers=4" };
+	const char *const open[] = { "technique.condensation.rate=0",
+				     "technique.similarity=0.5",
+				     "model.layers=4" };
+	struct tech_effect e;
+	struct fixture f;
+	double known;
+
+	(void)state;
+	setup(&f, uneven, sure, 3);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_CONDENSATION, &f.w, &e),
+			 ST_OK);
+	known = f.cache.condense_computed;
+	assert_float_equal(known, 0.25, 0.001);
+	assert_true(e.compress_s[0] > 0 && e.restore_s[0] == 0);
+	teardown(&f);
+	setup(&f, uneven, open, 3);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_CONDENSATION, &f.w, &e),
+			 ST_OK);
+	assert_true(f.cache.condense_computed > known + 0.005);
+	teardown(&f);
+}
+
+/*
+ * Post-norm models move no residual stream: the same sequences, the same homes,
+ * fewer bytes home.
+ */
+static void test_post_norm(void **state)
+{
+	const char *const pre[] = { "technique.migration.post_norm=false" };
+	const char *const post[] = { "technique.migration.post_norm=true" };
+	struct tech_effect a, b;
+	struct fixture f;
+
+	(void)state;
+	setup(&f, uneven, pre, 1);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_MIGRATION, &f.w, &a),
+			 ST_OK);
+	teardown(&f);
+	setup(&f, uneven, post, 1);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_MIGRATION, &f.w, &b),
+			 ST_OK);
+	teardown(&f);
+	assert_true(b.combine_share < a.combine_share - 0.05);
+	assert_float_equal(a.host_s, b.host_s, 0);
 }
 
 /* ---- the search ---- */
@@ -479,6 +536,8 @@ int main(void)
 		cmocka_unit_test(test_shadow),
 		cmocka_unit_test(test_fetch),
 		cmocka_unit_test(test_apply),
+		cmocka_unit_test(test_history),
+		cmocka_unit_test(test_post_norm),
 		cmocka_unit_test(test_gates),
 		cmocka_unit_test(test_brute_force),
 		cmocka_unit_test(test_limits),

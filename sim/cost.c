@@ -33,6 +33,7 @@ enum cost_coll {
 	COST_DP,
 	COST_SHADOW,	/* copied experts there, their gradients back */
 	COST_SHADOW_BWD,
+	COST_DENSE,	/* the plan's gradients of dense layers */
 	COST_COLL_N,
 };
 
@@ -85,7 +86,7 @@ static enum status make_allreduce(struct cost *c, const struct coll_spec *cs,
 	struct coll tree;
 	enum status st;
 
-	if (group == 1 || !(bytes > 0))
+	if (group < 2 || !(bytes > 0))
 		return ST_OK;
 	plain.keep_flows = false;
 	st = make_ring(c, &plain, which, op, group, stride, bytes);
@@ -134,6 +135,7 @@ static enum status make_allreduces(struct cost *c, const struct coll_spec *cs)
 		{ COST_SHARED, all, 1, layer_shared_params(m) * b },
 		{ COST_COPIES, layout_expert_copies(l, m), l->esp, experts },
 		{ COST_DP, l->dp, l->ep * l->esp, experts },
+		{ COST_DENSE, all / l->tp, l->tp, c->spec.dense_bytes },
 	};
 	enum status st = ST_OK;
 	size_t i;
@@ -508,6 +510,7 @@ static enum cost_coll op_coll(const struct cost *c, const struct op *op)
 		return COST_ESP_SCATTER;
 	case OP_ALLREDUCE_GATE:
 		return op->step == ALLREDUCE_SHARED ? COST_SHARED :
+			op->step == ALLREDUCE_DENSE ? COST_DENSE :
 			COST_ROUTER;
 	case OP_ALLREDUCE_EXPERT:
 		return op->step == ALLREDUCE_DP ? COST_DP : COST_COPIES;

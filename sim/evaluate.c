@@ -44,6 +44,7 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 		.comm = s->comm,
 		.measured = s->measured,
 		.progress = progress,
+		.dense_bytes = p->gradient_bytes,
 		.tolerance = s->search.flow_tolerance,
 		.keep_flows = true,
 	};

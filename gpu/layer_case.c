@@ -159,6 +159,9 @@ enum status layer_case_check(const struct layer_case *c)
 		st = err_set(ST_INPUT, "field 'plan': the runner has no "
 			     "technique but '%s'",
 			     technique_table[TECH_BASELINE].name);
+	if (!st && p->dense)
+		st = err_set(ST_INPUT, "field 'plan': the runner has layers "
+			     "alone, no 'dense' part");
 	if (!st)
 		st = check_capacity(c);
 	if (!st)

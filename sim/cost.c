@@ -6,6 +6,7 @@
 #include "sim/cost_load.h"
 #include "sim/cost_shared.h"
 #include "sim/dense.h"
+#include "sim/exec_live.h"
 #include "sim/net_fault.h"
 
 #include <assert.h>
@@ -55,10 +56,10 @@ struct cost {
 	struct dense dense;
 	struct coll coll[COST_COLL_N];
 	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
+	struct link_set links;	/* of the loads */
 	struct work fixed[OP_KIND_N];	/* ops that are not cut in chunks */
 	struct power power;
-	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1]; else spec.shared's */
-	struct expert_cost *expert;
+	struct expert_costs *expert;	/* its own, or spec.shared's */
 	bool own_expert;
 };
 
@@ -219,6 +220,7 @@ static enum status make_colls(struct cost *c)
 		.net = s->net, .comm = s->comm, .tolerance = s->tolerance,
 		.bound_only = s->bound_only, .keep_flows = s->keep_flows,
 		.progress = s->progress, .places_rows = true,
+		.flows_max = EXEC_LIVE_FLOWS_MAX,
 	};
 	enum status st = make_alltoalls(c, cs);
 
@@ -231,14 +233,33 @@ static enum status make_colls(struct cost *c)
 	return st;
 }
 
+/* More flows than the flow model runs one by one are done with. */
+static void drop_flows(struct coll_step *s)
+{
+	if (s->n_flows <= EXEC_LIVE_FLOWS_MAX)
+		return;
+	free(s->flow);
+	s->flow = NULL;
+	s->n_flows = 0;
+}
+
 static void make_loads(struct cost *c)
 {
-	int i, j;
+	struct link_rows rows[COST_COLL_N * A2A_STEPS_MAX];
+	const struct net *net = c->spec.net;
+	int i, j, n = 0;
 
 	for (i = 0; i < COST_COLL_N; i++) {
+		for (j = 0; j < c->coll[i].n_steps; j++)
+			step_rows_take(&rows[n++], &c->coll[i].step[j], net);
+	}
+	link_set_init(&c->links, net, rows, n);
+	for (i = 0, n = 0; i < COST_COLL_N; i++) {
 		for (j = 0; j < c->coll[i].n_steps; j++) {
 			step_load_init(&c->load[i][j], &c->coll[i].step[j],
-				       c->spec.net);
+				       net, &c->links, &rows[n]);
+			link_rows_release(&rows[n++]);
+			drop_flows(&c->coll[i].step[j]);
 		}
 	}
 }
@@ -377,8 +398,9 @@ void cost_free(struct cost *c)
 			step_load_release(&c->load[i][j]);
 		coll_release(&c->coll[i]);
 	}
+	link_set_release(&c->links);
 	if (c->own_expert)
-		free(c->expert);
+		expert_costs_free(c->expert);
 	free(c);
 }
 
@@ -396,63 +418,47 @@ static int expert_kind(const struct op *op)
 	}
 }
 
-/* The slowest rank's; a rank with the rows of the one before is skipped. */
+static void take_slower(const struct cost *c, const struct op *op, int rank,
+			struct work *most)
+{
+	const struct workload *w = c->spec.workload;
+	const double *rows = w->rows + (size_t)rank * (size_t)w->local_experts;
+	struct work work;
+
+	layer_expert_work(&c->layer, op->kind, rows, 1.0 / op->n_chunks,
+			  op->chunk > 0, &work);
+	work_slow(&work, net_gpu_share(c->spec.net, rank));
+	if (work.seconds > most->seconds)
+		*most = work;
+}
+
+/* The slowest rank's; a rank with the rows of the one before is skipped,
+ * where all are as fast. */
 static struct work slowest_expert(const struct cost *c, const struct op *op)
 {
-	double share = 1.0 / op->n_chunks;
-	const struct workload *w = c->spec.workload;
-	size_t n = (size_t)w->local_experts, r;
-	struct work work, most = { 0 };
-	const double *rows;
+	struct work most = { 0 };
+	int i;
 
-	for (r = 0; r < (size_t)w->ranks; r++) {
-		double speed = net_gpu_share(c->spec.net, (int)r);
-
-		rows = w->rows + r * n;
-		if (r && speed == 1 &&
-		    !memcmp(rows, rows - n, n * sizeof(*rows)))
-			continue;
-		layer_expert_work(&c->layer, op->kind, rows, share,
-				  op->chunk > 0, &work);
-		work_slow(&work, speed);
-		if (work.seconds > most.seconds)
-			most = work;
+	if (c->spec.net->gpu_share) {
+		for (i = 0; i < c->spec.workload->ranks; i++)
+			take_slower(c, op, i, &most);
+		return most;
 	}
+	expert_costs_list(c->expert, c->spec.workload);
+	for (i = 0; i < c->expert->n_ranks; i++)
+		take_slower(c, op, c->expert->rank[i], &most);
 	return most;
 }
 
-/* The collectives of its tensor group come before and after its products. */
 static struct work dense_op(const struct cost *c, const struct op *op)
 {
 	const struct coll_spec cs = {
 		.net = c->spec.net, .comm = c->spec.comm,
 		.tolerance = c->spec.tolerance,
 	};
-	struct work w;
-	double tensor_s;
 
-	dense_work(&c->dense, op->kind == OP_DENSE_BWD, 1.0 / op->n_chunks,
-		   &w);
-	work_slow(&w, net_gpu_share_least(c->spec.net, 1));
-	if (!dense_tensor(&c->dense, &cs, op->n_chunks, &tensor_s))
-		w.seconds += tensor_s;
-	return w;
-}
-
-/* Gate, permutation and the like of a chunk's rows alone. */
-static struct work chunk_work(const struct cost *c, const struct op *op)
-{
-	struct layer l = c->layer;
-	struct work w;
-
-	l.tokens /= op->n_chunks;
-	l.copies /= op->n_chunks;
-	l.slots /= op->n_chunks;
-	l.pairs /= op->n_chunks;
-	l.sums_bytes /= op->n_chunks;
-	layer_work(&l, op->kind, &w);
-	work_slow(&w, net_gpu_share_least(c->spec.net, 1));
-	return w;
+	return dense_op_work(&c->dense, &cs, op->kind == OP_DENSE_BWD,
+			     op->n_chunks);
 }
 
 static struct work op_work(const struct cost *c, const struct op *op)
@@ -464,13 +470,17 @@ static struct work op_work(const struct cost *c, const struct op *op)
 	if (op->kind == OP_DENSE || op->kind == OP_DENSE_BWD)
 		return dense_op(c, op);
 	if (kind < 0) {
-		work = op->n_chunks == 1 ? c->fixed[op->kind] :
-			chunk_work(c, op);
+		work = c->fixed[op->kind];
+		if (op->n_chunks > 1) {
+			layer_chunk_work(&c->layer, op->kind, op->n_chunks,
+					 &work);
+			work_slow(&work, net_gpu_share_least(c->spec.net, 1));
+		}
 		work.seconds += power_holds(c, 1) * work.held_s;
 		return work;
 	}
 	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
-	e = &c->expert[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
+	e = &c->expert->at[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
 	if (!e->known) {
 		e->work = slowest_expert(c, op);
 		e->work.seconds += power_holds(c, op->n_chunks) *
@@ -571,6 +581,11 @@ double cost_apart_s(const struct cost *c)
 	backward = dense_op(c, &op).seconds;
 	return forward + backward +
 		fmax(0, coll_time(&c->coll[COST_DENSE], 1) - backward);
+}
+
+const struct link_set *cost_links(const struct cost *c)
+{
+	return &c->links;
 }
 
 const struct net *cost_net(const struct cost *c)

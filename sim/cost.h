@@ -72,6 +72,10 @@ const struct step_load *cost_op_load(const struct cost *c,
  */
 double cost_apart_s(const struct cost *c);
 
+/* The links that the loads are by; none unless keep_flows was set. */
+struct link_set;
+const struct link_set *cost_links(const struct cost *c);
+
 const struct net *cost_net(const struct cost *c);
 
 /* One product m x n x k, `batch` times, on one GPU: the roofline. */

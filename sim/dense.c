@@ -2,6 +2,7 @@
 #include "sim/dense.h"
 
 #include "sim/cost_layer.h"
+#include "sim/net_fault.h"
 
 #include <math.h>
 
@@ -80,4 +81,17 @@ enum status dense_tensor(const struct dense *d, const struct coll_spec *spec,
 double dense_gradient_bytes(const struct dense *d)
 {
 	return d->params / d->tp * dtype_bytes(d->model->dtype);
+}
+
+struct work dense_op_work(const struct dense *d, const struct coll_spec *spec,
+			  bool backward, int chunks)
+{
+	struct work w;
+	double tensor_s;
+
+	dense_work(d, backward, 1.0 / chunks, &w);
+	w.seconds /= net_gpu_share_least(spec->net, 1);
+	if (!dense_tensor(d, spec, chunks, &tensor_s))
+		w.seconds += tensor_s;
+	return w;
 }

@@ -29,6 +29,13 @@ void dense_work(const struct dense *d, bool backward, double share,
 enum status dense_tensor(const struct dense *d, const struct coll_spec *spec,
 			 int chunks, double *out_s);
 
+/*
+ * One of so many chunks of a pass, with its collectives, which come before and
+ * after the products, on the GPU that others leave least of.
+ */
+struct work dense_op_work(const struct dense *d, const struct coll_spec *spec,
+			  bool backward, int chunks);
+
 /* Bytes of its gradients on one GPU, the same on all that sum them. */
 double dense_gradient_bytes(const struct dense *d);
 

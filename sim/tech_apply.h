@@ -71,7 +71,7 @@ extern const struct tech_effect tech_none;
  * technique_mask_fits(), without those that change no workload
  * (TECH_SCHEDULES). At most `max`; returns their number.
  */
-#define TECH_SETS_MAX 256
+#define TECH_SETS_MAX 1024
 int tech_sets(unsigned allowed, unsigned *out, int max);
 
 /* Seconds of a technique's own work on one rank, small exchanges and waits

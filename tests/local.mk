@@ -89,6 +89,10 @@ tests_unit_test_coll_direct_SOURCES = %D%/unit/test_coll_direct.c
 tests_unit_test_coll_direct_SOURCES += %D%/unit/coll_bench.h
 tests_unit_test_coll_direct_LDADD = $(UNIT_LIBS)
 
+unit_tests += tests/unit/test_link_rows
+tests_unit_test_link_rows_SOURCES = %D%/unit/test_link_rows.c
+tests_unit_test_link_rows_SOURCES += %D%/unit/coll_bench.h
+tests_unit_test_link_rows_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_coll_even
 tests_unit_test_coll_even_SOURCES = %D%/unit/test_coll_even.c
 tests_unit_test_coll_even_SOURCES += %D%/unit/coll_bench.h

@@ -92,9 +92,10 @@ static enum status open_events(struct cuda_layer *l)
 			    layer_stream(l, &op[i]))
 				l->is_awaited[op[i].dep[d]] = true;
 		}
-		if (op[i].step && layer_stream(l, &op[i - 1]) !=
-				  layer_stream(l, &op[i]))
-			l->is_awaited[i - 1] = true;
+		d = program_previous_step(p, i);
+		if (d >= 0 && layer_stream(l, &op[d]) !=
+			      layer_stream(l, &op[i]))
+			l->is_awaited[d] = true;
 	}
 	for (i = 0; i < p->n_ops; i++) {
 		if (l->is_awaited[i])

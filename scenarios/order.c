@@ -338,7 +338,10 @@ static enum status check_ready(const struct program *p, int pass, int i,
 	int first = pass_first(p, pass), end = pass_end(p, pass), d;
 	const struct op *o = &p->op[i];
 	bool is_late = data_missing(p, i, laid, first, end);
+	int before = program_previous_step(p, i);
 	struct buf name = { 0 };
+
+	is_late = is_late || (before >= 0 && !laid[before - first]);
 
 	for (d = 0; d < o->n_deps; d++)
 		is_late = is_late || (o->dep[d] >= first &&

@@ -263,23 +263,19 @@ static void add_dense_gradients(struct pass *p, int first)
 {
 	const struct plan *plan = &p->out->plan;
 	const struct layout *l = &plan->layout;
-	int i, op, group = l->dp * l->ep * l->esp, stride = 1;
-	int n = plan->gradient_pieces;
+	int i, op, n = plan->gradient_pieces;
+	int group = l->dp * l->ep * l->esp / l->tp;	/* replicas */
 
 	if (plan->dense) {	/* of the block before: they are there */
 		first = p->known;
 		n = plan->dense_pieces;
-		stride = l->tp;
-		group /= stride;
-	} else if (!(plan->gradient_bytes > 0)) {
-		return;
 	}
-	if (group == 1)
+	if ((!(plan->gradient_bytes > 0) && !plan->dense) || group < 2)
 		return;
 	n = n > 1 ? n : 1;
 	for (i = 0; i < n; i++) {
 		op = add_op(p, OP_ALLREDUCE_GATE,
-			    group_lane(p->cluster, group, stride));
+			    group_lane(p->cluster, group, l->tp));
 		p->out->op[op].step = ALLREDUCE_DENSE;
 		p->out->op[op].chunk = i;
 		p->out->op[op].n_chunks = n;
@@ -519,6 +515,25 @@ static void check_op(const struct program *p, int i)
 		assert(op->dep[d] >= 0 && op->dep[d] < i);
 	assert((op->lane == LANE_INTRA || op->lane == LANE_INTER) ==
 	       op_kind_is_comm(op->kind));
+	assert(!op->step || !op_kind_is_exchange(op->kind) ||
+	       program_previous_step(p, i) >= 0);
+}
+
+int program_previous_step(const struct program *p, int i)
+{
+	const struct op *o = &p->op[i];
+	int j = i;
+
+	if (!o->step || !op_kind_is_exchange(o->kind))
+		return -1;
+	while (--j >= 0) {
+		const struct op *q = &p->op[j];
+
+		if (q->kind == o->kind && q->chunk == o->chunk &&
+		    q->backward == o->backward && q->step == o->step - 1)
+			return j;
+	}
+	return -1;
 }
 
 /* Chunks of each (kind, step, pass) must come in order and be complete. */

@@ -125,6 +125,14 @@ enum status program_lower_pipe(const struct cluster *c, const struct model *m,
 /* Asserts the invariants above; for tests and MOECAST_CHECK=1. */
 void program_check(const struct program *p);
 
+/*
+ * The op that is the step before op i of the same exchange; -1: it is the
+ * first. Steps that start together (`beside`) have no dependency, but an
+ * executor may need what the one before brings (dedup's fan-out), so they
+ * stand in their order in the array.
+ */
+int program_previous_step(const struct program *p, int i);
+
 /* Copies of each expert inside an EP group: ep / experts, at least 1. */
 int layout_expert_copies(const struct layout *l, const struct model *m);
 

@@ -88,7 +88,7 @@ static enum status make_allreduce(struct cost *c, const struct coll_spec *cs,
 	struct coll tree;
 	enum status st;
 
-	if (group == 1 || !(bytes > 0))
+	if (group < 2 || !(bytes > 0))
 		return ST_OK;
 	plain.keep_flows = false;
 	st = make_ring(c, &plain, which, op, group, stride, bytes);

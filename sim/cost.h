@@ -34,7 +34,7 @@ struct cost_spec {
 	const struct measured *measured;	/* products; may be NULL */
 	struct cost_shared *shared;	/* with other costs; may be NULL */
 	const struct progress *progress;	/* of exchanges; or NULL */
-	double dense_bytes;	/* of dense gradients that a program sums */
+	double dense_bytes;	/* of the plan: gradients of dense layers */
 	double tolerance;	/* see struct coll_spec */
 	bool bound_only;
 	bool keep_flows;	/* needed by the flow model */

@@ -38,6 +38,7 @@ libsim_a_SOURCES += %D%/sensitivity.c %D%/sensitivity.h
 libsim_a_SOURCES += %D%/lanes.c %D%/lanes.h
 libsim_a_SOURCES += %D%/chain.c %D%/chain_exact.c %D%/chain.h
 libsim_a_SOURCES += %D%/gradient.c %D%/gradient.h
+libsim_a_SOURCES += %D%/gradient_slots.c %D%/gradient_slots.h
 libsim_a_SOURCES += %D%/order_search.c %D%/order_shop.c %D%/order_search.h
 libsim_a_SOURCES += %D%/order_list.c %D%/order_int.h
 libsim_a_SOURCES += %D%/search_order.c

@@ -20,7 +20,8 @@ command -v python3 >/dev/null || test_skip_all "no python3"
 
 for pair in lsh-moe-v100:lsh luffy-v100:condensation luffy-v100:migration \
 	locmoe-ascend:locality shadowing-hot-expert:shadowing \
-	janus-small-experts:expert-fetch
+	janus-small-experts:expert-fetch \
+	fsmoe-testbed-b:gradient-partition order-sharded:order
 do
 	test_expect_success "${pair%:*}: ${pair#*:} pays" '
 		pays '"${pair%:*} ${pair#*:}"'

@@ -9,6 +9,7 @@
  * before anything touches CUDA. MOECAST_LAYER_CASE=N[,N..]: only these cases;
  * MOECAST_LAYER_TEST: only this arrangement.
  */
+/* MOECAST_LAYER_ORDER=interleaved, ...: plans have that order of ops. */
 #include "gpu/backend.h"
 #include "gpu/layer.h"
 
@@ -246,6 +247,9 @@ static bool make_case(const struct variant *v, int nodes, int gpus,
 		c->capacity = layer_capacity(c, v->capacity);
 	if (v->routing)
 		give_counts(c, v->routing);
+	if (getenv("MOECAST_LAYER_ORDER") &&
+	    order_parse(getenv("MOECAST_LAYER_ORDER"), c->plan.order))
+		fail_msg("%s", err_msg());
 	return true;
 }
 

@@ -55,8 +55,8 @@ struct traffic {
 	double *bytes;		/* [n*n] row-major: src, dst; owned; or NULL */
 	double each;		/* balanced */
 	/*
-	 * Balanced: see above. Dense: the groups inside which it flows, for
-	 * the shift order; 0: one group of all ranks.
+	 * Balanced: see above. Dense: the groups inside which it flows (cells
+	 * outside them are 0 and never read); 0: one group of all ranks.
 	 */
 	int group, stride;
 	/*
@@ -83,6 +83,9 @@ double traffic_distinct(const struct traffic *t, int rank, int peer);
  * other rank that has copies of a token: what it adds up in the end. */
 double traffic_sums(const struct traffic *t);
 
+/* The first rank of a rank's group, how far to the next, how many. */
+size_t traffic_first(const struct traffic *t, size_t rank, size_t *step_p,
+		     size_t *n_p);
 void traffic_release(struct traffic *t);
 void traffic_transpose(const struct traffic *t, int nodes,
 		       struct traffic *out);	/* combine from dispatch */

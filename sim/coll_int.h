@@ -108,8 +108,8 @@ double coll_own_constants(const struct comm_tier *own,
 bool coll_symmetric(const struct coll_build *b);
 
 /*
- * Whom s exchanges with, itself included: peer j of coll_peers(). Dense: all
- * ranks; balanced: its group.
+ * Whom s exchanges with, itself included: peer j of coll_peers(), in order of
+ * ranks.
  */
 int coll_peers(const struct coll_build *b);
 int coll_peer(const struct coll_build *b, int s, int j);

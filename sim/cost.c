@@ -31,6 +31,8 @@ enum cost_coll {
 	COST_SHARED,
 	COST_COPIES,
 	COST_DP,
+	COST_SHADOW,	/* copied experts there, their gradients back */
+	COST_SHADOW_BWD,
 	COST_COLL_N,
 };
 
@@ -213,6 +215,21 @@ static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 	return st ? st : make_home(c, &cs);
 }
 
+/*
+ * Copied experts come from the ranks that hold them, as many from each: a ring
+ * all-gather of their parameters over the EP group, and back a reduce-scatter.
+ */
+static enum status make_shadows(struct cost *c, const struct coll_spec *cs)
+{
+	const struct layout *l = &c->spec.layout;
+	double bytes = c->effect.shadow_bytes;
+	enum status st = make_ring(c, cs, COST_SHADOW, COLL_ALLGATHER, l->ep,
+				   l->esp, bytes);
+
+	return st ? st : make_ring(c, cs, COST_SHADOW_BWD, COLL_REDUCESCATTER,
+				   l->ep, l->esp, bytes);
+}
+
 static enum status make_colls(struct cost *c)
 {
 	const struct cost_spec *s = &c->spec;
@@ -228,6 +245,8 @@ static enum status make_colls(struct cost *c)
 		st = make_esp(c, &cs);
 	if (!st)
 		st = make_allreduces(c, &cs);
+	if (!st)
+		st = make_shadows(c, &cs);
 	return st;
 }
 
@@ -285,7 +304,8 @@ static void power_init(struct cost *c)
 		OP_EXPERT, OP_EXPERT_BWD_DATA, OP_EXPERT_BWD_WEIGHT,
 	};
 	static const enum cost_coll sum[] = {
-		COST_ROUTER, COST_SHARED, COST_COPIES, COST_DP,
+		COST_ROUTER, COST_SHARED, COST_COPIES, COST_DP, COST_SHADOW,
+		COST_SHADOW_BWD,
 	};
 	struct power *p = &c->power;
 	struct op op = { .n_chunks = 1 };
@@ -330,6 +350,22 @@ static enum status check_dtype(const struct cost_spec *spec)
 		       "no rate for", dtype_name(t), g->name);
 }
 
+/* Techniques' own work, and a gate that is not the layer's. */
+static void set_own_work(struct cost *c)
+{
+	const struct tech_effect *e = &c->effect;
+
+	c->fixed[OP_COMPRESS].seconds = e->compress_s[0];
+	c->fixed[OP_COMPRESS_BWD].seconds = e->compress_s[1];
+	c->fixed[OP_RESTORE].seconds = e->restore_s[0];
+	c->fixed[OP_RESTORE_BWD].seconds = e->restore_s[1];
+	c->fixed[OP_MIGRATE].seconds = e->host_s;
+	if (e->gate_s[0] >= 0)
+		c->fixed[OP_GATE].seconds = e->gate_s[0];
+	if (e->gate_s[1] >= 0)
+		c->fixed[OP_GATE_BWD].seconds = e->gate_s[1];
+}
+
 enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 {
 	struct cost *c;
@@ -359,13 +395,7 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		make_loads(c);
 	for (k = 0; k < OP_KIND_N; k++)
 		layer_work(&c->layer, (enum op_kind)k, &c->fixed[k]);
-	/* a technique's own work stands before the exchange of its pass */
-	c->fixed[OP_PERMUTE].seconds += c->effect.extra_s[0];
-	c->fixed[OP_UNPERMUTE_BWD].seconds += c->effect.extra_s[1];
-	if (c->effect.gate_s[0] >= 0)
-		c->fixed[OP_GATE].seconds = c->effect.gate_s[0];
-	if (c->effect.gate_s[1] >= 0)
-		c->fixed[OP_GATE_BWD].seconds = c->effect.gate_s[1];
+	set_own_work(c);
 	for (k = 0; k < OP_KIND_N; k++)
 		work_slow(&c->fixed[k], net_gpu_share_least(spec->net, 1));
 	power_init(c);
@@ -481,6 +511,10 @@ static enum cost_coll op_coll(const struct cost *c, const struct op *op)
 			COST_ROUTER;
 	case OP_ALLREDUCE_EXPERT:
 		return op->step == ALLREDUCE_DP ? COST_DP : COST_COPIES;
+	case OP_SHADOW:
+		return COST_SHADOW;
+	case OP_SHADOW_BWD:
+		return COST_SHADOW_BWD;
 	default:
 		return COST_COLL_N;
 	}

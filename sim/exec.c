@@ -195,7 +195,7 @@ static void check_busy(const struct program *p, const struct exec_result *r)
 	uint64_t lanes = 0, kinds = 0;
 	int i;
 
-	for (i = 0; i < LANE_N; i++) {
+	for (i = 0; i < LANES_ALL; i++) {
 		assert(r->lane_busy_ps[i] <= r->time_ps);
 		lanes += r->lane_busy_ps[i];
 	}
@@ -221,7 +221,7 @@ static void check_links(const struct exec_result *r)
 
 void exec_check(const struct program *p, const struct exec_result *r)
 {
-	uint64_t lane[LANE_N] = { 0 };
+	uint64_t lane[LANES_ALL] = { 0 };
 	int i;
 
 	for (i = 0; i < p->n_ops; i++) {

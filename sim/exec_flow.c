@@ -45,12 +45,12 @@ struct flow_run {
 	const struct exec_sharing *sharing;
 	struct exec_result *out;
 	struct evq *q;
-	struct running lane[LANE_N];
-	int next[LANE_N];	/* op that the lane has not started; n_ops */
+	struct running lane[LANES_ALL];
+	int next[LANES_ALL];	/* op that the lane has not started; n_ops */
 	bool *done;		/* [n_ops] */
 	int n_links;		/* that differ: cost_links() */
 	double *rate;		/* [n_links]: seconds per byte */
-	double *use[LANE_N];	/* [n_links] of the running op, at scale 1 */
+	double *use[LANES_ALL];	/* [n_links] of the running op, at scale 1 */
 	double hbm_Bps;
 	uint64_t now_ps;
 	/*
@@ -130,7 +130,7 @@ static void start_comm(struct flow_run *f, struct running *r, int lane)
 static void start_compute(struct flow_run *f, struct running *r)
 {
 	r->part_s[PART_FLOWS] = r->total_s;
-	if (r->total_s > 0) {
+	if (r->total_s > 0 && r->o->lane != LANE_HOST) {
 		r->memory = fmin(1, cost_op_hbm_bytes(f->c, r->o) /
 				 (r->total_s * f->hbm_Bps));
 	}
@@ -170,7 +170,7 @@ static void start_ready(struct flow_run *f)
 {
 	int lane, i;
 
-	for (lane = 0; lane < LANE_N; lane++) {
+	for (lane = 0; lane < LANES_ALL; lane++) {
 		i = f->next[lane];
 		if (f->lane[lane].op < 0 && i < f->p->n_ops &&
 		    is_ready(f, &f->p->op[i]))
@@ -439,7 +439,8 @@ static uint64_t part_end(const struct flow_run *f, const struct running *r)
 	return end;
 }
 
-/* Activities by lane; two lanes in the pool are one. Returns how many, with
+/* Activities by lane (the host shares nothing); two lanes in the pool are
+ * one. Returns how many, with
  * how many of them use links. */
 static int list_activities(const struct flow_run *f, struct share_activity *a,
 			   int *who, int *links)
@@ -485,7 +486,7 @@ static void advance(struct flow_run *f, uint64_t to_ps)
 	struct running *r;
 	int lane;
 
-	for (lane = 0; lane < LANE_N; lane++) {
+	for (lane = 0; lane < LANES_ALL; lane++) {
 		r = &f->lane[lane];
 		if (r->op < 0 || r->pooled)
 			continue;
@@ -541,7 +542,7 @@ static void run_init(struct flow_run *f)
 	f->rate = xcalloc(n, sizeof(*f->rate));
 	for (i = 0; i < f->n_links; i++)
 		f->rate[i] = 1 / net->capacity_Bps[set->link[set->begin[i]]];
-	for (i = 0; i < LANE_N; i++) {
+	for (i = 0; i < LANES_ALL; i++) {
 		f->lane[i].op = -1;
 		f->next[i] = lane_next(f, i, 0);
 		f->use[i] = xcalloc(n, sizeof(*f->use[i]));
@@ -557,7 +558,7 @@ static void run_release(struct flow_run *f)
 
 	exec_pool_free(f->pool);
 	evq_free(f->q);
-	for (i = 0; i < LANE_N; i++)
+	for (i = 0; i < LANES_ALL; i++)
 		free(f->use[i]);
 	free(f->rate);
 	free(f->done);

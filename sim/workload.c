@@ -195,14 +195,17 @@ void workload_release(struct workload *w)
 static double rows_sent(const struct workload *w)
 {
 	const struct traffic *t = &w->dispatch;
-	size_t n = (size_t)t->n_ranks * (size_t)t->n_ranks, i;
+	size_t n = (size_t)t->n_ranks, i, j, step, peers;
 	double sum = 0;
 
 	if (!t->bytes) {
 		return t->each * t->group * t->n_ranks / w->token_bytes;
 	}
 	for (i = 0; i < n; i++) {
-		sum += t->bytes[i];
+		j = traffic_first(t, i, &step, &peers);
+		for (; peers--; j += step) {
+			sum += t->bytes[i * n + j];
+		}
 	}
 	return sum / w->token_bytes;
 }

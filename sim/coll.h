@@ -39,6 +39,7 @@
 
 #include "base/progress.h"
 #include "scenarios/scenario.h"
+#include "sim/link_rows.h"
 #include "sim/net.h"
 
 /*
@@ -127,6 +128,10 @@ struct coll_step {
 	 */
 	int window, n_rounds;
 	int *round_begin;	/* [n_rounds + 1], owned */
+	/* in the place of flows that are too many (coll_spec.flows_max): what
+	 * they put on links, and what the busiest rank sends and receives */
+	struct link_rows rows;
+	double rank_bytes;
 };
 
 struct coll {
@@ -143,6 +148,7 @@ struct coll_spec {
 	double tolerance;	/* alternative: merge = tolerance * bound_s */
 	bool bound_only;	/* set flow_s = bound_s: a lower bound, cheap */
 	bool keep_flows;	/* fill coll_step.flow */
+	int flows_max;	/* above that coll_step.rows will do; 0: no limit */
 	bool places_rows;	/* direct: a dispatch of a layer, rows to
 				   their places; else blocks as they are, as
 				   they were measured */
@@ -181,6 +187,10 @@ void coll_ring_flows(const struct coll_spec *spec, enum coll_op op, int group,
 		     int stride, double bytes, struct coll *c);
 
 void coll_release(struct coll *c);
+
+/* Most that a rank sends and receives. */
+double coll_rank_bytes(const struct net *net, const struct coll_flow *f,
+		       size_t n);
 
 /*
  * The same exchange with nothing but links and latencies: every pair's flow

@@ -130,6 +130,8 @@ double coll_row_sum(const struct coll_build *b, int s)
 	double sum = 0;
 	int j, n = coll_peers(b);
 
+	if (!b->t->bytes)
+		return coll_plus_times(0, b->t->each, n);
 	for (j = 0; j < n; j++)
 		sum += coll_cell(b, s, coll_peer(b, s, j));
 	return sum;
@@ -140,6 +142,8 @@ double coll_column_sum(const struct coll_build *b, int d)
 	double sum = 0;
 	int j, n = coll_peers(b);
 
+	if (!b->t->bytes)
+		return coll_plus_times(0, b->t->each, n);
 	for (j = 0; j < n; j++)
 		sum += coll_cell(b, coll_peer(b, d, j), d);
 	return sum;

@@ -32,7 +32,10 @@ static int64_t even_cell(const struct world *w)
 	const struct routing *r = w->routing;
 	int64_t n = (int64_t)r->ranks * r->experts, i;
 
-	for (i = 1; i < n; i++) {
+	if (r->n_levels > 1) {
+		return 0;
+	}
+	for (i = 1; i < n && !r->n_levels; i++) {
 		if (r->count[i] != r->count[0]) {
 			return 0;
 		}

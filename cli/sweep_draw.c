@@ -337,6 +337,8 @@ struct heat {
 	const char *x_tic[CHART_HEAT_SIDE_MAX], *y_tic[CHART_HEAT_SIDE_MAX];
 	int letter[VIEW_PLANS_MAX];	/* of the sweep's plans; 0: none yet */
 	const char *plan[VIEW_PLANS_MAX];
+	int of_page[VIEW_PLANS_MAX];	/* the letters that the page's tables
+					   have */
 	struct chart_cell *cell;	/* owned */
 };
 
@@ -356,6 +358,7 @@ static int heat_letter(const struct slice *s, struct heat *h, int plan)
 	if (plan < 0)
 		return -1;
 	if (!h->letter[plan]) {
+		h->of_page[h->chart.n_plans] = plan;
 		h->plan[h->chart.n_plans++] = s->v->plan[plan];
 		h->letter[plan] = h->chart.n_plans;
 	}
@@ -392,7 +395,7 @@ static enum status draw_heat(const struct figure_sink *sink,
 		.head = { "Best plan, and where it changes", s->where },
 		.x_axis = x->name, .x_tic = h->x_tic, .y_tic = h->y_tic,
 		.n_y = 1, .value_name = "step time", .kind = TABLE_TIME,
-		.plan = h->plan,
+		.plan = h->plan, .letter = h->of_page,
 	};
 	c->n_x = heat_axis(x, h->x, h->x_tic);
 	if (s->y >= 0) {

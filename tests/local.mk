@@ -181,6 +181,7 @@ tests_unit_draw_figures_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t150-topo.sh
 shell_tests += %D%/t151-figures.sh
 EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
+EXTRA_DIST += %D%/golden/topo-faults.txt %D%/golden/topo-faults-figure.txt
 
 shell_tests += %D%/t110-keys.sh
 shell_tests += %D%/t111-bad-scenario.sh

@@ -462,3 +462,24 @@ void order_lay(struct program *p, int pass, const int *sequence)
 	free(to);
 	free(op);
 }
+
+enum status order_lay_plan(struct program *p)
+{
+	enum status st = ST_OK;
+	int pass;
+
+	for (pass = 0; pass < 2 && !st; pass++) {
+		const struct pass_order *order = &p->plan.order[pass];
+		int n = pass_end(p, pass) - pass_first(p, pass);
+		int *sequence;
+
+		if (order->rule == ORDER_DISPATCH_FIRST)
+			continue;
+		sequence = xcalloc((size_t)n, sizeof(*sequence));
+		st = order_sequence(p, pass, order, sequence);
+		if (!st)
+			order_lay(p, pass, sequence);
+		free(sequence);
+	}
+	return st;
+}

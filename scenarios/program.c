@@ -442,28 +442,6 @@ static enum status check_plan(const struct plan *p)
 	return ST_OK;
 }
 
-/* Each pass in the plan's order. */
-static enum status lay_orders(struct program *o)
-{
-	enum status st = ST_OK;
-	int pass, n;
-
-	for (pass = 0; pass < 2 && !st; pass++) {
-		const struct pass_order *order = &o->plan.order[pass];
-		int *sequence;
-
-		if (order->rule == ORDER_DISPATCH_FIRST)
-			continue;
-		n = pass ? o->n_ops - o->n_forward : o->n_forward;
-		sequence = xcalloc((size_t)n, sizeof(*sequence));
-		st = order_sequence(o, pass, order, sequence);
-		if (!st)
-			order_lay(o, pass, sequence);
-		free(sequence);
-	}
-	return st;
-}
-
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out)
 {
@@ -485,7 +463,7 @@ enum status program_lower(const struct plan *p, const struct cluster *c,
 	lower_forward(&forward);
 	out->n_forward = out->n_ops;
 	lower_backward(&backward);
-	st = lay_orders(out);
+	st = order_lay_plan(out);
 	if (st)
 		program_release(out);
 	return st;

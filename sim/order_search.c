@@ -265,7 +265,7 @@ static bool merge_lanes(const struct program *p, const struct shop *s,
 	bool laid[SHOP_OPS_MAX] = { false };
 
 	for (int n = 0; n < s->n; n++) {
-		bool lane_seen[LANE_N] = { false };
+		bool lane_seen[LANES_ALL] = { false };
 		int k = 0;
 
 		for (; k < s->n; k++) {

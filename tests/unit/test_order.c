@@ -263,16 +263,21 @@ static void test_brute_force(void **state)
 	static const struct {
 		int ep, esp, shared, rf, rb, overlap, pieces;
 		enum a2a_alg a;
+		unsigned techniques;
 	} shape[] = {
-		{ 16, 1, 0, 2, 2, 0, 0, A2A_FLAT },
-		{ 16, 1, 1, 2, 1, 1, 0, A2A_FLAT },
-		{ 8, 1, 1, 2, 2, 0, 0, A2A_FLAT },	/* dp 2 */
-		{ 4, 4, 0, 2, 1, 1, 1, A2A_FLAT },
-		{ 8, 2, 1, 1, 1, 0, 0, A2A_FLAT },
-		{ 16, 1, 0, 2, 1, 1, 2, A2A_LEADER },
-		{ 16, 1, 1, 1, 1, 1, 1, A2A_LANES },
-		{ 16, 1, 0, 2, 1, 1, 1, A2A_2D },
-		{ 4, 1, 1, 3, 1, 1, 0, A2A_FLAT },	/* inside a node */
+		{ 16, 1, 0, 2, 2, 0, 0, A2A_FLAT, 0 },
+		{ 16, 1, 1, 2, 1, 1, 0, A2A_FLAT, 0 },
+		{ 8, 1, 1, 2, 2, 0, 0, A2A_FLAT, 0 },	/* dp 2 */
+		{ 4, 4, 0, 2, 1, 1, 1, A2A_FLAT, 0 },
+		{ 8, 2, 1, 1, 1, 0, 0, A2A_FLAT, 0 },
+		{ 16, 1, 0, 2, 1, 1, 2, A2A_LEADER, 0 },
+		{ 16, 1, 1, 1, 1, 1, 1, A2A_LANES, 0 },
+		{ 16, 1, 0, 2, 1, 1, 1, A2A_2D, 0 },
+		{ 4, 1, 1, 3, 1, 1, 0, A2A_FLAT, 0 },	/* inside a node */
+		/* ops of their own, one on the host */
+		{ 16, 1, 0, 2, 1, 1, 0, A2A_FLAT, 1u << TECH_SHADOWING |
+		  1u << TECH_MIGRATION | 1u << TECH_LSH },
+		{ 4, 4, 0, 2, 1, 0, 0, A2A_FLAT, 1u << TECH_SHADOWING },
 	};
 	int better = 0, n = 0;
 
@@ -284,6 +289,7 @@ static void test_brute_force(void **state)
 		struct program prog;
 
 		p.overlap = shape[k].overlap ? OVERLAP_WEIGHT : OVERLAP_NONE;
+		p.technique_mask |= shape[k].techniques;
 		p.gradient_bytes = shape[k].pieces;
 		p.gradient_pieces = shape[k].pieces > 1 ? shape[k].pieces : 0;
 		assert_int_equal(lower_plan(&p, shape[k].shared, &prog),
@@ -331,6 +337,9 @@ static void test_large(void **state)
 		p.overlap = (enum plan_overlap)(rand() % OVERLAP_N);
 		p.gradient_bytes = rand() % 2 * 1e6;
 		p.gradient_pieces = p.gradient_bytes > 0 && rand() % 2 ? 3 : 0;
+		p.technique_mask |= (rand() % 2) << TECH_SHADOWING |
+			(rand() % 2) << TECH_MIGRATION |
+			(rand() % 2) << TECH_LSH;
 		if (i % 10 == 0)
 			p.degree_backward = 60;	/* a rule, no places */
 		assert_int_equal(lower_plan(&p, shared, &prog), ST_OK);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 /* Of fewer links the order is put right link by link. */
-#define GUESS_LINKS 512
+#define GUESS_LINKS 3000
 #define GUESSES 2
 
 /* Levels in the old order, as if it were right; false: it is not. */
@@ -24,17 +24,19 @@ static bool guess_levels(struct fair *f, struct fair_comp *c)
 	bool sorted = true;
 
 	for (size_t i = c->restart; i < c->n; i++) {
-		int link = c->order[i], held;
-		double rest = fair_rest(f, link, &held);
-		double level = fair_level(rest, held,
-					  f->links[link].capacity);
+		int link = c->order[i];
+		struct fair_link *l = &f->links[link];
+		double level;
 
+		l->rest = fair_rest(f, link, &l->held);
+		level = fair_level(l->rest, l->held, l->capacity);
 		if (level < before * (1 - FAIR_TIE)) {
 			sorted = false;
 		}
 		/* more than full by flows of others: stays where it is */
-		fair_accept(f, link, level > 0 ? level : before, rest, held);
-		before = f->links[link].level;
+		fair_accept(f, link, level > 0 ? level : before, l->rest,
+			    l->held);
+		before = l->level;
 	}
 	return sorted;
 }
@@ -97,6 +99,16 @@ static size_t place_risen(const struct fair *f, const struct fair_comp *c,
 	return to;
 }
 
+/* What comes earlier takes on flows, and with them their level. */
+static void level_after(struct fair *f, const struct fair_comp *c, size_t at)
+{
+	struct fair_link *l = &f->links[c->order[at]];
+
+	if (at > c->restart) {
+		l->level = fmax(l->level, f->links[c->order[at - 1]].level);
+	}
+}
+
 /* Moves those that are not in order by their guessed levels. */
 static void sort_guessed(struct fair *f, struct fair_comp *c)
 {
@@ -106,7 +118,6 @@ static void sort_guessed(struct fair *f, struct fair_comp *c)
 	mark_risen(f, c, risen);
 	while (i < c->n) {
 		int link = c->order[i];
-		double level = f->links[link].level;
 
 		if (risen[link]) {
 			i++;
@@ -118,13 +129,11 @@ static void sort_guessed(struct fair *f, struct fair_comp *c)
 			fair_put_off(f, c, i, to);
 			continue;
 		}
-		while (to > c->restart &&
-		       f->links[c->order[to - 1]].level > level) {
-			to--;
-		}
+		to = fair_place_back(f, c, c->restart, i, f->links[link].rest,
+				     f->links[link].held, &n);
 		if (to < i) {
-			n = fair_find_held(f, link, (int)to, (int)i);
 			fair_carry_back(f, c, i, to, n);
+			level_after(f, c, to);
 		}
 		i++;
 	}

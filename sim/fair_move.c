@@ -86,6 +86,34 @@ static void own_from(struct fair *f, int link, size_t to)
 	}
 }
 
+size_t fair_place_back(struct fair *f, const struct fair_comp *c, size_t first,
+		       size_t at, double rest, int held, size_t *n_p)
+{
+	int link = c->order[at];
+	double capacity = f->links[link].capacity;
+	double level = fair_level(rest, held, capacity);
+	size_t from = at, to = at;
+
+	while (from > first && f->links[c->order[from - 1]].level > level) {
+		from--;
+	}
+	*n_p = fair_find_held(f, link, (int)from, (int)at);
+	while (to > from) {
+		double q = f->links[c->order[to - 1]].level;
+		int k = f->count[to - 1 - from];
+
+		if (q * (1 - FAIR_TIE) <= fair_level(rest, held, capacity)) {
+			break;
+		}
+		if (k > 0) {
+			rest += q * k;
+			held += k;
+		}
+		to--;
+	}
+	return to;
+}
+
 void fair_carry_back(struct fair *f, struct fair_comp *c, size_t at,
 		       size_t to, size_t n)
 {

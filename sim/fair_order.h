@@ -21,6 +21,13 @@ void fair_unfill(struct fair *f, int link);
  */
 size_t fair_find_held(struct fair *f, int link, int from, int to);
 /*
+ * Where the link at place `at` comes, not before place `first`, when others
+ * leave `rest` to the `held` flows that it holds there. Going back over link
+ * q gives it back what q's flows had here; these are f->moves, *n_p of them.
+ */
+size_t fair_place_back(struct fair *f, const struct fair_comp *c, size_t first,
+		       size_t at, double rest, int held, size_t *n_p);
+/*
  * Puts the link at place `at` at place `to`, before it, with the flows that
  * cross it and are held from there on: among the first n of f->moves.
  */

@@ -123,34 +123,13 @@ void fair_unfill(struct fair *f, int link)
 
 /*
  * The link at place `at` would be full below the level before it: it comes
- * earlier. Going back over link q gives it back what q's flows had here.
+ * earlier.
  */
 static size_t move_back(struct fair *f, struct fair_comp *c, size_t at,
 			double rest, int held)
 {
-	int link = c->order[at];
-	struct fair_link *l = &f->links[link];
-	double level = fair_level(rest, held, l->capacity);
-	size_t from = at, to = at, n;
+	size_t n, to = fair_place_back(f, c, 0, at, rest, held, &n);
 
-	while (from > 0 && f->links[c->order[from - 1]].level > level) {
-		from--;
-	}
-	n = fair_find_held(f, link, (int)from, (int)at);
-	while (to > from) {
-		double q = f->links[c->order[to - 1]].level;
-		int k = f->count[to - 1 - from];
-
-		if (q * (1 - FAIR_TIE) <= fair_level(rest, held,
-						     l->capacity)) {
-			break;
-		}
-		if (k > 0) {
-			rest += q * k;
-			held += k;
-		}
-		to--;
-	}
 	if (to == at) {
 		to--;	/* rounding: one step all the same */
 	}

@@ -421,9 +421,9 @@ static void test_random(void **state)
 	}
 }
 
-#define PORTS 400
+#define PORTS 1600
 #define LEAVES 8	/* of PORTS / LEAVES ports each */
-#define PEERS 40
+#define PEERS 12
 
 /* A flow between two ports; between leaves it takes their links, too. */
 static void start_port(struct fair *f, int src, int dst)

@@ -62,6 +62,10 @@ test_expect_success 'the directory has all, and nothing half' '
 	sort names >want && ls -A a | sort >have && test_cmp want have
 '
 
+test_expect_success 'memory is in a unit that the axis can show' '
+	test_grep "memory per GPU (MB)" a/memory.svg
+'
+
 test_expect_success 'the page is whole and needs nothing else' '
 	test "$(is_page a/sweep.html)" -eq 9 &&
 	! grep -i -E "https?:|@import" a/sweep.html | grep -v w3.org

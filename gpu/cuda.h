@@ -37,15 +37,17 @@
 
 #define CUDA_RANKS_MAX 64
 #define CUDA_BUFFERS 4		/* of one set, at most */
-#define CUDA_VARIANTS 4
+#define CUDA_VARIANTS 5
+#define CUDA_TURN_SETS 1	/* of what passes between kernels */
 #define CUDA_SIDE_STREAMS 4	/* of one product for each expert */
-#define CUDA_COMMS_MAX 16	/* CTA limits and layers' groups in a process */
+#define CUDA_COMMS_MAX 64	/* CTA limits and layers' groups in a process */
 #define CUDA_LT_WORKSPACE_BYTES (32u << 20)	/* cuBLAS's advice for Hopper */
 
 struct cuda_rank;
 struct cuda_product;
 struct cuda_layer;
 struct cuda_direct;
+struct cuda_turn;
 
 struct cuda_work {
 	struct bench_case c;	/* this work as its main one */
@@ -61,6 +63,7 @@ struct cuda_work {
 	ncclComm_t comm;	/* exchanges: borrowed from the rank */
 	struct cuda_product *product;	/* owned */
 	struct cuda_direct *direct;	/* owned */
+	struct cuda_turn *turn;	/* owned */
 };
 
 /*
@@ -144,6 +147,7 @@ extern const struct cuda_op cuda_exchanges[];
 extern const struct cuda_op cuda_products[];
 extern const struct cuda_op cuda_kernels[];
 extern const struct cuda_op cuda_direct_ops[];
+extern const struct cuda_op cuda_turns[];
 
 /* cuda_direct_bench.c: do all ranks reach each other's memory? */
 bool cuda_direct_can(const struct backend *b, const struct bench_case *c);
@@ -197,6 +201,7 @@ void cuda_describe(struct backend *b);
  * then all communicators are aborted.
  */
 bool cuda_comm_need(const struct cuda_rank *r, int ctas);
+void cuda_comm_limit(ncclConfig_t *config, int ctas);
 enum status cuda_comm_id(ncclUniqueId *id);
 enum status cuda_comm_make(struct cuda_rank *r, int n_ranks, int ctas,
 			   const ncclUniqueId *id);
@@ -205,6 +210,9 @@ enum status cuda_wait(struct cuda_rank *r, struct ranks *all, cudaEvent_t e);
 
 /* cuda_gemm.c */
 void cuda_product_free(struct cuda_product *p);	/* NULL is fine */
+
+/* cuda_turn.c */
+void cuda_turn_free(struct cuda_turn *t);	/* NULL is fine */
 
 /* cuda_prepare.c: lays the works out in the arena, fills them. */
 enum status cuda_rank_prepare(struct cuda_rank *r, const struct bench_case *c,

@@ -4,7 +4,7 @@
 if HAVE_CUDA
 libgpu_a_SOURCES += %D%/cuda.h %D%/cuda_backend.c %D%/cuda_run.c
 libgpu_a_SOURCES += %D%/cuda_device.c %D%/cuda_comm.c %D%/cuda_exchange.c
-libgpu_a_SOURCES += %D%/cuda_prepare.c
+libgpu_a_SOURCES += %D%/cuda_prepare.c %D%/cuda_turn.c
 libgpu_a_SOURCES += %D%/cuda_gemm.c %D%/cuda_gemm.h \
 	%D%/cuda_gemm_lt.c %D%/cuda_kernels.c
 libgpu_a_SOURCES += %D%/k.h %D%/k_common.h
@@ -29,7 +29,7 @@ libgpu_a_SOURCES += %D%/cuda_direct_bench.c %D%/cuda_direct_int.h
 libgpu_a_SOURCES += %D%/cuda_direct_alltoall.c %D%/cuda_direct_alltoall.h
 libgpu_a_SOURCES += %D%/cuda_direct_cells.c %D%/cuda_direct_cells.h
 libgpu_a_SOURCES += %D%/k_direct.cu %D%/k_direct_rows.cu %D%/k_direct_copy.cu
-libgpu_a_SOURCES += %D%/k_direct_cells.cu
+libgpu_a_SOURCES += %D%/k_direct_cells.cu %D%/k_direct_sums.cu
 libgpu_a_SOURCES += %D%/k_direct.h %D%/k_direct_common.h
 endif
 SUFFIXES += .cu

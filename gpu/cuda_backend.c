@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "gpu/ref.h"
+#include "gpu/turn.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -216,11 +217,11 @@ uint32_t cuda_key(const struct cuda_work *w, int rank, int stream)
 const struct cuda_op *cuda_op_find(const struct bench_work *w)
 {
 	static const struct cuda_op *const table[] = {
-		cuda_exchanges, cuda_products, cuda_kernels, cuda_direct_ops
+		cuda_exchanges, cuda_products, cuda_kernels, cuda_direct_ops,
+		cuda_turns
 	};
 	const struct cuda_op *op;
-	size_t t;
-	int i;
+	size_t t, i;
 
 	for (t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
 		for (op = table[t]; op->name; op++) {
@@ -250,6 +251,8 @@ static bool can_work(const struct backend *b, const struct bench_case *c,
 	if (sample_op_is_exchange(w->op))
 		return b->info.n_tiers && !strcmp(c->tier, b->info.tier[0]) &&
 		       (op != cuda_direct_ops || cuda_direct_can(b, c));
+	if (!strcmp(w->op, "plan"))
+		return turn_can(w, c->ranks);
 	return !op->can || op->can(w);
 }
 

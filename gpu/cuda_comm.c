@@ -34,6 +34,17 @@ enum status cuda_comm_id(ncclUniqueId *id)
 }
 
 /*
+ * Hopper's default is clusters of four blocks, which need four free
+ * multiprocessors in one part of the chip. Beside a product that leaves just
+ * as many, here and there, they would wait for its end.
+ */
+void cuda_comm_limit(ncclConfig_t *config, int ctas)
+{
+	config->maxCTAs = ctas;
+	config->cgaClusterSize = 1;
+}
+
+/*
  * Blocking: a non-blocking communicator starts a thread for every group,
  * which would be part of each measured time.
  */
@@ -47,14 +58,8 @@ enum status cuda_comm_make(struct cuda_rank *r, int n_ranks, int ctas,
 	if (r->n_comms == CUDA_COMMS_MAX)
 		return err_set(ST_INPUT, "more than %d different CTA limits",
 			       CUDA_COMMS_MAX);
-	if (ctas) {
-		config.maxCTAs = ctas;
-		/* Hopper's default: clusters of four blocks, which need four
-		 * free multiprocessors in one part of the chip. Beside a
-		 * product that leaves just as many, here and there, they
-		 * would wait for its end. */
-		config.cgaClusterSize = 1;
-	}
+	if (ctas)
+		cuda_comm_limit(&config, ctas);
 	NCCL_GOTO(out, st, ncclCommInitRankConfig(&comm, n_ranks, *id, r->rank,
 						  &config));
 	r->comm[r->n_comms++] = (struct cuda_comm){ ctas, comm };

@@ -10,6 +10,7 @@
 
 #define EXPERTS_MAX FFN_EXPERTS_MAX	/* of a group */
 #define K_MAX 32			/* a lane for each of a token's experts */
+#define ROW_UNIT 16			/* bytes that kernels move */
 #define NS_PER_S 1e9
 #define HOST_NAME 64
 
@@ -176,6 +177,7 @@ static enum status load_kernels(struct cuda_direct *d)
 	d->has_bulk = major >= 9;
 	CUDA_GOTO(out, st, k_direct_load());
 	CUDA_GOTO(out, st, k_direct_load_cells());
+	CUDA_GOTO(out, st, k_direct_load_sums());
 	if (d->has_bulk) {
 		CUDA_GOTO(out, st, k_direct_load_rows());
 		CUDA_GOTO(out, st, k_direct_load_copy());
@@ -356,17 +358,22 @@ enum status cuda_direct_barrier(struct cuda_direct *d, int channel,
 			   "k_direct_barrier()");
 }
 
+static enum status check_row(uint64_t row_bytes)
+{
+	return !(row_bytes % ROW_UNIT) ? ST_OK :
+		err_set(ST_INPUT, "rows of %llu bytes: the direct exchange "
+			"wants multiples of %d", (unsigned long long)row_bytes,
+			ROW_UNIT);
+}
+
 enum status cuda_direct_dispatch(struct cuda_direct *d,
 				 const struct direct_route *r, uint64_t from,
 				 uint64_t row_bytes, void *to, cudaStream_t s)
 {
 	struct k_direct_route k = kernel_route(d, r, 0);
+	enum status st = check_row(row_bytes);
 
-	if (row_bytes % 16)
-		return err_set(ST_INPUT, "rows of %llu bytes: the direct "
-			       "exchange wants multiples of 16",
-			       (unsigned long long)row_bytes);
-	return cuda_status(k_direct_dispatch(&d->k, &k, from, row_bytes, to,
+	return st ? st : cuda_status(k_direct_dispatch(&d->k, &k, from, row_bytes, to,
 					     d->ctas, d->has_bulk, s),
 			   "k_direct_dispatch()");
 }
@@ -392,12 +399,9 @@ enum status cuda_direct_send_sums(struct cuda_direct *d,
 {
 	struct k_direct_route k = kernel_route(d, r, 0);
 	struct k_direct_sums sums = kernel_sums(c);
+	enum status st = check_row(sums.row_bytes);
 
-	if (sums.row_bytes % 16)
-		return err_set(ST_INPUT, "rows of %llu bytes: the direct "
-			       "exchange wants multiples of 16",
-			       (unsigned long long)sums.row_bytes);
-	return cuda_status(k_direct_send_sums(&d->k, &k, &sums, d->ctas, s),
+	return st ? st : cuda_status(k_direct_send_sums(&d->k, &k, &sums, d->ctas, s),
 			   "k_direct_send_sums()");
 }
 
@@ -415,12 +419,13 @@ enum status cuda_direct_add_sums(struct cuda_direct *d,
 
 enum status cuda_direct_combine(struct cuda_direct *d,
 				const struct direct_route *r,
-				const struct direct_combine *c, int channel,
-				cudaStream_t s)
+				const struct direct_combine *c, cudaStream_t s)
 {
-	enum status st = cuda_direct_send_sums(d, r, c, s);
+	struct k_direct_route k = kernel_route(d, r, 0);
+	struct k_direct_sums sums = kernel_sums(c);
+	enum status st = check_row(sums.row_bytes);
 
-	if (!st)
-		st = cuda_direct_barrier(d, channel, s);
-	return st ? st : cuda_direct_add_sums(d, r, c, s);
+	return st ? st : cuda_status(
+		k_direct_exchange_sums(&d->k, &k, &sums, d->ctas, s),
+		"k_direct_exchange_sums()");
 }

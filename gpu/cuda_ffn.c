@@ -210,9 +210,20 @@ void cuda_ffn_close_kept(struct ffn_kept *kept)
 	}
 }
 
-void cuda_ffn_leave(struct cuda_ffn *f, int sms)
+void cuda_ffn_leave(struct cuda_ffn *f, enum ffn_part part, int sms)
 {
-	f->leave = sms > 0 && sms < f->sms ? sms : 0;
+	f->leave[part] = sms > 0 && sms < f->sms ? sms : 0;
+}
+
+int ffn_left(const struct cuda_ffn *f, enum ffn_product p)
+{
+	static const enum ffn_part part[FFN_PRODUCTS] = {
+		[FFN_PRE] = FFN_FORWARD, [FFN_Y] = FFN_FORWARD,
+		[FFN_G] = FFN_DATA, [FFN_DX] = FFN_DATA,
+		[FFN_DW2] = FFN_WEIGHTS_2, [FFN_DW1] = FFN_WEIGHTS_1,
+	};
+
+	return f->leave[part[p]];
 }
 
 void cuda_ffn_force(struct cuda_ffn *f, int way)

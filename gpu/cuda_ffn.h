@@ -91,9 +91,14 @@ enum status cuda_ffn_get(struct ffn_kept *kept, const struct ffn_shape *shape,
 			 struct cuda_ffn **out_p);
 void cuda_ffn_close_kept(struct ffn_kept *kept);
 
-/* Products leave so many multiprocessors to others (an exchange beside
- * them); 0: none. Holds for later calls; part of what is tuned. */
-void cuda_ffn_leave(struct cuda_ffn *f, int sms);
+/* Products of a part leave so many multiprocessors to others (an exchange
+ * beside them); 0: none. Holds for later calls; part of what is tuned. */
+enum ffn_part {
+	FFN_FORWARD, FFN_DATA,
+	FFN_WEIGHTS_2, FFN_WEIGHTS_1,	/* dw2, and dw1 after it */
+	FFN_PARTS
+};
+void cuda_ffn_leave(struct cuda_ffn *f, enum ffn_part part, int sms);
 
 enum status cuda_ffn_forward(struct cuda_ffn *f, const struct ffn_rows *rows,
 			     const struct ffn_buffers *b, cudaStream_t s);

@@ -47,7 +47,7 @@ struct ffn_choice {
 
 struct cuda_ffn {
 	struct ffn_shape shape;
-	int sms, leave, force;	/* force: a way, or -1 */
+	int sms, leave[FFN_PARTS], force;	/* force: a way, or -1 */
 	cublasLtHandle_t lt;
 	cublasLtMatmulPreference_t pref;
 	char *workspace;	/* one for each stream */
@@ -58,6 +58,9 @@ struct cuda_ffn {
 	int n_problems;
 	struct ffn_choice *choice;	/* owned list */
 };
+
+/* Multiprocessors that a product leaves to others. */
+int ffn_left(const struct cuda_ffn *f, enum ffn_product p);
 
 /* Total rows, tails not included. */
 int64_t ffn_total(const struct ffn_rows *rows);

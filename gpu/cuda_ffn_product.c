@@ -216,7 +216,7 @@ static struct ffn_problem *problem_known(struct cuda_ffn *f,
 	struct ffn_problem *q = *bucket_of(f, p, way, rows);
 
 	while (q && (q->product != p || q->way != way || q->rows != rows ||
-		     q->leave != f->leave))
+		     q->leave != ffn_left(f, p)))
 		q = q->next;
 	return q;
 }
@@ -228,7 +228,7 @@ static enum status problem_find(struct cuda_ffn *f, enum ffn_product p,
 				struct ffn_problem **out_p)
 {
 	struct ffn_problem key = {
-		.product = p, .way = way, .rows = rows, .leave = f->leave
+		.product = p, .way = way, .rows = rows, .leave = ffn_left(f, p)
 	};
 	struct ffn_problem **bucket, *q = problem_known(f, p, way, rows);
 	enum status st;
@@ -259,7 +259,7 @@ static const struct ffn_choice *nearest(const struct cuda_ffn *f,
 	double ratio;
 
 	for (c = f->choice; c; c = c->next) {
-		if (c->product != p || c->leave != f->leave ||
+		if (c->product != p || c->leave != ffn_left(f, p) ||
 		    !c->stride != !stride)
 			continue;
 		ratio = stride ? (double)stride / (double)c->stride
@@ -442,7 +442,7 @@ static struct ffn_choice *find_choice(const struct cuda_ffn *f,
 
 	for (c = f->choice; c; c = c->next) {
 		if (c->product == p && c->stride == rows->stride &&
-		    c->total == total && c->leave == f->leave)
+		    c->total == total && c->leave == ffn_left(f, p))
 			break;
 	}
 	return c;
@@ -488,7 +488,7 @@ void ffn_keep(struct cuda_ffn *f, enum ffn_product p,
 		c->product = p;
 		c->stride = rows->stride;
 		c->total = rows->stride ? 0 : ffn_total(rows);
-		c->leave = f->leave;
+		c->leave = ffn_left(f, p);
 		c->next = f->choice;
 		f->choice = c;
 	}

@@ -151,7 +151,10 @@ static enum status try_all(const struct race *r, struct candidate *best,
 	enum status st = ST_OK;
 	int way;
 
+	/* several streams' kernels at once leave nothing to others */
 	for (way = 0; way < FFN_WAYS && !st; way++) {
+		if (way == FFN_EACH && ffn_left(r->f, r->p))
+			continue;
 		if (r->only < 0 || r->only == way)
 			st = try_way(r, (enum ffn_way)way, best, n);
 	}

@@ -10,6 +10,8 @@
  *	per-expert	one cublasLtMatmul each, over four streams
  *	grouped		one call; each expert a group of its own, as unequal
  *			counts of rows would have it
+ *	adding		strided-batched, to what is there: C = A B / 2 + C / 2,
+ *			so that C = A B stays what it is
  *
  * All but grouped with the fastest of cublasLt's algorithms, as layers have
  * them; a gate's products with the library's own choice, as layers have those.
@@ -27,7 +29,7 @@
 /* Columns or depth of a gate's products, at most: its experts. */
 #define NARROW_MAX 256
 
-static const float one = 1, zero = 0;
+static const float one = 1, half = 0.5f, zero = 0;
 
 static cudaDataType_t type_of(const struct bench_work *w)
 {
@@ -156,6 +158,36 @@ out:
 	return st;
 }
 
+static bool adds(const struct bench_work *w)
+{
+	return !strcmp(w->variant, "adding");
+}
+
+static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
+				  int set, bool add, cudaStream_t s)
+{
+	const struct bench_work *w = &cw->c.work;
+	const float *alpha = add ? &half : &one, *beta = add ? &half : &zero;
+	cudaDataType_t t = type_of(w);
+	int m = (int)w->m, n = (int)w->n, k = (int)w->k;
+	enum status st;
+
+	if (cw->product->desc)
+		return gemm_lt_launch(r, cw->product, matrix(cw, set, 1, 0),
+				      matrix(cw, set, 0, 0),
+				      matrix(cw, set, 2, 0), add, 0, s);
+	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
+	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
+	BLAS_GOTO(out, st, cublasGemmStridedBatchedEx(
+		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, alpha,
+		matrix(cw, set, 1, 0), t, n, (long long)w->k * n,
+		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, beta,
+		matrix(cw, set, 2, 0), t, n, (long long)w->m * n,
+		(int)w->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+out:
+	return st;
+}
+
 static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 				int set)
 {
@@ -173,30 +205,8 @@ static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 	}
 	if (w->size[3])
 		st = fill_pointers(w, set);
-out:
-	return st;
-}
-
-static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
-				  int set, cudaStream_t s)
-{
-	const struct bench_work *w = &cw->c.work;
-	cudaDataType_t t = type_of(w);
-	int m = (int)w->m, n = (int)w->n, k = (int)w->k;
-	enum status st;
-
-	if (cw->product->desc)
-		return gemm_lt_launch(r, cw->product, matrix(cw, set, 1, 0),
-				      matrix(cw, set, 0, 0),
-				      matrix(cw, set, 2, 0), 0, s);
-	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
-	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
-	BLAS_GOTO(out, st, cublasGemmStridedBatchedEx(
-		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, &one,
-		matrix(cw, set, 1, 0), t, n, (long long)w->k * n,
-		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, &zero,
-		matrix(cw, set, 2, 0), t, n, (long long)w->m * n,
-		(int)w->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+	if (!st && adds(&w->c.work))
+		st = launch_strided(r, w, set, false, r->main);
 out:
 	return st;
 }
@@ -208,7 +218,8 @@ static enum status launch_one(struct cuda_rank *r, struct cuda_work *w, int set,
 
 	return gemm_lt_launch(r, w->product, matrix(w, set, 1, expert),
 			      matrix(w, set, 0, expert),
-			      matrix(w, set, 2, expert), side, r->side[side]);
+			      matrix(w, set, 2, expert), false, side,
+			      r->side[side]);
 }
 
 /* Over the side streams, which start after `s` and which `s` waits for. */
@@ -263,8 +274,8 @@ static enum status launch_gemm(struct cuda_rank *r, struct cuda_work *w,
 
 	if (!strcmp(variant, "grouped"))
 		return launch_grouped(r, w, set, s);
-	return strcmp(variant, "per-expert") ? launch_strided(r, w, set, s)
-					     : launch_experts(r, w, set, s);
+	return !strcmp(variant, "per-expert") ? launch_experts(r, w, set, s)
+		: launch_strided(r, w, set, adds(&w->c.work), s);
 }
 
 /* Logits stay fp32: rounding them would change the choice of experts. */
@@ -330,7 +341,7 @@ const struct cuda_op cuda_products[] = {
 	{
 		.name = "gemm",
 		.variants = { "strided-batched", "per-expert", "grouped",
-			      "sustained" },
+			      "sustained", "adding" },
 		.rotates = true,
 		.result = 2,
 		.can = product_can,

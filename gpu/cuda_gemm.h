@@ -27,10 +27,10 @@ struct cuda_product {
 enum status gemm_lt_plan(struct cuda_rank *r, struct cuda_product *p,
 			 const struct bench_work *w, uint64_t batch);
 
-/* One call on matrices B, A, C. */
+/* One call on matrices B, A, C: C = A B, or (add) half of that and of C. */
 enum status gemm_lt_launch(struct cuda_rank *r, const struct cuda_product *p,
-			   const void *b, const void *a, void *c, int side,
-			   cudaStream_t s);
+			   const void *b, const void *a, void *c, bool add,
+			   int side, cudaStream_t s);
 
 /* Chooses the fastest algorithm of the work, by running each; waits. */
 enum status gemm_lt_tune(struct cuda_rank *r, struct cuda_work *w);

@@ -143,17 +143,17 @@ out:
 }
 
 enum status gemm_lt_launch(struct cuda_rank *r, const struct cuda_product *p,
-			   const void *b, const void *a, void *c, int side,
-			   cudaStream_t s)
+			   const void *b, const void *a, void *c, bool add,
+			   int side, cudaStream_t s)
 {
-	static const float one = 1, zero = 0;
+	static const float one = 1, half = 0.5f, zero = 0;
 	char *workspace = (char *)r->lt_workspace +
 			  (size_t)side * CUDA_LT_WORKSPACE_BYTES;
 
 	return cuda_status_blas(cublasLtMatmul(
-		r->lt, p->desc, &one, b, p->a, a, p->b, &zero, c, p->c, c,
-		p->c, &p->algo[p->chosen], workspace, CUDA_LT_WORKSPACE_BYTES,
-		s), "cublasLtMatmul()");
+		r->lt, p->desc, add ? &half : &one, b, p->a, a, p->b,
+		add ? &half : &zero, c, p->c, c, p->c,
+		&p->algo[p->chosen], workspace, CUDA_LT_WORKSPACE_BYTES, s), "cublasLtMatmul()");
 }
 
 /* ---- the choice ---- */

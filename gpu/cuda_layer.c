@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BESIDE_PART 8	/* of the multiprocessors, beside products */
+
 static int gcd(int a, int b)
 {
 	return b ? gcd(b, a % b) : a;
@@ -24,6 +26,15 @@ static enum status check_sizes(const struct cuda_layer *l)
 	return cuda_layer_direct_check(l);
 }
 
+/* Is a pass a chain, each op after the one before it? Then one stream does,
+ * and nothing waits for events. */
+static bool is_chain(const struct cuda_layer *l, int pass)
+{
+	return cuda_layer_is_direct(l) && l->pass[pass].chunks == 1 &&
+	       l->c.plan.layout.dp == 1 && !l->c.shared_ffn &&
+	       !(pass && l->c.plan.overlap);
+}
+
 static void set_sizes(struct cuda_layer *l)
 {
 	const struct plan *p = &l->c.plan;
@@ -37,18 +48,11 @@ static void set_sizes(struct cuda_layer *l)
 	l->is_static = l->c.capacity > 0;
 	l->pass[0].chunks = p->degree_forward;
 	l->pass[1].chunks = p->degree_backward;
+	l->is_chain[0] = is_chain(l, 0);
+	l->is_chain[1] = is_chain(l, 1);
 	l->fine = p->degree_forward / gcd(p->degree_forward,
 					  p->degree_backward) *
 		  p->degree_backward;
-}
-
-/* Is the program a chain, each op after the one before it? Then one stream
- * does, and nothing waits for events. */
-static bool is_chain(const struct cuda_layer *l)
-{
-	return cuda_layer_is_direct(l) && l->pass[0].chunks == 1 &&
-	       l->pass[1].chunks == 1 && l->c.plan.layout.dp == 1 &&
-	       !l->c.shared_ffn;
 }
 
 /* The COMPUTE lane is the rank's own stream. */
@@ -62,9 +66,7 @@ static enum status open_lanes(struct cuda_layer *l)
 	for (i = 0; i < LANE_N; i++) {
 		CUDA_GOTO(out, st, cudaEventCreateWithFlags(
 			&l->joined[i], cudaEventDisableTiming));
-		if (is_chain(l))
-			l->lane[i] = l->lane[LANE_COMPUTE];
-		else if (i != LANE_COMPUTE)
+		if (i != LANE_COMPUTE)
 			CUDA_GOTO(out, st, cudaStreamCreateWithPriority(
 				&l->lane[i], cudaStreamNonBlocking, high));
 	}
@@ -86,12 +88,12 @@ static enum status open_events(struct cuda_layer *l)
 	l->is_awaited = xcalloc((size_t)p->n_ops, sizeof(*l->is_awaited));
 	for (i = 0; i < p->n_ops; i++) {
 		for (d = 0; d < op[i].n_deps; d++) {
-			if (l->lane[op[op[i].dep[d]].lane] !=
-			    l->lane[op[i].lane])
+			if (layer_stream(l, &op[op[i].dep[d]]) !=
+			    layer_stream(l, &op[i]))
 				l->is_awaited[op[i].dep[d]] = true;
 		}
-		if (op[i].step &&
-		    l->lane[op[i - 1].lane] != l->lane[op[i].lane])
+		if (op[i].step && layer_stream(l, &op[i - 1]) !=
+				  layer_stream(l, &op[i]))
 			l->is_awaited[i - 1] = true;
 	}
 	for (i = 0; i < p->n_ops; i++) {
@@ -120,6 +122,38 @@ out:
 	return st;
 }
 
+int cuda_layer_beside(const struct cuda_layer *l)
+{
+	return l->c.plan.ctas ? l->c.plan.ctas : l->rank->sms / BESIDE_PART;
+}
+
+/*
+ * Multiprocessors that products of a part leave to the exchanges beside them.
+ * With overlap=weight and one chunk the exchange begins with dw2's products
+ * and is done with them: those of dw1 have the device alone.
+ */
+static int left_by(const struct cuda_layer *l, enum ffn_part part,
+		   bool is_shared)
+{
+	if (l->pass[part != FFN_FORWARD].chunks > 1)
+		return l->c.plan.ctas;
+	if (!l->c.plan.overlap)
+		return 0;
+	if (is_shared)
+		return l->c.plan.ctas;
+	return part == FFN_WEIGHTS_2 ? cuda_layer_beside(l) : 0;
+}
+
+static void leave(const struct cuda_layer *l, struct cuda_ffn *f,
+		  bool is_shared)
+{
+	int part;
+
+	for (part = 0; part < FFN_PARTS; part++)
+		cuda_ffn_leave(f, (enum ffn_part)part,
+			       left_by(l, (enum ffn_part)part, is_shared));
+}
+
 static enum status open_ffn(struct cuda_layer *l)
 {
 	struct ffn_shape shape = {
@@ -129,11 +163,16 @@ static enum status open_ffn(struct cuda_layer *l)
 	};
 	enum status st = cuda_ffn_get(&l->rank->ffn, &shape, &l->ffn);
 
+	if (!st)
+		leave(l, l->ffn, false);
 	if (st || !l->c.shared_ffn)
 		return st;
 	shape.experts = 1;
 	shape.ffn = l->c.shared_ffn;
-	return cuda_ffn_get(&l->rank->ffn, &shape, &l->shared);
+	st = cuda_ffn_get(&l->rank->ffn, &shape, &l->shared);
+	if (!st)
+		leave(l, l->shared, true);
+	return st;
 }
 
 static enum status wait_all(struct cuda_layer *l)

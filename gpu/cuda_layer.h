@@ -5,7 +5,13 @@
  * The program's ops are queued in its order on three streams, one for each
  * lane; an op that another lane waits for is followed by an event. So an op
  * starts when the one before it on its lane and all of its dependencies are
- * done, as in the simulator.
+ * done, as in the simulator. A pass whose ops wait for each other one by one
+ * takes one stream alone: a lane changed costs microseconds.
+ *
+ * The plan's `ctas` is the limit of the communicator that exchanges take, or
+ * of the direct exchange's kernels; products that run beside exchanges leave
+ * them as many multiprocessors. Without it, an exchange that overlap=weight
+ * puts beside products takes an eighth of them.
  *
  * Rows travel weighted: with a row goes its weight, experts multiply by it,
  * and the way home only adds. Backward, the gradient of the weight comes home
@@ -84,7 +90,8 @@ struct cuda_layer {
 	bool is_static;			/* a capacity: nothing to wait for */
 
 	cudaStream_t lane[LANE_N];
-	ncclComm_t comm[LANE_N];
+	bool is_chain[CUDA_PASSES];	/* of one stream: COMPUTE's */
+	ncclComm_t comm[LANE_N], exchange[LANE_N];	/* the latter: ctas */
 	ncclComm_t copies, dp;		/* NULL: groups of one */
 	cudaEvent_t *done;		/* of ops that other lanes wait for */
 	bool *is_awaited;
@@ -139,6 +146,13 @@ static inline void *layer_row(const struct cuda_layer *l, const void *base,
 			      int64_t row)
 {
 	return (char *)base + (size_t)row * l->row_bytes;
+}
+
+/* Where an op is queued. */
+static inline cudaStream_t layer_stream(const struct cuda_layer *l,
+					const struct op *op)
+{
+	return l->lane[l->is_chain[op->backward] ? LANE_COMPUTE : op->lane];
 }
 
 /* cuda_layer_memory.c. Device memory of the layer; 0 bytes: NULL. */
@@ -218,6 +232,8 @@ enum status cuda_layer_repeat(struct cuda_layer *l, int n);
 enum status cuda_layer_trace(struct cuda_layer *l);
 
 /* cuda_layer.c */
+/* Multiprocessors of an exchange beside products of a pass of one chunk. */
+int cuda_layer_beside(const struct cuda_layer *l);
 enum status cuda_layer_open(struct cuda_rank *r, struct ranks *all,
 			    const struct layer_case *c,
 			    const struct program *p, const ncclUniqueId *id);

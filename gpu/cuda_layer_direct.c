@@ -405,6 +405,20 @@ static uint64_t first_token(const struct cuda_layer *l, int pass, int chunk)
 		l->c.tokens, chunk, l->pass[pass].chunks);
 }
 
+/*
+ * CTAs of an exchange's kernels: the plan's; else as many as run best, or
+ * beside products that take every multiprocessor: a part of them.
+ */
+static int ctas_of(const struct cuda_layer *l, const struct op *op)
+{
+	bool is_beside = l->c.plan.overlap && op->kind == OP_DISPATCH_BWD &&
+			 op->n_chunks == 1;
+
+	if (l->c.plan.ctas)
+		return l->c.plan.ctas;
+	return is_beside ? cuda_layer_beside(l) : 0;
+}
+
 enum status cuda_layer_direct_to(struct cuda_layer *l, const struct op *op)
 {
 	struct layer_direct *d = &l->direct;
@@ -415,8 +429,9 @@ enum status cuda_layer_direct_to(struct cuda_layer *l, const struct op *op)
 	void *to = layer_row(l, pass ? l->ye : l->kept.x,
 			     row_base(l, pass, op->chunk));
 
+	cuda_direct_limit(d->d, ctas_of(l, op));
 	return cuda_direct_dispatch(d->d, &r, from, l->row_bytes, to,
-				    l->lane[op->lane]);
+				    layer_stream(l, op));
 }
 
 static struct direct_combine sums_of(const struct cuda_layer *l, int pass,
@@ -452,14 +467,14 @@ enum status cuda_layer_direct_from(struct cuda_layer *l, const struct op *op)
 	struct cuda_direct *d = l->direct.d;
 	struct direct_route r = chunk_of(l, op->backward, op->chunk);
 	struct direct_combine c = sums_of(l, op->backward, op->chunk);
-	cudaStream_t s = l->lane[op->lane];
-	enum status st = cuda_direct_send_sums(d, &r, &c, s);
+	cudaStream_t s = layer_stream(l, op);
+	enum status st;
 
-	if (!st)
-		st = cuda_direct_barrier(d, LANE_INTRA, s);
-	if (!st && adds_early(l, op->backward))
-		st = cuda_direct_add_sums(d, &r, &c, s);
-	return st;
+	cuda_direct_limit(d, ctas_of(l, op));
+	if (adds_early(l, op->backward))
+		return cuda_direct_combine(d, &r, &c, s);
+	st = cuda_direct_send_sums(d, &r, &c, s);
+	return st ? st : cuda_direct_barrier(d, LANE_INTRA, s);
 }
 
 /* With a capacity a token's copies are in different chunks. */
@@ -486,6 +501,7 @@ enum status cuda_layer_direct_add(struct cuda_layer *l, int pass)
 
 	if (adds_early(l, pass))
 		return ST_OK;
+	cuda_direct_limit(l->direct.d, 0);	/* nothing is beside it */
 	if (l->is_static)
 		return add_all_chunks(l, pass);
 	for (i = 0; i < l->pass[pass].chunks && !st; i++) {

@@ -225,7 +225,7 @@ out:
 }
 
 static enum status apply(struct cuda_layer *l, const struct transfer *t, int n,
-			 int pass, int lane, cudaStream_t s)
+			 int pass, ncclComm_t comm, cudaStream_t s)
 {
 	enum status st = ST_OK;
 	int i, rounds = 1;
@@ -236,7 +236,7 @@ static enum status apply(struct cuda_layer *l, const struct transfer *t, int n,
 		st = pack(l, &t[i], pass, s);
 	}
 	for (i = 0; i < rounds && !st; i++)
-		st = send_round(l, t, n, i, l->comm[lane], s);
+		st = send_round(l, t, n, i, comm, s);
 	for (i = 0; i < n && !st; i++)
 		st = unpack(l, &t[i], pass, s);
 	return st;
@@ -259,7 +259,7 @@ enum status cuda_layer_exchange(struct cuda_layer *l, const struct op *op,
 	t[n++] = transfer_rows(&w, &rows->step[op->step], op->lane);
 	if (op->step == 0 && has_scalars(&w))
 		t[n++] = transfer_scalars(&w, &flat->step[0], op->lane);
-	return apply(l, t, n, op->backward, op->lane, s);
+	return apply(l, t, n, op->backward, l->exchange[op->lane], s);
 }
 
 enum status cuda_layer_esp(struct cuda_layer *l, const struct op *op,
@@ -275,5 +275,5 @@ enum status cuda_layer_esp(struct cuda_layer *l, const struct op *op,
 	t[n++] = transfer_rows(&w, &way->esp, op->lane);
 	if (has_scalars(&w))
 		t[n++] = transfer_scalars(&w, &way->esp, op->lane);
-	return apply(l, t, n, op->backward, op->lane, s);
+	return apply(l, t, n, op->backward, l->comm[op->lane], s);
 }

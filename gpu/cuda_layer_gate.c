@@ -30,21 +30,20 @@ static enum status logits(struct cuda_layer *l)
 		"cublasGemmEx()");
 }
 
-/* Counts of k_topk() are not used: dropped copies and chunks need k_sort's. */
+/* Given routings have their experts already. */
 static enum status choose(struct cuda_layer *l, cudaStream_t s)
 {
 	const struct layer_case *c = &l->c;
 	uint64_t tokens = (uint64_t)c->tokens;
-	enum status st = ST_OK;
 
 	if (!c->count)
-		CUDA_GOTO(out, st, k_topk(l->logits, l->ids, l->weights,
-					  l->expert_total, tokens, c->experts,
-					  c->k, s));
-	CUDA_GOTO(out, st, k_layer_weights(l->logits, l->ids, l->weights,
-					   tokens, c->experts, c->k, s));
-out:
-	return st;
+		return cuda_status(k_layer_choose(l->logits, l->ids,
+						  l->weights, tokens,
+						  c->experts, c->k, s),
+				   "k_layer_choose()");
+	return cuda_status(k_layer_weights(l->logits, l->ids, l->weights,
+					   tokens, c->experts, c->k, s),
+			   "k_layer_weights()");
 }
 
 static struct k_homes homes(const struct cuda_layer *l)
@@ -60,16 +59,10 @@ static struct k_homes homes(const struct cuda_layer *l)
 /* Every pair's number among the pairs of its expert. */
 static enum status sort_by_expert(struct cuda_layer *l, cudaStream_t s)
 {
-	enum status st;
-
-	CUDA_GOTO(out, st, k_sort(l->ids, l->sorted, l->pairs, l->c.experts,
-				  l->sort_workspace, s));
-	CUDA_GOTO(out, st, cudaMemcpyAsync(
-		l->expert_total, l->sort_workspace,
-		(size_t)l->c.experts * sizeof(int32_t),
-		cudaMemcpyDeviceToDevice, s));
-out:
-	return st;
+	return cuda_status(k_sort_counts(l->ids, l->sorted, l->pairs,
+					 l->c.experts, l->expert_total,
+					 l->sort_workspace, s),
+			   "k_sort_counts()");
 }
 
 /* Chunks [first, end) of n, as many as k_sort() can tell apart. */
@@ -88,13 +81,11 @@ static enum status sort_group(struct cuda_layer *l, int first, int end, int n,
 	if (!pairs)
 		return cuda_status(cudaMemsetAsync(totals, 0, bytes, s),
 				   "cudaMemsetAsync()");
-	CUDA_GOTO(out, st, k_sort(keys + at, pos + at, (uint64_t)pairs, bins,
-				  l->sort_workspace, s));
+	CUDA_GOTO(out, st, k_sort_counts(keys + at, pos + at, (uint64_t)pairs,
+					 bins, totals, l->sort_workspace, s));
 	if (at)
 		CUDA_GOTO(out, st, k_layer_shift(pos + at, (uint64_t)pairs,
 						 (int32_t)at, s));
-	CUDA_GOTO(out, st, cudaMemcpyAsync(totals, l->sort_workspace, bytes,
-					   cudaMemcpyDeviceToDevice, s));
 out:
 	return st;
 }

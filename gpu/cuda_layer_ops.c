@@ -169,23 +169,23 @@ static enum status op_gate_bwd(struct cuda_layer *l, const struct op *op)
 static enum status op_to(struct cuda_layer *l, const struct op *op)
 {
 	return cuda_layer_is_direct(l) ? cuda_layer_direct_to(l, op) :
-		cuda_layer_exchange(l, op, TO_EXPERTS, l->lane[op->lane]);
+		cuda_layer_exchange(l, op, TO_EXPERTS, layer_stream(l, op));
 }
 
 static enum status op_from(struct cuda_layer *l, const struct op *op)
 {
 	return cuda_layer_is_direct(l) ? cuda_layer_direct_from(l, op) :
-		cuda_layer_exchange(l, op, FROM_EXPERTS, l->lane[op->lane]);
+		cuda_layer_exchange(l, op, FROM_EXPERTS, layer_stream(l, op));
 }
 
 static enum status op_allgather(struct cuda_layer *l, const struct op *op)
 {
-	return cuda_layer_esp(l, op, TO_EXPERTS, l->lane[op->lane]);
+	return cuda_layer_esp(l, op, TO_EXPERTS, layer_stream(l, op));
 }
 
 static enum status op_reducescatter(struct cuda_layer *l, const struct op *op)
 {
-	return cuda_layer_esp(l, op, FROM_EXPERTS, l->lane[op->lane]);
+	return cuda_layer_esp(l, op, FROM_EXPERTS, layer_stream(l, op));
 }
 
 static bool is_regrouped(const struct cuda_layer *l)
@@ -358,7 +358,7 @@ static enum status op_allreduce_gate(struct cuda_layer *l,
 {
 	uint64_t hidden = (uint64_t)l->c.hidden;
 	ncclComm_t comm = l->comm[op->lane];
-	cudaStream_t s = l->lane[op->lane];
+	cudaStream_t s = layer_stream(l, op);
 
 	if (op->step == ALLREDUCE_SHARED)
 		return sum_pair(l, l->dws1, l->dws2, hidden *
@@ -374,7 +374,7 @@ static enum status op_allreduce_expert(struct cuda_layer *l,
 		     (uint64_t)layer_shard_ffn(&l->c);
 
 	return sum_pair(l, l->dw1, l->dw2, n, op->step == ALLREDUCE_DP ?
-			l->dp : l->copies, l->lane[op->lane]);
+			l->dp : l->copies, layer_stream(l, op));
 }
 
 typedef enum status op_fn(struct cuda_layer *l, const struct op *op);
@@ -422,10 +422,10 @@ static enum status wait_for(struct cuda_layer *l, int i, int dep)
 {
 	const struct op *op = l->program->op;
 
-	if (l->lane[op[dep].lane] == l->lane[op[i].lane] ||
+	if (layer_stream(l, &op[dep]) == layer_stream(l, &op[i]) ||
 	    op[dep].backward != op[i].backward)
 		return ST_OK;
-	return cuda_status(cudaStreamWaitEvent(l->lane[op[i].lane],
+	return cuda_status(cudaStreamWaitEvent(layer_stream(l, &op[i]),
 					       l->done[dep], 0),
 			   "cudaStreamWaitEvent()");
 }
@@ -443,15 +443,15 @@ enum status cuda_layer_op(struct cuda_layer *l, int i)
 		st = wait_for(l, i, i - 1);
 	if (!st && l->trace)
 		CUDA_GOTO(out, st, cudaEventRecord(
-			l->trace[2 * (ptrdiff_t)i], l->lane[op->lane]));
+			l->trace[2 * (ptrdiff_t)i], layer_stream(l, op)));
 	if (!st)
 		st = op_table[op->kind](l, op);
 	if (!st && l->trace)
 		CUDA_GOTO(out, st, cudaEventRecord(
-			l->trace[2 * (ptrdiff_t)i + 1], l->lane[op->lane]));
+			l->trace[2 * (ptrdiff_t)i + 1], layer_stream(l, op)));
 	if (!st && l->is_awaited[i])
 		CUDA_GOTO(out, st, cudaEventRecord(l->done[i],
-						   l->lane[op->lane]));
+						   layer_stream(l, op)));
 out:
 	return st;
 }

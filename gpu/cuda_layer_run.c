@@ -28,12 +28,13 @@ out:
 	return st;
 }
 
-static enum status wait_lane(struct cuda_layer *l, int lane)
+static enum status wait_op(struct cuda_layer *l, const struct op *op)
 {
+	cudaEvent_t end = l->joined[op->lane];
 	enum status st;
 
-	CUDA_GOTO(out, st, cudaEventRecord(l->joined[lane], l->lane[lane]));
-	st = cuda_wait(l->rank, l->all, l->joined[lane]);
+	CUDA_GOTO(out, st, cudaEventRecord(end, layer_stream(l, op)));
+	st = cuda_wait(l->rank, l->all, end);
 	if (!st && l->direct.d)
 		st = cuda_direct_error(l->direct.d);
 out:
@@ -49,11 +50,11 @@ static enum status run_pass(struct cuda_layer *l, int pass)
 	enum status st = ST_OK;
 
 	for (; i < end && !st; i++) {
-		used[p->op[i].lane] = true;
+		used[p->op[i].lane] = !l->is_chain[pass];
 		st = cuda_layer_op(l, i);
 	}
 	for (i = 0; i < LANE_N && !st; i++) {
-		if (used[i] && l->lane[i] != l->lane[LANE_COMPUTE])
+		if (used[i] && i != LANE_COMPUTE)
 			st = join_lane(l, i);
 	}
 	return st;
@@ -83,7 +84,7 @@ enum status cuda_layer_warm(struct cuda_layer *l)
 	for (i = 0; i < p->n_ops && !st; i++) {
 		st = cuda_layer_op(l, i);
 		if (!st)
-			st = wait_lane(l, p->op[i].lane);
+			st = wait_op(l, &p->op[i]);
 	}
 	return st;
 }

@@ -136,5 +136,6 @@ void cuda_work_release(struct cuda_work *w)
 	cuda_product_free(w->product);
 	/* nobody's work is left, and this may not wait for others */
 	cuda_direct_close(w->direct, false);
+	cuda_turn_free(w->turn);
 	*w = (struct cuda_work){ 0 };
 }

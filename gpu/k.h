@@ -54,6 +54,11 @@ uint64_t k_sort_workspace_bytes(uint64_t pairs, int n);
 cudaError_t k_sort(const int32_t *ids, int32_t *pos, uint64_t pairs, int n,
 		   void *workspace, cudaStream_t s);
 
+/* The same; total[n]: pairs of each expert, on the device. */
+cudaError_t k_sort_counts(const int32_t *ids, int32_t *pos, uint64_t pairs,
+			  int n, int32_t *total, void *workspace,
+			  cudaStream_t s);
+
 /* out row pos[i * k + j] = x row i, for j < k; one warp a row */
 cudaError_t k_permute(const void *x, const int32_t *pos, void *out,
 		      uint64_t m, uint64_t row_bytes, int k, cudaStream_t s);
@@ -95,6 +100,9 @@ cudaError_t k_wrong_counts(const int32_t *ids, uint64_t pairs, int32_t *counts,
 cudaError_t k_wrong_sort(const int32_t *pos, uint64_t pairs, int n,
 			 uint32_t key, int32_t *inverse,
 			 unsigned long long *wrong, cudaStream_t s);
+
+/* *to = *from + 1; from NULL: 1. A kernel as short as can be. */
+cudaError_t k_tick(int32_t *to, const int32_t *from, cudaStream_t s);
 
 /* Nothing, for so long, on one multiprocessor. */
 cudaError_t k_pause(unsigned int ns, cudaStream_t s);

@@ -6,6 +6,7 @@
 #include "gpu/k_direct_common.h"
 
 #define ONE 1024	/* threads of a kernel of one block a chunk */
+#define CHUNKS_HERE 4	/* at most, whose slots the block of cells makes */
 
 static __device__ inline int2 *cells_of(const struct k_direct &d,
 					const struct k_direct_cells &c,
@@ -57,62 +58,19 @@ static __device__ inline int32_t slots_filled(const struct k_direct_cells &c,
 	return n <= low ? 0 : n < high ? n - low : high - low;
 }
 
-/* Own cells { first position, copies } to all ranks. */
-static __global__ void __launch_bounds__(ONE)
-cells(const __grid_constant__ struct k_direct d,
-      const __grid_constant__ struct k_direct_cells c, int channel)
-{
-	__shared__ uint64_t seq;
-	int n = c.chunks * c.experts;
-	int64_t before = 0;
-
-	if (threadIdx.x == 0) {
-		seq = ++d.ctl[d.rank]->epoch[channel];
-	}
-	__syncthreads();
-	if (has_failed(d)) {
-		return;
-	}
-	for (int at = 0; at < n; at += ONE) {
-		int i = at + threadIdx.x;
-		bool is_any = i < n;
-		int2 cell = make_int2(0, 0);
-		int64_t all;
-
-		if (c.start) {
-			if (is_any) {
-				cell.x = c.start[i];
-				cell.y = slots_filled(c, i / c.experts,
-						      i % c.experts);
-			}
-		} else {
-			cell.y = is_any ? c.totals[i] : 0;
-			cell.x = (int32_t)(before +
-				 block_scan(cell.y, &all) - cell.y);
-			before += all;
-		}
-		for (int p = 0; is_any && p < d.ranks; p++) {
-			cells_of(d, c, p, d.rank)[i] = cell;
-		}
-	}
-	MEET(d, flag[channel], seq);
-}
-
-/* A block a chunk, a thread an expert of this rank. */
-static __global__ void __launch_bounds__(ONE)
-slots(const __grid_constant__ struct k_direct d,
-      const __grid_constant__ struct k_direct_cells c)
+/* A thread an expert of this rank. */
+static __device__ void slots_of_chunk(const struct k_direct &d,
+				      const struct k_direct_cells &c,
+				      int chunk)
 {
 	__shared__ int32_t most;
-	int chunk = blockIdx.x, local = c.experts / d.ranks;
+	int local = c.experts / d.ranks;
 	int mine = threadIdx.x;
 	bool is_here = mine < local;
 	int64_t total = 0, stride, first, end, all;
 	int at = chunk * local + mine;
 
-	if (has_failed(d)) {
-		return;
-	}
+	__syncthreads();
 	if (mine == 0) {
 		most = 0;
 	}
@@ -158,12 +116,70 @@ slots(const __grid_constant__ struct k_direct d,
 	}
 }
 
+static __global__ void __launch_bounds__(ONE)
+slots(const __grid_constant__ struct k_direct d,
+      const __grid_constant__ struct k_direct_cells c)
+{
+	if (!has_failed(d)) {
+		slots_of_chunk(d, c, blockIdx.x);
+	}
+}
+
+/* Own cells { first position, copies } to all ranks; slots of few chunks. */
+static __global__ void __launch_bounds__(ONE)
+cells(const __grid_constant__ struct k_direct d,
+      const __grid_constant__ struct k_direct_cells c, int channel)
+{
+	__shared__ uint64_t seq;
+	int n = c.chunks * c.experts;
+	int64_t before = 0;
+
+	if (threadIdx.x == 0) {
+		seq = ++d.ctl[d.rank]->epoch[channel];
+	}
+	__syncthreads();
+	if (has_failed(d)) {
+		return;
+	}
+	for (int at = 0; at < n; at += ONE) {
+		int i = at + threadIdx.x;
+		bool is_any = i < n;
+		int2 cell = make_int2(0, 0);
+		int64_t all;
+
+		if (c.start) {
+			if (is_any) {
+				cell.x = c.start[i];
+				cell.y = slots_filled(c, i / c.experts,
+						      i % c.experts);
+			}
+		} else {
+			cell.y = is_any ? c.totals[i] : 0;
+			cell.x = (int32_t)(before +
+				 block_scan(cell.y, &all) - cell.y);
+			before += all;
+		}
+		for (int p = 0; is_any && p < d.ranks; p++) {
+			cells_of(d, c, p, d.rank)[i] = cell;
+		}
+	}
+	MEET(d, flag[channel], seq);
+	if (c.chunks > CHUNKS_HERE || __syncthreads_or(has_failed(d))) {
+		return;
+	}
+	for (int chunk = 0; chunk < c.chunks; chunk++) {
+		slots_of_chunk(d, c, chunk);
+	}
+}
+
 extern "C" cudaError_t k_direct_cells(const struct k_direct *d,
 				      const struct k_direct_cells *c,
 				      int channel, cudaStream_t s)
 {
 	cells<<<1, ONE, 0, s>>>(*d, *c, channel);
-	slots<<<(unsigned)c->chunks, ONE, 0, s>>>(*d, *c);
+	if (c->chunks > CHUNKS_HERE) {
+		slots<<<(unsigned)c->chunks, ONE, 0, s>>>(*d, *c);
+	}
 	return cudaGetLastError();
 }
 

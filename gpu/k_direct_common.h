@@ -147,6 +147,18 @@ static __device__ inline void bulk_wait(void)
 }
 #endif
 
+/* The places of a source's token: k of them. */
+static __device__ inline const int32_t *places(const struct k_direct_route &r,
+					       int source, uint64_t token)
+{
+	return r.place + ((uint64_t)source * r.tokens + token) * r.k;
+}
+
+static inline unsigned limited(unsigned grid, int ctas)
+{
+	return ctas > 0 && grid > (unsigned)ctas ? (unsigned)ctas : grid;
+}
+
 /* The device's multiprocessors, and whether it has bulk copies. */
 static inline cudaError_t device_of(int *sms, bool *has_bulk)
 {

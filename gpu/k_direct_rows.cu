@@ -8,8 +8,10 @@
 
 /* Vectors of a row that a warp moves at a time, when threads move them. */
 #define STORE_WIDTH (4 * WARP)
-/* Bulk copies: warps of a block, pieces of a warp in flight, their size. */
+/* Bulk copies: warps of a block, pieces of a warp in flight, their size; the
+ * blocks are as large as two where few of them have to do. */
 #define BULK_WARPS 4
+#define BULK_WARPS_LIMITED (2 * BULK_WARPS)
 #define BULK_STAGES 3
 #define BULK_PIECE 8192
 #define BULK_BLOCKS 2		/* on each multiprocessor */
@@ -47,12 +49,6 @@ static __device__ inline bool item_of(const struct k_direct &d, int tokens,
 static uint64_t units_of(int tokens, uint64_t row, uint64_t piece)
 {
 	return (row + piece - 1) / piece * (uint64_t)tokens;
-}
-
-static __device__ inline const int32_t *places(const struct k_direct_route &r,
-					       int source, uint64_t token)
-{
-	return r.place + ((uint64_t)source * r.tokens + token) * r.k;
 }
 
 /* Rows behind each expert's last; blocks of BULK_WARPS warps or more. */
@@ -136,16 +132,17 @@ dispatch_store(const __grid_constant__ struct k_direct d,
  * shared memory, then sends each to its places; lane j has the j-th of them.
  * Few blocks keep a link busy, and no registers hold data.
  */
-static __global__ void __launch_bounds__(BULK_WARPS * WARP)
+static __global__ void __launch_bounds__(BULK_WARPS_LIMITED * WARP)
 dispatch_bulk(const __grid_constant__ struct k_direct d,
 	      const __grid_constant__ struct k_direct_route r,
 	      const struct rows_arg a, uint32_t piece)
 {
 #ifdef HAVE_BULK
 	extern __shared__ __align__(128) char pieces[];
-	__shared__ uint64_t bars[BULK_WARPS][BULK_STAGES];
+	__shared__ uint64_t bars[BULK_WARPS_LIMITED][BULK_STAGES];
 	int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-	unsigned w = blockIdx.x * BULK_WARPS + warp, j = 0;
+	unsigned warps = blockDim.x / WARP;
+	unsigned w = blockIdx.x * warps + warp, j = 0;
 	char *own = pieces + warp * BULK_STAGES * piece;
 	uint32_t parity = 0;
 	bool is_more = true;
@@ -168,7 +165,7 @@ dispatch_bulk(const __grid_constant__ struct k_direct d,
 			is_full[u] = false;
 			while (!is_full[u]) {
 				is_more = item_of(d, r.tokens, j++, w,
-						  gridDim.x * BULK_WARPS,
+						  gridDim.x * warps,
 						  a.row, piece, &it[u]);
 				if (!is_more) {
 					break;
@@ -216,11 +213,6 @@ static cudaError_t allow_shared(uint32_t bytes)
 		(int)bytes);
 }
 
-static unsigned limited(unsigned grid, int ctas)
-{
-	return ctas > 0 && grid > (unsigned)ctas ? (unsigned)ctas : grid;
-}
-
 extern "C" cudaError_t k_direct_dispatch(const struct k_direct *d,
 					 const struct k_direct_route *r,
 					 uint64_t from, uint64_t row_bytes,
@@ -239,14 +231,15 @@ extern "C" cudaError_t k_direct_dispatch(const struct k_direct *d,
 		return rc;
 	}
 	if (bulk && has_bulk && r->k <= WARP) {
+		int warps = ctas > 0 ? BULK_WARPS_LIMITED : BULK_WARPS;
+
 		n = units_of(r->tokens, row_bytes, piece);
 		if (n > (uint64_t)sms * BULK_BLOCKS * BULK_WARPS) {
 			n = (uint64_t)sms * BULK_BLOCKS * BULK_WARPS;
 		}
-		dispatch_bulk<<<limited(k_grid(n, BULK_WARPS), ctas),
-				BULK_WARPS * WARP,
-				BULK_WARPS * BULK_STAGES * piece, s>>>(
-			*d, *r, a, piece);
+		dispatch_bulk<<<limited(k_grid(n, warps), ctas), warps * WARP,
+				warps * BULK_STAGES * piece, s>>>(*d, *r, a,
+								  piece);
 	} else {
 		n = units_of(r->tokens, row_bytes,
 			     STORE_WIDTH * sizeof(uint4));
@@ -256,239 +249,11 @@ extern "C" cudaError_t k_direct_dispatch(const struct k_direct *d,
 	return cudaGetLastError();
 }
 
-/* acc += the rows' vectors; those of negative place are none. */
-template<typename E, int K>
-static __device__ inline void add_rows(const uint4 *rows, const int32_t *p,
-				       uint64_t n, uint64_t c, float *acc)
-{
-	uint4 v[K];
-	bool is_there[K];
-
-#pragma unroll
-	for (int j = 0; j < K; j++) {
-		int64_t row = p[j];
-
-		is_there[j] = row >= 0;
-		if (is_there[j]) {
-			v[j] = rows[row * n + c];
-		}
-	}
-#pragma unroll
-	for (int j = 0; j < K; j++) {
-		if (is_there[j]) {
-			float f[E::N];
-
-			E::load(v[j], f);
-#pragma unroll
-			for (int i = 0; i < E::N; i++) {
-				acc[i] += f[i];
-			}
-		}
-	}
-}
-
-/* Of k rows, four at a time. */
-template<typename E>
-static __device__ inline void add_all(const uint4 *rows, const int32_t *p,
-				      int k, uint64_t n, uint64_t c,
-				      float *acc)
-{
-	for (; k >= 4; k -= 4, p += 4) {
-		add_rows<E, 4>(rows, p, n, c, acc);
-	}
-	if (k >= 2) {
-		add_rows<E, 2>(rows, p, n, c, acc);
-		k -= 2;
-		p += 2;
-	}
-	if (k) {
-		add_rows<E, 1>(rows, p, n, c, acc);
-	}
-}
-
-/*
- * What this rank's experts made of another's tokens: sums in fp32, one row
- * for each token that has an expert here, into the other's stage. n: vectors
- * of a row; an item is a warp's width of one. Sources other than this rank
- * only.
- */
-template<typename E>
-static __global__ void __launch_bounds__(BLOCK)
-send_sums(const __grid_constant__ struct k_direct d,
-	  const __grid_constant__ struct k_direct_route r,
-	  const struct k_direct_sums a, uint64_t n)
-{
-	unsigned pieces = (unsigned)((n + WARP - 1) / WARP);
-	uint64_t items = (uint64_t)pieces * (d.ranks - 1) * r.tokens;
-	uint64_t i = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
-	int lane = threadIdx.x % WARP;
-
-	if (has_failed(d)) {
-		return;
-	}
-	for (; i < items; i += (uint64_t)gridDim.x * WARPS) {
-		uint64_t token = i / pieces / (d.ranks - 1);
-		int to = (int)(i / pieces % (d.ranks - 1) + d.rank + 1) %
-			 d.ranks;
-		const int32_t *p = places(r, to, token);
-		uint64_t c = i % pieces * WARP + lane;
-		float acc[E::N] = { 0 };
-		int mine = lane < r.k ? p[lane] : -1;
-
-		if (!__any_sync(0xffffffffu, mine != -1)) {
-			continue;
-		}
-		if (a.pair && i % pieces == 0 && mine != -1) {
-			float *out = (float *)(d.window[to] + a.out_pair);
-
-			out[token * r.k + lane] = mine < 0 ? 0 : a.pair[mine];
-		}
-		if (c < n) {
-			uint4 *out = (uint4 *)(d.window[to] + a.stage) +
-				     ((uint64_t)d.rank * r.tokens + token) * n;
-
-			add_all<E>((const uint4 *)a.rows, p, r.k, n, c, acc);
-			out[c] = E::pack(acc);
-		}
-	}
-}
-
-/* The rank that adds up this lane's pair of an own token; own: none other. */
-static __device__ inline int sender_of(const struct k_direct &d,
-				       const struct k_direct_route &r,
-				       const struct k_direct_sums &a,
-				       const int32_t *p, uint64_t token)
-{
-	const int32_t *ids = (const int32_t *)(d.window[d.rank] + r.ids);
-	int lane = threadIdx.x % WARP;
-
-	if (lane >= r.k || (a.is_marked && p[lane] != K_DIRECT_ELSEWHERE)) {
-		return d.rank;
-	}
-	return ids[token * r.k + lane] / (r.experts / d.ranks);
-}
-
-static __device__ inline bool is_own_pair(int32_t place)
-{
-	return place >= 0 || place == K_DIRECT_DROPPED;
-}
-
-/*
- * The own experts' rows and the others' sums, of all chunks that a token has
- * a part in, on top of what is there with a.add.
- */
-template<typename E>
-static __global__ void __launch_bounds__(BLOCK)
-add_sums(const __grid_constant__ struct k_direct d,
-	 const __grid_constant__ struct k_direct_route r,
-	 const __grid_constant__ struct k_direct_sums a, uint64_t n)
-{
-	unsigned pieces = (unsigned)((n + WARP - 1) / WARP);
-	uint64_t items = (uint64_t)pieces * r.tokens;
-	uint64_t i = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
-	int lane = threadIdx.x % WARP;
-	float *out_pair = (float *)(d.window[d.rank] + a.out_pair);
-
-	if (has_failed(d)) {
-		return;
-	}
-	for (; i < items; i += (uint64_t)gridDim.x * WARPS) {
-		uint64_t token = i / pieces, c = i % pieces * WARP + lane;
-		uint4 *out = (uint4 *)a.out + token * n + c;
-		float acc[E::N] = { 0 };
-
-		if (a.add && c < n) {
-			E::load(*out, acc);
-		}
-		for (int q = 0; q < a.chunks; q++) {
-			const int32_t *p = places(r, d.rank, token) +
-					   q * a.place_step;
-			int64_t base = a.row_base ? a.row_base[q] : 0;
-			const uint4 *stage = (const uint4 *)
-				(d.window[d.rank] + a.stage +
-				 q * a.stage_step);
-			int where = sender_of(d, r, a, p, token);
-			unsigned same = __match_any_sync(0xffffffffu, where);
-			unsigned from = __ballot_sync(
-				0xffffffffu, where != d.rank &&
-				__ffs(same) - 1 == lane);
-
-			if (a.pair && i % pieces == 0 && lane < r.k &&
-			    is_own_pair(p[lane])) {
-				out_pair[token * r.k + lane] = p[lane] < 0
-					? 0 : a.pair[base + p[lane]];
-			}
-			if (c < n) {
-				add_all<E>((const uint4 *)a.rows + base * n,
-					   p, r.k, n, c, acc);
-			}
-			while (from) {
-				int s = __shfl_sync(0xffffffffu, where,
-						    __ffs(from) - 1);
-				int32_t at = (int32_t)(s * r.tokens + token);
-
-				from &= from - 1;
-				if (c < n) {
-					add_rows<E, 1>(stage, &at, n, c, acc);
-				}
-			}
-		}
-		if (c < n) {
-			*out = E::pack(acc);
-		}
-	}
-}
-
-extern "C" cudaError_t k_direct_send_sums(const struct k_direct *d,
-					  const struct k_direct_route *r,
-					  const struct k_direct_sums *c,
-					  int ctas, cudaStream_t s)
-{
-	uint64_t n = c->row_bytes / sizeof(uint4);
-	uint64_t items = (n + WARP - 1) / WARP * (uint64_t)(d->ranks - 1) *
-			 (uint64_t)r->tokens;
-	unsigned grid = limited(k_grid(items, WARPS), ctas);
-
-	if (!items) {
-		return cudaSuccess;
-	}
-	if (c->bf16) {
-		send_sums<vec_bf16><<<grid, BLOCK, 0, s>>>(*d, *r, *c, n);
-	} else {
-		send_sums<vec_f32><<<grid, BLOCK, 0, s>>>(*d, *r, *c, n);
-	}
-	return cudaGetLastError();
-}
-
-extern "C" cudaError_t k_direct_add_sums(const struct k_direct *d,
-					 const struct k_direct_route *r,
-					 const struct k_direct_sums *c,
-					 int ctas, cudaStream_t s)
-{
-	uint64_t n = c->row_bytes / sizeof(uint4);
-	uint64_t items = (n + WARP - 1) / WARP * (uint64_t)r->tokens;
-	unsigned grid = limited(k_grid(items, WARPS), ctas);
-
-	if (!items) {
-		return cudaSuccess;
-	}
-	if (c->bf16) {
-		add_sums<vec_bf16><<<grid, BLOCK, 0, s>>>(*d, *r, *c, n);
-	} else {
-		add_sums<vec_f32><<<grid, BLOCK, 0, s>>>(*d, *r, *c, n);
-	}
-	return cudaGetLastError();
-}
-
 extern "C" cudaError_t k_direct_load_rows(void)
 {
 	struct cudaFuncAttributes a;
 	const void *const all[] = {
-		(const void *)dispatch_store, (const void *)dispatch_bulk,
-		(const void *)send_sums<vec_bf16>,
-		(const void *)send_sums<vec_f32>,
-		(const void *)add_sums<vec_bf16>,
-		(const void *)add_sums<vec_f32>
+		(const void *)dispatch_store, (const void *)dispatch_bulk
 	};
 	cudaError_t rc = cudaSuccess;
 
@@ -498,5 +263,6 @@ extern "C" cudaError_t k_direct_load_rows(void)
 		}
 	}
 	return rc == cudaSuccess
-		? allow_shared(BULK_WARPS * BULK_STAGES * BULK_PIECE) : rc;
+		? allow_shared(BULK_WARPS_LIMITED * BULK_STAGES *
+			       BULK_PIECE) : rc;
 }

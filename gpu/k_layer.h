@@ -36,7 +36,11 @@ struct k_fill_part {
 cudaError_t k_layer_fill(void *p, bool bf16, const struct k_fill_part *f,
 			 cudaStream_t s);
 
-/* weights[t][j] = softmax over the k chosen logits of a row of n */
+/* The k largest logits of a row of n, as k_topk() takes them, and
+ * weights[t][j] = softmax over the k chosen. */
+cudaError_t k_layer_choose(const float *logits, int32_t *ids, float *weights,
+			   uint64_t tokens, int n, int k, cudaStream_t s);
+/* Of given ids: the weights alone. */
 cudaError_t k_layer_weights(const float *logits, const int32_t *ids,
 			    float *weights, uint64_t tokens, int n, int k,
 			    cudaStream_t s);

@@ -6,6 +6,9 @@
  *	row_scan	hist[e][c] -> pairs of e in chunks before c; total[e]
  *	place		pos = start of e + hist[e][c] + rank within chunk
  *
+ * With few experts and chunks every block of place adds up what it needs of
+ * the histograms, hist[c][e], by itself, and there is no row_scan.
+ *
  * Within a chunk each warp has a run of pairs of its own and its own row of
  * counters, so that the order of warps is the order of pairs.
  */
@@ -13,6 +16,7 @@
 
 #define RUN 128			/* pairs of one warp; a multiple of WARP */
 #define CHUNK (WARPS * RUN)	/* pairs of one block */
+#define OWN_SCAN_CHUNKS 256	/* at most, of place without row_scan */
 
 static __device__ inline int warp_scan(int v)	/* inclusive */
 {
@@ -27,7 +31,7 @@ static __device__ inline int warp_scan(int v)	/* inclusive */
 }
 
 static __global__ void histogram(const int32_t *ids, uint64_t pairs, int n,
-				 int32_t *hist)
+				 int32_t *hist, bool by_chunk)
 {
 	__shared__ int32_t count[K_EXPERTS_MAX];
 	uint64_t first = (uint64_t)blockIdx.x * CHUNK;
@@ -41,7 +45,9 @@ static __global__ void histogram(const int32_t *ids, uint64_t pairs, int n,
 	}
 	__syncthreads();
 	for (int e = threadIdx.x; e < n; e += BLOCK) {
-		hist[(uint64_t)e * gridDim.x + blockIdx.x] = count[e];
+		hist[by_chunk ? (uint64_t)blockIdx.x * n + e
+			      : (uint64_t)e * gridDim.x + blockIdx.x] =
+			count[e];
 	}
 }
 
@@ -90,26 +96,45 @@ static __device__ void scan_totals(const int32_t *total, int32_t *start, int n)
 	}
 }
 
-static __global__ void place(const int32_t *ids, int32_t *pos, uint64_t pairs,
-			     int n, const int32_t *hist, const int32_t *total)
+/*
+ * Of n <= BLOCK experts: before[e] in the chunks before this one, total[e] in
+ * all of them. BLOCK / n threads an expert, each with its share of the chunks.
+ */
+static __device__ void own_scan(const int32_t *hist, int chunks, int n,
+				int32_t *before, int32_t *total)
 {
-	extern __shared__ int32_t shared[];	/* start[n], count[WARPS][n] */
-	int32_t *start = shared, *count = shared + n;
-	int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-	uint64_t first = (uint64_t)blockIdx.x * CHUNK + (uint64_t)warp * RUN;
-	int32_t *mine = count + (uint64_t)warp * n;
+	__shared__ int32_t part[2][BLOCK];
+	int each = BLOCK / n, i = threadIdx.x;
+	int e = i % n, first = i / n, low = 0, all = 0;
 
-	for (int i = threadIdx.x; i < WARPS * n; i += BLOCK) {
-		count[i] = 0;
+#pragma unroll 8
+	for (int c = first; first < each && c < chunks; c += each) {
+		int v = hist[(uint64_t)c * n + e];
+
+		low += c < (int)blockIdx.x ? v : 0;
+		all += v;
 	}
-	scan_totals(total, start, n);
+	part[0][i] = low;
+	part[1][i] = all;
 	__syncthreads();
-	for (int i = lane; i < RUN && first + i < pairs; i += WARP) {
-		atomicAdd(&mine[ids[first + i]], 1);
+	if (i < n) {
+		low = all = 0;
+		for (int j = 0; j < each; j++) {
+			low += part[0][j * n + i];
+			all += part[1][j * n + i];
+		}
+		before[i] = low;
+		total[i] = all;
 	}
 	__syncthreads();
+}
+
+/* count[w][e]: first position of a warp's pairs of an expert. */
+static __device__ void starts(int32_t *count, const int32_t *start,
+			      const int32_t *before, int stride, int n)
+{
 	for (int e = threadIdx.x; e < n; e += BLOCK) {
-		int at = start[e] + hist[(uint64_t)e * gridDim.x + blockIdx.x];
+		int at = start[e] + before[(uint64_t)e * stride];
 
 		for (int w = 0; w < WARPS; w++) {
 			int c = count[w * n + e];
@@ -118,6 +143,37 @@ static __global__ void place(const int32_t *ids, int32_t *pos, uint64_t pairs,
 			at += c;
 		}
 	}
+}
+
+/* OWN: hist[c][e] as counted, total is written; else as of row_scan(). */
+template<bool OWN>
+static __global__ void place(const int32_t *ids, int32_t *pos, uint64_t pairs,
+			     int n, const int32_t *hist, int32_t *total)
+{
+	extern __shared__ int32_t shared[];	/* start[n], count[WARPS][n] */
+	__shared__ int32_t own[OWN ? 2 * BLOCK : 1];	/* before, total */
+	int32_t *start = shared, *count = shared + n;
+	int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+	uint64_t first = (uint64_t)blockIdx.x * CHUNK + (uint64_t)warp * RUN;
+	int32_t *mine = count + (uint64_t)warp * n;
+
+	for (int i = threadIdx.x; i < WARPS * n; i += BLOCK) {
+		count[i] = 0;
+	}
+	if (OWN) {
+		own_scan(hist, gridDim.x, n, own, own + BLOCK);
+	}
+	scan_totals(OWN ? own + BLOCK : total, start, n);
+	__syncthreads();
+	for (int i = lane; i < RUN && first + i < pairs; i += WARP) {
+		atomicAdd(&mine[ids[first + i]], 1);
+	}
+	__syncthreads();
+	if (OWN && blockIdx.x == 0 && threadIdx.x < n) {
+		total[threadIdx.x] = own[BLOCK + threadIdx.x];
+	}
+	starts(count, start, OWN ? own : hist + blockIdx.x,
+	       OWN ? 1 : gridDim.x, n);
 	__syncthreads();
 	for (int i = lane; i < RUN; i += WARP) {
 		bool is_pair = first + i < pairs;
@@ -146,21 +202,35 @@ extern "C" uint64_t k_sort_workspace_bytes(uint64_t pairs, int n)
 	return (n_chunks(pairs) + 1) * n * sizeof(int32_t);
 }
 
-extern "C" cudaError_t k_sort(const int32_t *ids, int32_t *pos,
-			      uint64_t pairs, int n, void *workspace,
-			      cudaStream_t s)
+extern "C" cudaError_t k_sort_counts(const int32_t *ids, int32_t *pos,
+				     uint64_t pairs, int n, int32_t *total,
+				     void *workspace, cudaStream_t s)
 {
 	unsigned chunks = (unsigned)n_chunks(pairs);
-	int32_t *total = (int32_t *)workspace, *hist = total + n;
+	int32_t *hist = (int32_t *)workspace + n;
 	size_t shared_bytes = (WARPS + 1) * n * sizeof(int32_t);
+	bool is_own = n <= BLOCK && chunks <= OWN_SCAN_CHUNKS;
 
 	if (n < 1 || n > K_EXPERTS_MAX || pairs < 1 || pairs > INT32_MAX) {
 		return cudaErrorInvalidValue;
 	}
-	histogram<<<chunks, BLOCK, 0, s>>>(ids, pairs, n, hist);
+	histogram<<<chunks, BLOCK, 0, s>>>(ids, pairs, n, hist, is_own);
+	if (is_own) {
+		place<true><<<chunks, BLOCK, shared_bytes, s>>>(
+			ids, pos, pairs, n, hist, total);
+		return cudaGetLastError();
+	}
 	row_scan<<<(n + WARPS - 1) / WARPS, BLOCK, 0, s>>>(hist, total, n,
 							   chunks);
-	place<<<chunks, BLOCK, shared_bytes, s>>>(ids, pos, pairs, n, hist,
-						  total);
+	place<false><<<chunks, BLOCK, shared_bytes, s>>>(ids, pos, pairs, n,
+							 hist, total);
 	return cudaGetLastError();
+}
+
+extern "C" cudaError_t k_sort(const int32_t *ids, int32_t *pos,
+			      uint64_t pairs, int n, void *workspace,
+			      cudaStream_t s)
+{
+	return k_sort_counts(ids, pos, pairs, n, (int32_t *)workspace,
+			     workspace, s);
 }

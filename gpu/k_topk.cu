@@ -6,6 +6,7 @@
  * 32 / W tokens at once. Counts are gathered in shared memory first.
  */
 #include "gpu/k_common.h"
+#include "gpu/k_layer.h"
 
 #include <math_constants.h>
 
@@ -60,9 +61,12 @@ static __device__ inline struct best lane_best(const float *v, int lane)
 	return b;
 }
 
-/* All lanes of a warp go through here together; `is_token` is false for a
- * group that has run out of tokens. */
-template<int W, int PER>
+/*
+ * Largest first. The weights are of all experts (then experts are counted), or
+ * CHOSEN: of the k chosen alone. All lanes of a warp go through here together;
+ * `is_token` is false for a group that has run out of tokens.
+ */
+template<int W, int PER, bool CHOSEN>
 static __device__ void token_topk(const float *logits, int32_t *ids,
 				  float *weights, int32_t *counts, int n,
 				  int k, bool is_token)
@@ -81,6 +85,8 @@ static __device__ void token_topk(const float *logits, int32_t *ids,
 
 		if (j == 0) {
 			max = b.v;
+		}
+		if (j == 0 && !CHOSEN) {
 #pragma unroll
 			for (int i = 0; i < PER; i++) {
 				sum += expf(v[i] - max);
@@ -93,7 +99,15 @@ static __device__ void token_topk(const float *logits, int32_t *ids,
 				v[i] = -CUDART_INF_F;
 			}
 		}
-		if (lane == 0 && is_token) {
+		if (CHOSEN) {
+			float e = expf(b.v - max);
+
+			sum += e;
+			if (lane == j % W && is_token) {
+				ids[j] = b.id;
+				weights[j] = e;
+			}
+		} else if (lane == 0 && is_token) {
 			ids[j] = b.id;
 			weights[j] = expf(b.v - max) / sum;
 			if (b.id < n) {
@@ -101,9 +115,12 @@ static __device__ void token_topk(const float *logits, int32_t *ids,
 			}
 		}
 	}
+	for (int j = lane; CHOSEN && is_token && j < k; j += W) {
+		weights[j] /= sum;
+	}
 }
 
-template<int W, int PER>
+template<int W, int PER, bool CHOSEN>
 static __global__ void topk(const float *logits, int32_t *ids, float *weights,
 			    int32_t *counts, uint64_t m, int n, int k)
 {
@@ -111,15 +128,19 @@ static __global__ void topk(const float *logits, int32_t *ids, float *weights,
 	const int tokens = BLOCK / W;	/* of a block at once */
 	uint64_t first = (uint64_t)blockIdx.x * tokens;
 
-	for (int e = threadIdx.x; e < n; e += BLOCK) {
+	for (int e = threadIdx.x; !CHOSEN && e < n; e += BLOCK) {
 		block_counts[e] = 0;
 	}
 	__syncthreads();
 	for (; first < m; first += (uint64_t)gridDim.x * tokens) {
 		uint64_t t = first + threadIdx.x / W;
 
-		token_topk<W, PER>(logits + t * n, ids + t * k,
-				   weights + t * k, block_counts, n, k, t < m);
+		token_topk<W, PER, CHOSEN>(logits + t * n, ids + t * k,
+					   weights + t * k, block_counts, n,
+					   k, t < m);
+	}
+	if (CHOSEN) {
+		return;
 	}
 	__syncthreads();
 	for (int e = threadIdx.x; e < n; e += BLOCK) {
@@ -129,22 +150,14 @@ static __global__ void topk(const float *logits, int32_t *ids, float *weights,
 	}
 }
 
-extern "C" cudaError_t k_topk(const float *logits, int32_t *ids,
-			      float *weights, int32_t *counts, uint64_t m,
-			      int n, int k, cudaStream_t s)
+template<bool CHOSEN>
+static cudaError_t launch(const float *logits, int32_t *ids, float *weights,
+			  int32_t *counts, uint64_t m, int n, int k,
+			  cudaStream_t s)
 {
-	cudaError_t rc;
-
-	if (n < 1 || n > K_EXPERTS_MAX || k < 1 || k > n) {
-		return cudaErrorInvalidValue;
-	}
-	rc = cudaMemsetAsync(counts, 0, n * sizeof(*counts), s);
-	if (rc != cudaSuccess) {
-		return rc;
-	}
 #define TOPK(W, PER) \
-	topk<W, PER><<<k_grid(m, BLOCK / (W) * TOKENS_EACH), BLOCK, 0, s>>>( \
-		logits, ids, weights, counts, m, n, k)
+	topk<W, PER, CHOSEN><<<k_grid(m, BLOCK / (W) * TOKENS_EACH), BLOCK, \
+			       0, s>>>(logits, ids, weights, counts, m, n, k)
 	if (n <= 8) {
 		TOPK(8, 1);
 	} else if (n <= 16) {
@@ -162,4 +175,32 @@ extern "C" cudaError_t k_topk(const float *logits, int32_t *ids,
 	}
 #undef TOPK
 	return cudaGetLastError();
+}
+
+static bool is_known(int n, int k)
+{
+	return n >= 1 && n <= K_EXPERTS_MAX && k >= 1 && k <= n;
+}
+
+extern "C" cudaError_t k_topk(const float *logits, int32_t *ids,
+			      float *weights, int32_t *counts, uint64_t m,
+			      int n, int k, cudaStream_t s)
+{
+	cudaError_t rc;
+
+	if (!is_known(n, k)) {
+		return cudaErrorInvalidValue;
+	}
+	rc = cudaMemsetAsync(counts, 0, n * sizeof(*counts), s);
+	return rc != cudaSuccess ? rc : launch<false>(logits, ids, weights,
+						      counts, m, n, k, s);
+}
+
+extern "C" cudaError_t k_layer_choose(const float *logits, int32_t *ids,
+				      float *weights, uint64_t tokens, int n,
+				      int k, cudaStream_t s)
+{
+	return is_known(n, k) ? launch<true>(logits, ids, weights, NULL,
+					     tokens, n, k, s)
+			      : cudaErrorInvalidValue;
 }

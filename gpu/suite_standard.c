@@ -38,12 +38,33 @@
 	" \"m\": [" m "], \"n\": [" n "], \"k\": [" k "]," \
 	" \"batch\": [" batch "]}"
 
+/*
+ * What passes between kernels: counts that the host waits for, launches, and
+ * plans of a pass. Few sizes: they are short, and next to straight lines.
+ */
+#define TURN(sizes) \
+	"{\"op\": \"allgather\", \"variant\": \"counts\"," \
+	" \"min_bytes\": 128, \"max_bytes\": 131072, \"optional\": true}," \
+	"{\"op\": \"launch\", \"variant\": \"kernel\"," sizes "}," \
+	"{\"op\": \"launch\", \"variant\": \"stream\"," sizes \
+	", \"optional\": true}," \
+	"{\"op\": \"launch\", \"variant\": \"graph\"," sizes \
+	", \"optional\": true},"
+#define LAUNCHES "\"min_bytes\": 4, \"max_bytes\": 128"
+#define PLAN(variant, experts, chunks) \
+	"{\"op\": \"plan\", \"variant\": \"" variant "\", \"n\": [" experts "]," \
+	" \"k\": [4], \"batch\": [" chunks "], \"min_bytes\": 65536," \
+	" \"max_bytes\": 262144, \"optional\": true},"
+#define PLANS \
+	PLAN("flat", "16, 128", "1, 8") PLAN("dedup", "64", "1, 4") \
+	PLAN("esp", "64", "1, 4")
+
 #define HOST_RANGE "\"min_bytes\": 1024, \"max_bytes\": 67108864"
 #define HOST_LAYER "\"min_bytes\": 65536, \"max_bytes\": 16777216"
 #define HOST_M "1, 4, 16, 64, 256"
 
 static const char host_tasks[] =
-	EXCHANGES(HOST_RANGE, "")
+	EXCHANGES(HOST_RANGE, "") TURN(LAUNCHES) PLANS
 	LAYER(HOST_LAYER, "1024", "64")
 	PRODUCT(HOST_M, "256", "256", "1, 8") ","
 	PRODUCT(HOST_M, "1024", "512", "1") ","
@@ -141,6 +162,17 @@ static const char host_tasks[] =
 	STRIDED("768", "2048", CUDA_DEPTHS, "16, 128") "," \
 	STRIDED("2048", "1536", CUDA_DEPTHS, "16, 128") "," \
 	STRIDED("2880", "5760", CUDA_DEPTHS, "16") ","
+/* Of every chunk but the first they are added to. */
+#define ADDING(m, n, k, batch) PRODUCT_BY("adding", m, n, k, batch)
+#define CUDA_DEPTHS_ADDED "16, 128, 256, 512, 2048"
+#define CUDA_ADDED \
+	ADDING("14336", "4096", CUDA_DEPTHS_ADDED, "4, 8") "," \
+	ADDING("4096", "28672", CUDA_DEPTHS_ADDED, "4, 8") "," \
+	ADDING("8192", "2048", CUDA_DEPTHS_ADDED, "8") "," \
+	ADDING("1408", "2048", CUDA_DEPTHS_ADDED, "32") "," \
+	ADDING("2048", "2816", CUDA_DEPTHS_ADDED, "32") "," \
+	ADDING("768", "2048", CUDA_DEPTHS_ADDED, "16, 64") "," \
+	ADDING("2048", "1536", CUDA_DEPTHS_ADDED, "16, 64") ","
 
 /* The gate's: logits, gradients of tokens and of weights, by experts. */
 #define CUDA_TOKENS \
@@ -179,7 +211,8 @@ static const char host_tasks[] =
 
 static const char cuda_tasks[] =
 	EXCHANGES(CUDA_RANGE, CUDA_CTAS)
-	CUDA_DIRECT CUDA_LAYER CUDA_EXPERTS CUDA_WEIGHTS CUDA_GATES
+	CUDA_DIRECT CUDA_LAYER TURN(LAUNCHES) PLANS
+	CUDA_EXPERTS CUDA_WEIGHTS CUDA_ADDED CUDA_GATES
 	CUDA_OTHERS CUDA_SUSTAINED CUDA_CONTENTION;
 
 #define QUICK_M "16, 128, 512, 2048"
@@ -187,7 +220,7 @@ static const char cuda_tasks[] =
 /* What fits into a few seconds: one product each way, no limits on CTAs. */
 static const char cuda_quick_tasks[] =
 	EXCHANGES(CUDA_RANGE, "")
-	LAYER(CUDA_MEMORY, "4096", "128")
+	LAYER(CUDA_MEMORY, "4096", "128") TURN(LAUNCHES)
 	PRODUCT(QUICK_M, "28672", "4096", "1, 8") ","
 	PRODUCT(QUICK_M, "4096", "14336", "1, 8") ","
 	PRODUCT(QUICK_M, "1536", "2048", "128") ","

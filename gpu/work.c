@@ -57,6 +57,10 @@ static struct traffic traffic_of(const struct bench_work *w)
 		t = (struct traffic){ (1 + k) * n * e + k * 8, 0 };
 	else if (!strcmp(w->op, "stream") || !strcmp(w->op, "copy"))
 		t = (struct traffic){ 2 * e, 0 };
+	else if (!strcmp(w->op, "launch"))
+		t = (struct traffic){ 1, 0 };
+	else if (!strcmp(w->op, "plan"))
+		t = (struct traffic){ k * sizeof(int32_t), 0 };
 	return t;
 }
 

@@ -214,7 +214,7 @@ static enum status do_combine(struct bench_rank *r, void *arg)
 {
 	struct layer *l = arg;
 
-	return cuda_direct_combine(r->direct, &l->route, &l->combine, 0, r->s);
+	return cuda_direct_combine(r->direct, &l->route, &l->combine, r->s);
 }
 
 static enum status do_forward(struct bench_rank *r, void *arg)
@@ -308,6 +308,10 @@ static enum status time_exchange(struct bench_rank *r, struct layer *l)
 		st = bench_time(r, do_dispatch, l, 5, true, &s);
 		if (!st && r->rank == 0)
 			printf(" dispatch/%d %.1f", ctas[i], s * 1e6);
+		if (!st)
+			st = bench_time(r, do_combine, l, 5, true, &s);
+		if (!st && r->rank == 0)
+			printf(" combine/%d %.1f", ctas[i], s * 1e6);
 	}
 	cuda_direct_limit(r->direct, 0);
 	if (r->rank == 0)

@@ -45,10 +45,11 @@ static double median(double *x, int n)
 	return x[n / 2];
 }
 
-/* "direct:1/2:graph": algorithm, degrees, static sizes in a graph. */
+/* "direct:1/2:graph": algorithm, degrees, static sizes in a graph; also
+ * :overlap (of weight gradients), :ctas=N, :cap (a capacity, no graph). */
 struct config {
-	int alg, forward, backward;
-	bool graph;
+	int alg, forward, backward, ctas;
+	bool graph, capacity, overlap;
 };
 
 static bool parse_config(const char *text, struct config *out)
@@ -62,6 +63,10 @@ static bool parse_config(const char *text, struct config *out)
 	if (n < 3)
 		out->backward = out->forward;
 	out->graph = strstr(text, ":graph") != NULL;
+	out->capacity = out->graph || strstr(text, ":cap");
+	out->overlap = strstr(text, ":overlap") != NULL;
+	out->ctas = strstr(text, ":ctas=")
+		? (int)strtol(strstr(text, ":ctas=") + 6, NULL, 10) : 0;
 	out->alg = a2a_find(name);
 	return out->alg >= 0;
 }
@@ -80,10 +85,13 @@ static struct layer_case make_case(const struct shape *s, int ranks,
 			  .technique_mask = 1,
 			  .degree_forward = g->forward,
 			  .degree_backward = g->backward,
-			  .capacity_factor = g->graph ? 1 : 0 },
+			  .capacity_factor = g->capacity ? 1 : 0,
+			  .ctas = g->ctas,
+			  .overlap = g->overlap ? OVERLAP_WEIGHT
+						: OVERLAP_NONE },
 	};
 
-	if (g->graph)
+	if (g->capacity)
 		c.capacity = layer_capacity(&c, 1);
 	return c;
 }
@@ -132,8 +140,9 @@ static enum status measure_shape(struct backend *b, const struct shape *s,
 
 int main(int argc, char **argv)
 {
-	static const char *usual[] = { "flat:1", "flat:2", "direct:1", "direct:2",
-				 "direct:1/2", "direct:1:graph" };
+	static const char *usual[] = { "flat:1", "flat:2", "direct:1",
+				       "direct:1:overlap", "direct:2",
+				       "direct:1/2", "direct:1:graph" };
 	struct backend_options opt = { .seed = 1 };
 	struct backend_info info;
 	struct backend *b;

@@ -6,7 +6,8 @@
  * are not enough devices.
  *
  * Each arrangement runs in a process of its own: emulated nodes are forked
- * before anything touches CUDA. MOECAST_LAYER_CASE=N: only case N.
+ * before anything touches CUDA. MOECAST_LAYER_CASE=N[,N..]: only these cases;
+ * MOECAST_LAYER_TEST: only this arrangement.
  */
 #include "gpu/backend.h"
 #include "gpu/layer.h"
@@ -35,6 +36,8 @@ struct variant {
 	int tokens, hidden, ffn, experts, k, shared, forward, backward;
 	int ep, esp, dp;
 	double capacity;
+	int ctas;
+	enum plan_overlap overlap;
 	enum routing routing;
 	enum a2a_alg alg;
 	bool gated, is_fp32, graph;
@@ -159,6 +162,23 @@ static const struct variant variants[] = {
 	  .ffn = 40, .tokens = 93 },
 	{ .name = "direct, one token", .alg = A2A_DIRECT, .tokens = 1,
 	  .is_fp32 = true },
+	{ .name = "overlap", .overlap = OVERLAP_WEIGHT, .is_fp32 = true,
+	  .shared = 64, .gated = true },
+	{ .name = "overlap, degree 2/1, ctas", .overlap = OVERLAP_WEIGHT,
+	  .forward = 2, .ctas = 2, .tokens = 300 },
+	{ .name = "overlap, graph", .overlap = OVERLAP_WEIGHT, .capacity = 1,
+	  .graph = true, .is_fp32 = true },
+	{ .name = "2d, ctas", .alg = A2A_2D, .forward = 2, .backward = 2,
+	  .ctas = 4, .gated = true, .is_fp32 = true },
+	{ .name = "direct, overlap", .alg = A2A_DIRECT, .is_fp32 = true,
+	  .overlap = OVERLAP_WEIGHT },
+	{ .name = "direct, overlap, ctas", .alg = A2A_DIRECT, .ctas = 3,
+	  .overlap = OVERLAP_WEIGHT, .gated = true, .tokens = 500 },
+	{ .name = "direct, overlap, shared, graph", .alg = A2A_DIRECT,
+	  .overlap = OVERLAP_WEIGHT, .shared = 32, .capacity = 1,
+	  .graph = true, .is_fp32 = true },
+	{ .name = "direct, degree 4, ctas", .alg = A2A_DIRECT, .ctas = 8,
+	  .forward = 4, .backward = 4, .gated = true },
 };
 #define N_VARIANTS ((int)(sizeof(variants) / sizeof(variants[0])))
 
@@ -218,7 +238,8 @@ static bool make_case(const struct variant *v, int nodes, int gpus,
 		.plan = { .alltoall = v->alg, .technique_mask = 1,
 			  .degree_forward = or_usual(v->forward, 1),
 			  .degree_backward = or_usual(v->backward, 1),
-			  .capacity_factor = v->capacity },
+			  .capacity_factor = v->capacity,
+			  .ctas = v->ctas, .overlap = v->overlap },
 	};
 	c->plan.layout = (struct layout){ ranks / (esp * dp), esp, 1, dp, 1 };
 	if (v->capacity > 0)
@@ -274,6 +295,21 @@ static int run_case(struct backend *b, const char *name,
 	return bad;
 }
 
+/* Is the number in the list, or is there none? */
+static bool is_listed(const char *list, int number)
+{
+	char *end;
+
+	while (list && *list) {
+		if (strtol(list, &end, 10) == number && end > list)
+			return true;
+		list = *end == ',' ? end + 1 : "";
+		if (!*list)
+			return false;
+	}
+	return true;
+}
+
 static int open_backend(int nodes, int gpus, struct backend **out_p)
 {
 	struct backend_options opt = { .ranks = nodes * gpus, .seed = 1,
@@ -297,7 +333,7 @@ static int run_all(int nodes, int gpus)
 	int i, bad = 0, n = 0, rc = open_backend(nodes, gpus, &b);
 
 	for (i = 0; !rc && i < N_VARIANTS; i++) {
-		if (only && strtol(only, NULL, 10) != i)
+		if (!is_listed(only, i))
 			continue;
 		if (!make_case(&variants[i], nodes, gpus, &c))
 			continue;

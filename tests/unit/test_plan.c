@@ -21,6 +21,7 @@ static void test_print(void **state)
 		.capacity_factor = 1.25,
 		.technique_mask = 1u << TECH_BASELINE,
 	};
+	char text[PLAN_EXCHANGE_MAX];
 	struct buf b = { 0 };
 
 	(void)state;
@@ -34,6 +35,15 @@ static void test_print(void **state)
 	p.ctas = 24;	/* a word that is there only when it says something */
 	plan_print(&p, &b);
 	assert_non_null(strstr(buf_str(&b), " alltoall=2d ctas=24 degree="));
+	buf_clear(&b);
+	p.overlap = OVERLAP_WEIGHT;
+	plan_print(&p, &b);
+	assert_non_null(strstr(buf_str(&b), "=baseline overlap=weight"));
+	assert_string_equal(plan_exchange_text(&p, text),
+			    "2d ctas=24 overlap=weight");
+	p.ctas = 0;
+	p.overlap = OVERLAP_NONE;
+	assert_string_equal(plan_exchange_text(&p, text), "2d");
 	buf_release(&b);
 }
 
@@ -55,6 +65,7 @@ static void check_round_trip(const struct plan *p)
 	assert_true(q.capacity_factor == p->capacity_factor);
 	assert_int_equal(q.technique_mask, p->technique_mask);
 	assert_int_equal(q.ctas, p->ctas);
+	assert_int_equal(q.overlap, p->overlap);
 	assert_true(plan_same(&q, p));
 	buf_release(&b);
 }
@@ -75,6 +86,7 @@ static void test_round_trip(void **state)
 			p.degree_forward = 1 + a;
 			p.degree_backward = PLAN_DEGREE_MAX - a;
 			p.capacity_factor = factors[f];
+			p.overlap = (enum plan_overlap)(f % OVERLAP_N);
 			p.ctas = f % 2 ? PLAN_CTAS_MAX - (int)f : 0;
 			check_round_trip(&p);
 		}
@@ -98,6 +110,11 @@ static void test_lenient(void **state)
 	assert_int_equal(p.ctas, 0);
 	assert_int_equal(plan_parse("ctas=7 " LINE, &p), ST_OK);
 	assert_int_equal(p.ctas, 7);
+	assert_int_equal(p.overlap, OVERLAP_NONE);
+	assert_int_equal(plan_parse(LINE " overlap=none", &p), ST_OK);
+	assert_int_equal(p.overlap, OVERLAP_NONE);
+	assert_int_equal(plan_parse("overlap=weight " LINE, &p), ST_OK);
+	assert_int_equal(p.overlap, OVERLAP_WEIGHT);
 }
 
 /* Plans that differ in one knob are different plans. */
@@ -110,6 +127,9 @@ static void test_equal(void **state)
 	assert_int_equal(plan_parse(LINE, &q), ST_OK);
 	assert_true(plan_same(&p, &q));
 	q.ctas = 4;
+	assert_false(plan_same(&p, &q));
+	q = p;
+	q.overlap = OVERLAP_WEIGHT;
 	assert_false(plan_same(&p, &q));
 	q = p;
 	q.layout.pp++;
@@ -166,12 +186,16 @@ static void test_errors(void **state)
 	refuse("degree=4/2", "degree=4/2 ctas=1025", "0..1024");
 	refuse("degree=4/2", "degree=4/2 ctas=4 ctas=4",
 	       "'ctas' is given twice");
+	refuse("degree=4/2", "degree=4/2 overlap=all",
+	       "'overlap' has 'all', allowed: none, weight");
+	refuse("degree=4/2", "degree=4/2 overlap=none overlap=weight",
+	       "'overlap' is given twice");
 }
 
 static void test_long_word(void **state)
 {
 	struct plan p;
-	char big[1000];
+	char big[5000];
 
 	(void)state;
 	memset(big, 'a', sizeof(big) - 1);

@@ -149,6 +149,39 @@ static void test_golden_lanes(void **state)
 }
 
 /*
+ * Degree 1 with overlap=weight, one shared expert, 2 nodes: as the plans
+ * above, but the shared expert's op is no dependency of an exchange, and the
+ * exchange of input gradients waits for the data gradients (10) alone.
+ */
+static void test_golden_overlap(void **state)
+{
+	struct plan p = plan_of(4, 1, 1, A2A_FLAT, 1, 1);
+	struct cluster c = cluster_of(2, 2);
+	struct model m = model_of(4, 1);
+
+	(void)state;
+	p.overlap = OVERLAP_WEIGHT;
+	check_golden(&p, &c, &m,
+		     "0 gate compute 0/1 s0 <-\n"
+		     "1 permute compute 0/1 s0 <- 0\n"
+		     "2 shared compute 0/1 s0 <- 1\n"
+		     "3 dispatch inter 0/1 s0 <- 1\n"
+		     "4 expert compute 0/1 s0 <- 3\n"
+		     "5 combine inter 0/1 s0 <- 4\n"
+		     "6 unpermute compute 0/1 s0 <- 5\n"
+		     "7 unpermute_bwd compute 0/1 s0 <- 6\n"
+		     "8 shared_bwd compute 0/1 s0 <- 7\n"
+		     "9 combine_bwd inter 0/1 s0 <- 7\n"
+		     "10 expert_bwd_data compute 0/1 s0 <- 9\n"
+		     "11 expert_bwd_weight compute 0/1 s0 <- 9\n"
+		     "12 dispatch_bwd inter 0/1 s0 <- 10\n"
+		     "13 allreduce_gate inter 0/1 s1 <- 8\n"
+		     "14 permute_bwd compute 0/1 s0 <- 12\n"
+		     "15 gate_bwd compute 0/1 s0 <- 14\n"
+		     "16 allreduce_gate inter 0/1 s0 <- 15\n");
+}
+
+/*
  * Leader with 3 chunks on 2 nodes: the order of the intra lane must let the
  * gather of chunk 1 run beside the exchange of chunk 0, and prefer the
  * scatter of an older chunk to the gather of a newer one.
@@ -280,6 +313,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden_flat),
 		cmocka_unit_test(test_golden_lanes),
+		cmocka_unit_test(test_golden_overlap),
 		cmocka_unit_test(test_wavefront),
 		cmocka_unit_test(test_domains),
 		cmocka_unit_test(test_many),

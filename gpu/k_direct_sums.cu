@@ -350,9 +350,8 @@ static __global__ void __launch_bounds__(LIMITED_THREADS)
 exchange_sums(const __grid_constant__ struct k_direct d,
 	      const __grid_constant__ struct k_direct_route r,
 	      const __grid_constant__ struct k_direct_sums a,
-	      struct row_items w, int segments)
+	      struct row_items w, int segments, unsigned senders)
 {
-	unsigned senders = gridDim.x > 1 ? gridDim.x / 2 : 1;
 	uint64_t seq = *(volatile uint64_t *)
 			&d.ctl[d.rank]->segment_epoch + 1;
 
@@ -423,7 +422,7 @@ extern "C" cudaError_t k_direct_exchange_sums(const struct k_direct *d,
 	int threads = ctas > 0 ? LIMITED_THREADS : BLOCK, sms;
 	uint64_t items = (uint64_t)w.pieces * (d->ranks - 1) * r->tokens;
 	int segments = segments_of(r, c->row_bytes);
-	unsigned grid, most;
+	unsigned grid, senders, most;
 	bool has_bulk;
 	cudaError_t rc = device_of(&sms, &has_bulk);
 
@@ -432,12 +431,15 @@ extern "C" cudaError_t k_direct_exchange_sums(const struct k_direct *d,
 	}
 	most = ctas > 0 ? (unsigned)ctas : (unsigned)sms * BLOCKS_EACH;
 	grid = limited(2 * k_grid(items, threads / WARP), (int)most);
+	senders = grid > 1 ? grid / 2 : 1;
 	if (c->bf16) {
 		exchange_sums<vec_bf16><<<grid, threads, 0, s>>>(*d, *r, *c, w,
-								 segments);
+								 segments,
+								 senders);
 	} else {
 		exchange_sums<vec_f32><<<grid, threads, 0, s>>>(*d, *r, *c, w,
-								segments);
+								segments,
+								senders);
 	}
 	return cudaGetLastError();
 }

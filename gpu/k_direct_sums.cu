@@ -74,7 +74,8 @@ static __device__ inline void add_all(const uint4 *rows, const int32_t *p,
 	}
 }
 
-/* Of vectors of rows: n in a row, moved by a warp's width at a time. */
+/* Of vectors of rows: n in a row, moved by a warp's width at a time. Items are
+ * numbered in 31 bits: divisions of longer numbers take as long as an item. */
 struct row_items {
 	uint64_t n;
 	unsigned pieces;
@@ -87,18 +88,23 @@ static struct row_items items_of(const struct k_direct_sums *c)
 	return { n, (unsigned)((n + WARP - 1) / WARP) };
 }
 
+static bool are_countable(uint64_t items)
+{
+	return items <= INT32_MAX;
+}
+
 /* The i-th item to send: tokens in order, each to all other ranks. */
 template<typename E>
 static __device__ inline void send_item(const struct k_direct &d,
 					const struct k_direct_route &r,
 					const struct k_direct_sums &a,
-					struct row_items w, uint64_t i)
+					struct row_items w, unsigned i)
 {
-	uint64_t token = i / w.pieces / (d.ranks - 1);
+	unsigned token = i / w.pieces / (d.ranks - 1);
 	int to = (int)(i / w.pieces % (d.ranks - 1) + d.rank + 1) % d.ranks;
 	int lane = threadIdx.x % WARP;
 	const int32_t *p = places(r, to, token);
-	uint64_t c = i % w.pieces * WARP + lane;
+	unsigned c = i % w.pieces * WARP + lane;
 	float acc[E::N] = { 0 };
 	int mine = lane < r.k ? p[lane] : -1;
 
@@ -129,13 +135,13 @@ send_sums(const __grid_constant__ struct k_direct d,
 	  const __grid_constant__ struct k_direct_route r,
 	  const __grid_constant__ struct k_direct_sums a, struct row_items w)
 {
-	uint64_t items = (uint64_t)w.pieces * (d.ranks - 1) * r.tokens;
-	uint64_t i = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+	unsigned items = w.pieces * (d.ranks - 1) * r.tokens;
+	unsigned i = blockIdx.x * WARPS + threadIdx.x / WARP;
 
 	if (has_failed(d)) {
 		return;
 	}
-	for (; i < items; i += (uint64_t)gridDim.x * WARPS) {
+	for (; i < items; i += gridDim.x * WARPS) {
 		send_item<E>(d, r, a, w, i);
 	}
 }
@@ -168,10 +174,10 @@ template<typename E>
 static __device__ inline void add_item(const struct k_direct &d,
 				       const struct k_direct_route &r,
 				       const struct k_direct_sums &a,
-				       struct row_items w, uint64_t i)
+				       struct row_items w, unsigned i)
 {
 	int lane = threadIdx.x % WARP;
-	uint64_t token = i / w.pieces, c = i % w.pieces * WARP + lane;
+	unsigned token = i / w.pieces, c = i % w.pieces * WARP + lane;
 	float *out_pair = (float *)(d.window[d.rank] + a.out_pair);
 	uint4 *out = (uint4 *)a.out + token * w.n + c;
 	float acc[E::N] = { 0 };
@@ -201,7 +207,7 @@ static __device__ inline void add_item(const struct k_direct &d,
 		while (from) {
 			int s = __shfl_sync(0xffffffffu, where,
 					    __ffs(from) - 1);
-			int64_t at = (int64_t)s * r.tokens + (int64_t)token;
+			int64_t at = (int64_t)s * r.tokens + token;
 
 			from &= from - 1;
 			if (c < w.n) {
@@ -221,13 +227,13 @@ add_sums(const __grid_constant__ struct k_direct d,
 	 const __grid_constant__ struct k_direct_route r,
 	 const __grid_constant__ struct k_direct_sums a, struct row_items w)
 {
-	uint64_t items = (uint64_t)w.pieces * r.tokens;
-	uint64_t i = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+	unsigned items = w.pieces * r.tokens;
+	unsigned i = blockIdx.x * WARPS + threadIdx.x / WARP;
 
 	if (has_failed(d)) {
 		return;
 	}
-	for (; i < items; i += (uint64_t)gridDim.x * WARPS) {
+	for (; i < items; i += gridDim.x * WARPS) {
 		add_item<E>(d, r, a, w, i);
 	}
 }
@@ -265,11 +271,12 @@ static __device__ void send_segments(const struct k_direct &d,
 				     struct row_items w, int segments,
 				     unsigned senders, uint64_t seq)
 {
-	uint64_t warps = blockDim.x / WARP;
-	uint64_t i = blockIdx.x * warps + threadIdx.x / WARP;
+	unsigned warps = blockDim.x / WARP;
+	unsigned i = blockIdx.x * warps + threadIdx.x / WARP;
 
 	for (int g = 0; g < segments; g++) {
-		uint64_t end = order_first(r.tokens, g + 1, segments) *
+		unsigned end = (unsigned)order_first(r.tokens, g + 1,
+						     segments) *
 			       (d.ranks - 1) * w.pieces;
 
 		for (; i < end; i += senders * warps) {
@@ -308,10 +315,10 @@ static __device__ void add_segments(const struct k_direct &d,
 {
 	__shared__ unsigned taken;
 	unsigned warps = blockDim.x / WARP;
-	uint64_t unit = (warps * UNIT_ITEMS + w.pieces - 1) / w.pieces;
+	unsigned unit = (warps * UNIT_ITEMS + w.pieces - 1) / w.pieces;
 
 	for (;;) {
-		uint64_t first, end;
+		unsigned first, end;
 
 		__syncthreads();
 		if (threadIdx.x == 0) {
@@ -319,12 +326,12 @@ static __device__ void add_segments(const struct k_direct &d,
 		}
 		__syncthreads();
 		first = taken * unit;
-		end = min(first + unit, (uint64_t)r.tokens);
+		end = min(first + unit, (unsigned)r.tokens);
 		if (first >= end) {
 			return;
 		}
 		await_segments(d, r, first, end, segments, seq);
-		for (uint64_t i = first * w.pieces + threadIdx.x / WARP;
+		for (unsigned i = first * w.pieces + threadIdx.x / WARP;
 		     i < end * w.pieces; i += warps) {
 			add_item<E>(d, r, a, w, i);
 		}
@@ -377,6 +384,9 @@ extern "C" cudaError_t k_direct_send_sums(const struct k_direct *d,
 	if (!items) {
 		return cudaSuccess;
 	}
+	if (!are_countable(items)) {
+		return cudaErrorInvalidValue;
+	}
 	if (c->bf16) {
 		send_sums<vec_bf16><<<grid, BLOCK, 0, s>>>(*d, *r, *c, w);
 	} else {
@@ -396,6 +406,9 @@ extern "C" cudaError_t k_direct_add_sums(const struct k_direct *d,
 
 	if (!items) {
 		return cudaSuccess;
+	}
+	if (!are_countable(items)) {
+		return cudaErrorInvalidValue;
 	}
 	if (c->bf16) {
 		add_sums<vec_bf16><<<grid, BLOCK, 0, s>>>(*d, *r, *c, w);
@@ -428,6 +441,10 @@ extern "C" cudaError_t k_direct_exchange_sums(const struct k_direct *d,
 
 	if (rc != cudaSuccess) {
 		return rc;
+	}
+	if (!are_countable(items) ||
+	    !are_countable((uint64_t)w.pieces * r->tokens)) {
+		return cudaErrorInvalidValue;
 	}
 	most = ctas > 0 ? (unsigned)ctas : (unsigned)sms * BLOCKS_EACH;
 	grid = limited(2 * k_grid(items, threads / WARP), (int)most);

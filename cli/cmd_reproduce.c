@@ -70,6 +70,8 @@ static json_t *json_row(const struct repro_report *r, int i)
 	json_object_set_new(j, "source", json_string(row->source));
 	if (note)
 		json_object_set_new(j, "note", json_string(note));
+	if (row->gave)
+		json_object_set_new(j, "gave", json_string(row->gave));
 	return j;
 }
 
@@ -102,6 +104,9 @@ static json_t *json_report(const struct repro_report *r)
 	json_object_set_new(root, "rows", rows);
 	json_object_set_new(root, "mean_abs_error",
 			    json_real(r->mean_abs_error));
+	json_object_set_new(root, "free_rows", json_integer(r->n_free));
+	json_object_set_new(root, "free_mean_abs_error",
+			    json_real(r->mean_free_error));
 	json_object_set_new(root, "assumptions", json_values(r->paper, true));
 	json_object_set_new(root, "constants", json_values(r->paper, false));
 	return root;
@@ -139,7 +144,8 @@ static enum status reproduce(const struct opts *o, const char *name,
 	if (st)
 		goto out;
 	r = (struct repro_report){ &p, result.predicted, result.error,
-				   result.mean_abs_error };
+				   result.mean_abs_error,
+				   result.mean_free_error, result.n_free };
 	if (o->dir)
 		st = write_files(o, &r);
 	if (!st && o->common.json) {

@@ -388,7 +388,8 @@ static enum status print_text(const struct opts *o, const struct plan *p,
 	print_shares(&e->exec, "op", e->exec.kind_ps, OP_KIND_N, kind_named,
 		     &b);
 	buf_puts(&b, "\n");
-	print_shares(&e->exec, "lane", e->exec.lane_busy_ps, LANE_N,
+	print_shares(&e->exec, "lane", e->exec.lane_busy_ps,
+		     e->exec.lane_busy_ps[LANE_HOST] ? LANES_ALL : LANE_N,
 		     lane_named, &b);
 	print_links(&e->net, &e->exec, &b);
 	if (o->jitter.n)

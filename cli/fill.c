@@ -2,6 +2,7 @@
 #include "cli/fill.h"
 
 #include "base/mem.h"
+#include "base/buf.h"
 #include "base/units.h"
 
 #include <string.h>
@@ -40,17 +41,35 @@ int fill_links(const struct net *net, const struct exec_result *run,
 	return run->n_links;
 }
 
+/* Knobs that a plan's line leaves out where they say nothing. */
+static void add_schedule(const struct plan *p, json_t *out)
+{
+	struct buf order = { 0 };
+
+	if (p->overlap == OVERLAP_WEIGHT)
+		json_object_set_new(out, "overlap", json_string("weight"));
+	if (!order_is_default(p->order)) {
+		order_print(p->order, &order);
+		json_object_set_new(out, "order",
+				    json_string(buf_str(&order)));
+		buf_release(&order);
+	}
+	if (p->gradient_bytes > 0)
+		json_object_set_new(out, "gradient_bytes",
+				    json_real(p->gradient_bytes));
+}
+
 json_t *json_knobs(const struct plan *p)
 {
 	const struct layout *l = &p->layout;
-	json_t *techniques = json_array();
+	json_t *techniques = json_array(), *out;
 
 	for (int i = 0; i < TECH_N; i++) {
 		if (p->technique_mask & 1u << i)
 			json_array_append_new(techniques,
 				json_string(technique_table[i].name));
 	}
-	return json_pack("{s:s, s:i, s:i, s:i, s:f, s:b, s:{s:i,s:i,s:i,s:i,s:i}, "
+	out = json_pack("{s:s, s:i, s:i, s:i, s:f, s:b, s:{s:i,s:i,s:i,s:i,s:i}, "
 			 "s:o}",
 			 "alltoall", a2a_table[p->alltoall].name,
 			 "ctas", p->ctas,
@@ -61,6 +80,8 @@ json_t *json_knobs(const struct plan *p)
 			 "layout", "ep", l->ep, "esp", l->esp, "tp", l->tp,
 			 "dp", l->dp, "pp", l->pp,
 			 "techniques", techniques);
+	add_schedule(p, out);
+	return out;
 }
 
 json_t *json_breakdown(const struct exec_result *run)
@@ -80,10 +101,13 @@ json_t *json_lanes(const struct exec_result *run)
 {
 	json_t *out = json_array();
 
-	for (int i = 0; i < LANE_N; i++)
+	for (int i = 0; i < LANES_ALL; i++) {
+		if (i == LANE_HOST && !run->lane_busy_ps[i])
+			continue;
 		json_array_append_new(out, json_pack("{s:s, s:f}",
 			"lane", lane_name((enum lane)i),
 			"busy_s", s_from_ps(run->lane_busy_ps[i])));
+	}
 	return out;
 }
 

@@ -23,7 +23,8 @@ struct report_op *fill_ops(const struct program *p,
 int fill_links(const struct net *net, const struct exec_result *run,
 	       struct arena *names, struct report_link *out);
 
-/* {"alltoall": ..., "degree_forward": ..., "layout": {...}, ...} */
+/* {"alltoall": ..., "degree_forward": ..., "layout": {...}, ...}; overlap,
+ * order, gradient_bytes only where they are not the default's. */
 json_t *json_knobs(const struct plan *p);
 /* {op kind: seconds}, kinds that take time only. */
 json_t *json_breakdown(const struct exec_result *run);

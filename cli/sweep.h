@@ -43,9 +43,10 @@ void sweep_mpi_end(enum status st);
 /* Parsed row; json_decref() it. ST_INPUT: the database is damaged. */
 enum status sweep_row_parse(long point, const char *text, json_t **out_p);
 
-/* The best plan of a row in one line, "ep=8 esp=8 ... alltoall=flat ..". */
+/* The best plan of a row in one line, "flat ep=8 esp=8 dp=4 8/8"; without dp
+ * it is the same one on more of the same GPUs. */
 struct buf;
-void sweep_row_plan(const json_t *row, struct buf *out);
+void sweep_row_plan(const json_t *row, bool with_dp, struct buf *out);
 
 enum status sweep_print_json(const struct sweep_run *r);
 enum status sweep_print_table(const struct sweep_run *r, struct buf *out);

@@ -112,19 +112,6 @@ static int every(int n, int room)
 	return (n + room - 1) / room;
 }
 
-static void choose_axes(const struct sweep_view *v, int *x_p, int *y_p)
-{
-	int x = 0, y;
-
-	while (x < v->n_axes && !v->axis[x].numeric)
-		x++;
-	if (x == v->n_axes)
-		x = 0;
-	y = x ? 0 : 1;
-	*x_p = x;
-	*y_p = y < v->n_axes ? y : -1;
-}
-
 /* ---- lines ---- */
 
 struct lines {
@@ -444,12 +431,15 @@ static enum status draw_slice(const struct figure_sink *sink,
 	struct slice other;
 	enum status st = draw_lines(sink, s, QUANTITY_TIME, "time");
 
-	if (!st && s->y >= 0 && s->v->axis[s->y].numeric) {
+	if (!st && s->y >= 0 && s->v->axis[s->y].numeric &&
+	    s->n_slices <= SLICES_FULL) {
 		other = turned(s);
 		st = draw_lines(sink, &other, QUANTITY_TIME, "time-other");
 	}
 	if (!st)
 		st = draw_heat(sink, s);
+	if (s->n_slices > SLICES_FULL)
+		return st;
 	if (!st)
 		st = draw_speedup(sink, s);
 	if (!st)
@@ -513,7 +503,7 @@ enum status sweep_draw_slices(const struct figure_sink *sink,
 	enum status st = ST_OK;
 	char *more;
 
-	choose_axes(v, &s.x, &s.y);
+	view_axes_shown(v, &s.x, &s.y);
 	s.n_slices = 1;
 	for (int i = 0; i < v->n_axes; i++) {
 		if (i != s.x && i != s.y)

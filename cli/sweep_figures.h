@@ -2,9 +2,10 @@
 /*
  * The figures and the page of a stored sweep.
  *
- * Two keys are drawn (the first that is a number along x, one more as lines
- * or rows); each combination of the other keys' values is a slice with
- * figures of its own, the first SLICES_MAX of them.
+ * Two keys are drawn (those of most values, numbers before names); each
+ * combination of the other keys' values is a slice with figures of its own,
+ * the first SLICES_MAX of them. Where there are more than SLICES_FULL each has
+ * time and plans alone.
  */
 #ifndef CLI_SWEEP_FIGURES_H
 #define CLI_SWEEP_FIGURES_H
@@ -12,7 +13,8 @@
 #include "cli/sweep_view.h"
 #include "reports/page.h"
 
-#define SLICES_MAX 6
+#define SLICES_MAX 24
+#define SLICES_FULL 6
 
 /* Files made so far, so that a failure can take them away. */
 struct figure_files {

@@ -56,9 +56,10 @@ static void add_techniques(const json_t *knobs, struct buf *out)
 		buf_addf(out, "%s%s", i ? "," : " ", text_at(list, i));
 }
 
-void sweep_row_plan(const json_t *row, struct buf *out)
+void sweep_row_plan(const json_t *row, bool with_dp, struct buf *out)
 {
 	static const char *const degree[] = { "ep", "esp", "tp", "dp", "pp" };
+	enum { DEGREE_DP = 3 };
 	const json_t *knobs = json_object_get(row, "knobs");
 	const json_t *layout = json_object_get(knobs, "layout");
 	double capacity = number_of(knobs, "capacity_factor");
@@ -70,7 +71,7 @@ void sweep_row_plan(const json_t *row, struct buf *out)
 	for (int i = 0; i < 5; i++) {
 		double v = number_of(layout, degree[i]);
 
-		if (v != 1)
+		if (v != 1 && (with_dp || i != DEGREE_DP))
 			buf_addf(out, " %s=%g", degree[i], v);
 	}
 	buf_addf(out, " %g/%g", number_of(knobs, "degree_forward"),
@@ -151,7 +152,7 @@ static enum status table_row(void *arg, int64_t point, const char *text)
 	if (json_object_get(row, "reason"))
 		table_text(&o->t, text_of(row, "reason"));
 	else {
-		sweep_row_plan(row, &plan);
+		sweep_row_plan(row, true, &plan);
 		table_text(&o->t, buf_str(&plan));
 	}
 	buf_release(&plan);

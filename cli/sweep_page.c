@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/sweep.h"
 #include "cli/sweep_figures.h"
+#include "cli/sweep_next.h"
 #include "reports/gnuplot.h"
 
 #include <math.h>
@@ -72,9 +73,29 @@ static void put_point(struct page *p, const struct sweep_view *v,
 	buf_release(&name);
 }
 
+/* Of the points with that value on that axis; axis -1: of all. */
+static void put_best(struct page *p, const struct sweep_view *v, int axis,
+		     int index)
+{
+	long fastest = view_fastest(v, axis, index);
+
+	if (fastest < 0 && axis >= 0) {
+		char *text = xasprintf("%s has no plan at any point",
+				       v->axis[axis].label[index]);
+
+		page_item(p, text);
+		free(text);
+	}
+	if (fastest < 0)
+		return;
+	put_point(p, v, "least step time", fastest);
+	put_point(p, v, "most tokens per second",
+		  view_most_tokens(v, axis, index));
+}
+
 static void put_answer(struct page *p, const struct sweep_view *v)
 {
-	long fastest = view_fastest(v), most = view_most_tokens(v);
+	int subject = next_subject(v);
 	char *text = xasprintf("%ld of %ld points have a plan; %d different "
 			       "plans win.", v->n_done - v->n_failed,
 			       v->n_points, v->n_plans);
@@ -83,10 +104,8 @@ static void put_answer(struct page *p, const struct sweep_view *v)
 	page_list_begin(p);
 	page_item(p, text);
 	free(text);
-	if (fastest >= 0) {
-		put_point(p, v, "least step time", fastest);
-		put_point(p, v, "most tokens per second", most);
-	}
+	for (int i = 0; i < (subject < 0 ? 1 : v->axis[subject].n); i++)
+		put_best(p, v, subject, i);
 	if (v->n_done < v->n_points) {
 		text = xasprintf("%ld points were not computed yet: the same "
 				 "call goes on with them.",
@@ -195,6 +214,12 @@ enum status sweep_section(const struct figure_sink *s,
 
 	put_question(s->page, v);
 	put_answer(s->page, v);
+	if (view_first(v) >= 0) {
+		next_put_upgrades(s->page, v);
+		next_put_changes(s->page, v);
+		next_put_glance(s->page, v);
+		next_put_each(s->page, v);
+	}
 	if (!drawn) {
 		page_text(s->page, "There are no figures: gnuplot was not "
 			  "there.");

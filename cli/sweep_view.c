@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "cli/sweep.h"
+#include "cli/sweep_next.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -241,7 +242,7 @@ static enum status read_row(void *arg, int64_t number, const char *text)
 	read_axes(v, (long)number, row);
 	p->time_s = number_of(row, "time_s");
 	if (p->time_s > 0) {
-		sweep_row_plan(row, &plan);
+		sweep_row_plan(row, false, &plan);
 		p->plan = plan_number(v, buf_str(&plan));
 		p->tokens_per_s = number_of(row, "tokens_per_s");
 		p->memory_bytes = number_of(row, "memory_bytes");
@@ -313,6 +314,8 @@ enum status sweep_view_load(struct store *db, int64_t sweep,
 	}
 	for (int i = 0; i < v.n_axes; i++)
 		axis_finish(&v.axis[i]);
+	for (int i = 0; i < v.n_axes; i++)
+		v.axis[i].down = next_is_down(&v, i);
 	*out = v;
 	return ST_OK;
 }
@@ -345,6 +348,36 @@ void view_sets(const struct sweep_view *v, long point, struct arena *a,
 	}
 }
 
+/* The axis of most values but `not`, numbers before names; -1: none. */
+static int longest_axis(const struct sweep_view *v, int not)
+{
+	int best = -1;
+
+	for (int i = 0; i < v->n_axes; i++) {
+		const struct view_axis *x = &v->axis[i];
+		const struct view_axis *b = best < 0 ? NULL : &v->axis[best];
+
+		if (i != not && (!b || (x->numeric != b->numeric ?
+					x->numeric : x->n > b->n)))
+			best = i;
+	}
+	return best;
+}
+
+void view_axes_shown(const struct sweep_view *v, int *x_p, int *y_p)
+{
+	int x = longest_axis(v, -1), y = longest_axis(v, x);
+
+	/* as they were given, but along x a number if there is one */
+	if (y >= 0 && y < x && v->axis[y].numeric) {
+		*x_p = y;
+		*y_p = x;
+	} else {
+		*x_p = x;
+		*y_p = y;
+	}
+}
+
 void view_name(const struct sweep_view *v, long point, const bool *skip,
 	       struct buf *out)
 {
@@ -361,24 +394,30 @@ void view_name(const struct sweep_view *v, long point, const bool *skip,
 	}
 }
 
-long view_fastest(const struct sweep_view *v)
+static bool is_at(const struct sweep_view *v, long point, int axis, int index)
+{
+	return v->point[point].plan >= 0 &&
+		(axis < 0 || view_index(v, point, axis) == index);
+}
+
+long view_fastest(const struct sweep_view *v, int axis, int index)
 {
 	long best = -1;
 
 	for (long i = 0; i < v->n_points; i++) {
-		if (v->point[i].plan >= 0 && (best < 0 ||
+		if (is_at(v, i, axis, index) && (best < 0 ||
 		    v->point[i].time_s < v->point[best].time_s))
 			best = i;
 	}
 	return best;
 }
 
-long view_most_tokens(const struct sweep_view *v)
+long view_most_tokens(const struct sweep_view *v, int axis, int index)
 {
 	long best = -1;
 
 	for (long i = 0; i < v->n_points; i++) {
-		if (v->point[i].plan >= 0 && (best < 0 ||
+		if (is_at(v, i, axis, index) && (best < 0 ||
 		    v->point[i].tokens_per_s > v->point[best].tokens_per_s))
 			best = i;
 	}

@@ -37,10 +37,12 @@ struct view_axis {
 	int *order;		/* indices, ascending by value */
 	int n;
 	bool numeric, log;	/* log: a range by factor */
+	bool down;		/* smaller values are faster: cli/sweep_next.h */
 };
 
 struct view_point {
-	int plan;	/* of view.plan; negative: has none */
+	int plan;	/* of view.plan, without its dp, which follows from
+			   the GPUs; negative: has none */
 	double time_s, tokens_per_s, memory_bytes, drop_fraction;
 	const char *reason;	/* when there is none; NULL: not computed */
 	float speedup[VIEW_SYSTEMS_MAX];	/* 0: not known */
@@ -71,13 +73,17 @@ int view_index(const struct sweep_view *v, long point, int axis);
 /* Its --set options; `sets` has room for v->n_axes. */
 void view_sets(const struct sweep_view *v, long point, struct arena *a,
 	       struct scenario_set *sets);
+/* The two axes that figures show, y -1 when there is one: those of most
+ * values, numbers before names. */
+void view_axes_shown(const struct sweep_view *v, int *x_p, int *y_p);
 /* "nic bandwidth 400Gb/s, nodes 8"; skip[axis]: those are left out; NULL. */
 void view_name(const struct sweep_view *v, long point, const bool *skip,
 	       struct buf *out);
-/* The point of least time, of most tokens per second, and the first with a
- * plan; -1: none has one. */
-long view_fastest(const struct sweep_view *v);
-long view_most_tokens(const struct sweep_view *v);
+/* The point of least time and of most tokens per second, of those with that
+ * value on that axis (axis -1: of all), and the first with a plan; -1: none
+ * has one. */
+long view_fastest(const struct sweep_view *v, int axis, int index);
+long view_most_tokens(const struct sweep_view *v, int axis, int index);
 long view_first(const struct sweep_view *v);
 
 #endif

@@ -49,7 +49,8 @@ struct backend_info {
 	 * it (host, date, version, source) is the caller's */
 	struct run_info run;
 	int ranks, nodes;
-	bool shares_devices;	/* emulated nodes: they have exchanges only */
+	/* emulated nodes, more than there are devices for: exchanges only */
+	bool shares_devices;
 	/* of exchanges that this process can measure now; memory and compute
 	 * are always there */
 	const char *tier[BACKEND_TIERS_MAX];
@@ -79,6 +80,12 @@ struct backend_ops {
 	 * may be NULL.
 	 */
 	const char *const *(*tier_env)(const char *tier);
+
+	/* A tier that another moecast-run measures by emulated nodes of one
+	 * rank each, without that environment, as layers on this tier run; not
+	 * in jobs with layers, which say themselves what they run on. May be
+	 * NULL. */
+	const char *emulated_tier;
 
 	/* Has this backend the op, variant and dtype on this tier? */
 	bool (*can)(struct backend *b, const struct bench_case *c);

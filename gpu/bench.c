@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define REPEATS_SLOW 3	/* of what takes longer than the cap each */
 /* Spread is looked at between batches, each of which is as long as all before
@@ -16,6 +17,8 @@
 #define BATCH_S 1.0	/* a batch is a sign of life: no longer */
 #define WARM_SHARE 0.1	/* of the cap */
 #define WARM_REPEATS_MAX 200
+#define HOLD_BATCHES 4
+#define HOLD_STEP_S 1e-4	/* at least, so that it ends */
 /* Contention: turns, how long one of them is, and its repetitions. */
 #define TURNS 3
 #define TURN_S 0.004
@@ -25,6 +28,7 @@
 /* All repetitions of one case, of both works. */
 struct record {
 	int n;
+	double wall_s;		/* all of it: pauses and waiting, too */
 	double main_s[BENCH_REPEATS_MAX], beside_s[BENCH_REPEATS_MAX];
 };
 
@@ -34,11 +38,21 @@ static void beat(const struct bench *be)
 		be->beat(be->arg);
 }
 
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static enum status run_batch(const struct bench *be, struct record *r, int n)
 {
+	double start = now_s();
 	enum status st = be->ops->run(be->b, n, r->main_s + r->n,
 				      r->beside_s + r->n);
 
+	r->wall_s += now_s() - start;
 	if (!st)
 		r->n += n;
 	beat(be);
@@ -54,6 +68,22 @@ static double batch_s(const struct record *r, int n)
 	for (i = r->n - n; i < r->n; i++)
 		sum += fmax(r->main_s[i], r->beside_s[i]);
 	return sum;
+}
+
+/* Until it has run for long enough to count. */
+static enum status hold(const struct bench *be, double each)
+{
+	double n = be->hold_s / HOLD_BATCHES / fmax(each, 1e-9), held = 0;
+	enum status st = ST_OK;
+
+	while (held < be->hold_s && !st) {
+		struct record r = { 0 };
+
+		st = run_batch(be, &r, (int)fmin(fmax(n, 1),
+						 WARM_REPEATS_MAX));
+		held += fmax(batch_s(&r, r.n), HOLD_STEP_S);
+	}
+	return st;
 }
 
 /*
@@ -76,7 +106,7 @@ static enum status warm_up(const struct bench *be, double *each_p)
 		st = run_batch(be, &r, (int)fmin(n, WARM_REPEATS_MAX));
 	if (!st)
 		*each_p = batch_s(&r, 1);
-	return st;
+	return st ? st : hold(be, *each_p);
 }
 
 static int next_batch(const struct record *r, double each, double left)
@@ -99,6 +129,8 @@ static bool enough(const struct bench *be, const struct record *r,
 		return false;
 	if (r->n >= BENCH_REPEATS_MAX || spent >= be->cap_s)
 		return true;
+	if (be->hold_s > 0)
+		return false;
 	memcpy(sorted, r->main_s, (size_t)r->n * sizeof(*sorted));
 	return stats_of(sorted, r->n).spread < BENCH_SPREAD;
 }
@@ -112,8 +144,10 @@ static enum status repeat(const struct bench *be, struct record *r)
 	while (!st && !enough(be, r, spent, each)) {
 		n = next_batch(r, each, be->cap_s - spent);
 		st = run_batch(be, r, n);
-		if (!st)
-			spent += batch_s(r, n);
+		if (st)
+			break;
+		spent = fmax(batch_s(r, r->n), r->wall_s);
+		each = spent / r->n;
 	}
 	return st;
 }

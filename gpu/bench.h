@@ -20,6 +20,9 @@ struct bench {
 	/* a case is repeated no longer than that, BENCH_REPEATS_MIN times
 	 * at least (3 times when one takes longer than this) */
 	double cap_s;
+	/* it runs so long before, and then for all of the cap: at the clock
+	 * of a machine that does nothing else; 0: does not */
+	double hold_s;
 	int64_t pairs;		/* of contention, so far */
 	/* called at each step: something moves; may be NULL */
 	void (*beat)(void *arg);

@@ -5,10 +5,10 @@
  *
  * Emulated nodes are a team (gpu/team.h) of one process each, with an
  * NCCL_HOSTID of its own, so that NCCL takes them for different hosts and goes
- * through sockets on loopback. They share the GPUs and take turns on them, so
- * results are right and times are those of sockets only for sizes that take
- * far longer than a turn. Under MPI the team's processes have GPUs of their
- * own.
+ * through sockets on loopback. Where there are fewer GPUs than ranks they share
+ * them and take turns on them, so results are right and times are those of
+ * sockets only for sizes that take far longer than a turn. Under MPI the
+ * team's processes have GPUs of their own.
  *
  * This header is what its files share. A work (the main one of a case, and
  * the one beside it) has its buffers in the rank's arena, as several equal
@@ -37,7 +37,8 @@
 
 #define CUDA_RANKS_MAX 64
 #define CUDA_BUFFERS 4		/* of one set, at most */
-#define CUDA_VARIANTS 3
+#define CUDA_VARIANTS 5
+#define CUDA_TURN_SETS 1	/* of what passes between kernels */
 #define CUDA_SIDE_STREAMS 4	/* of one product for each expert */
 #define CUDA_COMMS_MAX 64	/* CTA limits and layers' groups in a process */
 #define CUDA_LT_WORKSPACE_BYTES (32u << 20)	/* cuBLAS's advice for Hopper */
@@ -46,6 +47,7 @@ struct cuda_rank;
 struct cuda_product;
 struct cuda_layer;
 struct cuda_direct;
+struct cuda_turn;
 
 struct cuda_work {
 	struct bench_case c;	/* this work as its main one */
@@ -55,9 +57,13 @@ struct cuda_work {
 	uint64_t set_bytes;
 	int n_sets, last_set;
 	char *base;		/* of set 0, in the rank's arena */
+	/* of one repetition so far, the least: on the host to queue it, and
+	 * on the device; 0: not known yet (cuda_run.c) */
+	double host_s, device_s;
 	ncclComm_t comm;	/* exchanges: borrowed from the rank */
 	struct cuda_product *product;	/* owned */
 	struct cuda_direct *direct;	/* owned */
+	struct cuda_turn *turn;	/* owned */
 };
 
 /*
@@ -75,6 +81,8 @@ struct cuda_op {
 	void (*sizes)(const struct bench_case *c, int rank, uint64_t *size);
 	enum status (*plan)(struct cuda_rank *r, struct cuda_work *w);
 	enum status (*fill)(struct cuda_rank *r, struct cuda_work *w, int set);
+	/* how to do it, with all sets filled; waits; may be NULL */
+	enum status (*tune)(struct cuda_rank *r, struct cuda_work *w);
 	enum status (*launch)(struct cuda_rank *r, struct cuda_work *w, int set,
 			      cudaStream_t s);
 	enum status (*check)(struct cuda_rank *r, struct cuda_work *w, int set,
@@ -85,6 +93,14 @@ struct cuda_op {
 struct cuda_comm {
 	int ctas;
 	ncclComm_t comm;
+};
+
+/* Which of cublasLt's algorithms a product takes (cuda_gemm_lt.c). */
+#define CUDA_TUNED_MAX 64
+struct cuda_tuned {
+	uint64_t m, n, k, batch;	/* 0: none */
+	char variant[SAMPLE_TEXT], dtype[SAMPLE_TEXT];
+	int sm_target, chosen;
 };
 
 struct cuda_rank {
@@ -100,6 +116,8 @@ struct cuda_rank {
 	cublasHandle_t blas;
 	cublasLtHandle_t lt;
 	void *lt_workspace;	/* one for each side stream */
+	struct cuda_tuned tuned[CUDA_TUNED_MAX];
+	unsigned n_tuned;	/* so far; the last are kept */
 	unsigned long long *counter;	/* two numbers on the device */
 	char *arena;
 	uint64_t arena_bytes;
@@ -129,6 +147,7 @@ extern const struct cuda_op cuda_exchanges[];
 extern const struct cuda_op cuda_products[];
 extern const struct cuda_op cuda_kernels[];
 extern const struct cuda_op cuda_direct_ops[];
+extern const struct cuda_op cuda_turns[];
 
 /* cuda_direct_bench.c: do all ranks reach each other's memory? */
 bool cuda_direct_can(const struct backend *b, const struct bench_case *c);
@@ -191,6 +210,9 @@ enum status cuda_wait(struct cuda_rank *r, struct ranks *all, cudaEvent_t e);
 
 /* cuda_gemm.c */
 void cuda_product_free(struct cuda_product *p);	/* NULL is fine */
+
+/* cuda_turn.c */
+void cuda_turn_free(struct cuda_turn *t);	/* NULL is fine */
 
 /* cuda_prepare.c: lays the works out in the arena, fills them. */
 enum status cuda_rank_prepare(struct cuda_rank *r, const struct bench_case *c,

@@ -4,8 +4,9 @@
 if HAVE_CUDA
 libgpu_a_SOURCES += %D%/cuda.h %D%/cuda_backend.c %D%/cuda_run.c
 libgpu_a_SOURCES += %D%/cuda_device.c %D%/cuda_comm.c %D%/cuda_exchange.c
-libgpu_a_SOURCES += %D%/cuda_prepare.c
-libgpu_a_SOURCES += %D%/cuda_gemm.c %D%/cuda_kernels.c
+libgpu_a_SOURCES += %D%/cuda_prepare.c %D%/cuda_turn.c
+libgpu_a_SOURCES += %D%/cuda_gemm.c %D%/cuda_gemm.h \
+	%D%/cuda_gemm_lt.c %D%/cuda_kernels.c
 libgpu_a_SOURCES += %D%/k.h %D%/k_common.h
 libgpu_a_SOURCES += %D%/k_fill.cu %D%/k_check.cu %D%/k_topk.cu
 libgpu_a_SOURCES += %D%/k_sort.cu %D%/k_rows.cu

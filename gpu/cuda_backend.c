@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "gpu/ref.h"
+#include "gpu/turn.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,8 +69,8 @@ static const char *tier_here(int ranks)
 
 /* Ranks of this process: of MPI's one each, unless more are asked for; else
  * every device. */
-static enum status count_ranks(int ranks, const struct team_place *at,
-			       int *n_p)
+static enum status count_ranks(int ranks, const struct team_place *at, int *n_p,
+			       int *devices_p)
 {
 	int devices = 0, n;
 	cudaError_t rc = cudaGetDeviceCount(&devices);
@@ -93,6 +94,7 @@ static enum status count_ranks(int ranks, const struct team_place *at,
 	if (n * at->members > CUDA_RANKS_MAX)
 		return err_set(ST_INPUT, "backend 'cuda' has at most %d ranks, "
 			       "not %d", CUDA_RANKS_MAX, n * at->members);
+	*devices_p = devices;
 	*n_p = n;
 	return ST_OK;
 }
@@ -135,10 +137,8 @@ static void fill_info(struct backend *b, int n)
 	b->info.ranks = n * b->at.members;
 	b->info.nodes = b->at.hosts;
 	b->info.max_bytes = (uint64_t)((double)least * MEMORY_SHARE);
-	if (b->at.is_emulated) {
+	if (b->info.shares_devices)
 		b->info.max_bytes /= (uint64_t)b->at.members;
-		b->info.shares_devices = true;
-	}
 	if (tier)
 		b->info.tier[b->info.n_tiers++] = tier;
 	cuda_describe(b);
@@ -168,17 +168,20 @@ static enum status part_open(const struct backend_options *opt,
 {
 	struct backend *b;
 	enum status st;
-	int n = 0;
+	int n = 0, devices = 0;
 
 	/* NVLink multicast stays off, before NCCL looks: what goes wrong
 	 * with it can take a host's GPUs from everyone on it */
 	setenv("NCCL_NVLS_ENABLE", "0", 1);
-	st = count_ranks(opt->ranks, at, &n);
+	st = count_ranks(opt->ranks, at, &n, &devices);
 	if (st)
 		return st;
 	b = xcalloc(1, sizeof(*b));
 	b->at = *at;
-	b->first_device = at->local * n;
+	/* emulated nodes have devices of their own where there are enough */
+	b->info.shares_devices = at->is_emulated && n * at->members > devices;
+	b->first_device = n * (at->is_emulated && !b->info.shares_devices ?
+			       at->member : at->local);
 	b->rank = xcalloc((size_t)n, sizeof(*b->rank));
 	st = ranks_start(n, &b->ranks);
 	if (st) {
@@ -214,11 +217,11 @@ uint32_t cuda_key(const struct cuda_work *w, int rank, int stream)
 const struct cuda_op *cuda_op_find(const struct bench_work *w)
 {
 	static const struct cuda_op *const table[] = {
-		cuda_exchanges, cuda_products, cuda_kernels, cuda_direct_ops
+		cuda_exchanges, cuda_products, cuda_kernels, cuda_direct_ops,
+		cuda_turns
 	};
 	const struct cuda_op *op;
-	size_t t;
-	int i;
+	size_t t, i;
 
 	for (t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
 		for (op = table[t]; op->name; op++) {
@@ -248,6 +251,8 @@ static bool can_work(const struct backend *b, const struct bench_case *c,
 	if (sample_op_is_exchange(w->op))
 		return b->info.n_tiers && !strcmp(c->tier, b->info.tier[0]) &&
 		       (op != cuda_direct_ops || cuda_direct_can(b, c));
+	if (!strcmp(w->op, "plan"))
+		return turn_can(w, c->ranks);
 	return !op->can || op->can(w);
 }
 
@@ -580,6 +585,7 @@ const struct backend_ops backend_cuda = {
 	.close = cuda_close,
 	.info = cuda_info,
 	.tier_env = cuda_tier_env,
+	.emulated_tier = "socket",
 	.can = cuda_can,
 	.prepare = cuda_prepare,
 	.run = cuda_run,

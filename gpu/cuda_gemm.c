@@ -5,12 +5,18 @@
  * in memory, fp32 sums; no tf32. Buffers: 0 A, 1 B, 2 C, 3 pointers.
  *
  *	strided-batched	all experts in one call; the same rows for each
- *	per-expert	one cublasLtMatmul each, over four streams, with the
- *			algorithm that the heuristic gives for the shape
+ *	sustained	the same, for so long that the clock is that of a GPU
+ *			which does nothing else (gpu/bench.h)
+ *	per-expert	one cublasLtMatmul each, over four streams
  *	grouped		one call; each expert a group of its own, as unequal
  *			counts of rows would have it
+ *	adding		strided-batched, to what is there: C = A B / 2 + C / 2,
+ *			so that C = A B stays what it is
+ *
+ * All but grouped with the fastest of cublasLt's algorithms, as layers have
+ * them; a gate's products with the library's own choice, as layers have those.
  */
-#include "gpu/cuda.h"
+#include "gpu/cuda_gemm.h"
 
 #include "base/mem.h"
 #include "gpu/k.h"
@@ -20,18 +26,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct cuda_product {
-	/* per-expert */
-	cublasLtMatmulDesc_t desc;
-	cublasLtMatrixLayout_t a, b, c;	/* in cuBLAS's order: B', A', C' */
-	cublasLtMatmulAlgo_t algo;
-	/* grouped: one entry for each expert */
-	cublasOperation_t *op;
-	int *m, *n, *k, *one;
-	float *alpha, *beta;
-};
+/* Columns or depth of a gate's products, at most: its experts. */
+#define NARROW_MAX 256
 
-static const float one = 1, zero = 0;
+static const float one = 1, half = 0.5f, zero = 0;
 
 static cudaDataType_t type_of(const struct bench_work *w)
 {
@@ -64,46 +62,6 @@ static void product_sizes(const struct bench_case *c, int rank, uint64_t *size)
 						: 3 * w->batch * sizeof(void *);
 }
 
-static enum status plan_lt(struct cuda_rank *r, struct cuda_product *p,
-			   const struct bench_work *w)
-{
-	cublasLtMatmulHeuristicResult_t best;
-	cublasLtMatmulPreference_t pref = NULL;
-	size_t workspace = CUDA_LT_WORKSPACE_BYTES;
-	cudaDataType_t t = type_of(w);
-	enum status st;
-	int n = 0;
-
-	BLAS_GOTO(out, st, cublasLtMatmulDescCreate(&p->desc,
-						    CUBLAS_COMPUTE_32F,
-						    CUDA_R_32F));
-	BLAS_GOTO(out, st, cublasLtMatmulDescSetAttribute(
-		p->desc, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &r->sm_target,
-		sizeof(r->sm_target)));
-	BLAS_GOTO(out, st, cublasLtMatrixLayoutCreate(&p->a, t, w->n, w->k,
-						      (int64_t)w->n));
-	BLAS_GOTO(out, st, cublasLtMatrixLayoutCreate(&p->b, t, w->k, w->m,
-						      (int64_t)w->k));
-	BLAS_GOTO(out, st, cublasLtMatrixLayoutCreate(&p->c, t, w->n, w->m,
-						      (int64_t)w->n));
-	BLAS_GOTO(out, st, cublasLtMatmulPreferenceCreate(&pref));
-	BLAS_GOTO(out, st, cublasLtMatmulPreferenceSetAttribute(
-		pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
-		sizeof(workspace)));
-	BLAS_GOTO(out, st, cublasLtMatmulAlgoGetHeuristic(
-		r->lt, p->desc, p->a, p->b, p->c, p->c, pref, 1, &best, &n));
-	if (n < 1)
-		st = err_set(ST_FAIL, "cublasLt has no algorithm for a product "
-			     "of %g x %g x %g", (double)w->m, (double)w->k,
-			     (double)w->n);
-	else
-		p->algo = best.algo;
-out:
-	if (pref)
-		cublasLtMatmulPreferenceDestroy(pref);
-	return st;
-}
-
 static void plan_groups(struct cuda_product *p, const struct bench_work *w)
 {
 	size_t n = w->batch, i;
@@ -125,15 +83,25 @@ static void plan_groups(struct cuda_product *p, const struct bench_work *w)
 	}
 }
 
+/* A gate's: one product, of few columns or of little depth. */
+static bool is_narrow(const struct bench_work *w)
+{
+	return w->batch == 1 && (w->n <= NARROW_MAX || w->k <= NARROW_MAX);
+}
+
 static enum status product_plan(struct cuda_rank *r, struct cuda_work *w)
 {
 	const char *variant = w->c.work.variant;
 
 	w->product = xcalloc(1, sizeof(*w->product));
-	if (!strcmp(variant, "grouped"))
+	if (!strcmp(variant, "grouped")) {
 		plan_groups(w->product, &w->c.work);
-	return strcmp(variant, "per-expert") ? ST_OK
-		: plan_lt(r, w->product, &w->c.work);
+		return ST_OK;
+	}
+	if (!strcmp(variant, "per-expert"))
+		return gemm_lt_plan(r, w->product, &w->c.work, 1);
+	return is_narrow(&w->c.work) ? ST_OK :
+		gemm_lt_plan(r, w->product, &w->c.work, w->c.work.batch);
 }
 
 void cuda_product_free(struct cuda_product *p)
@@ -190,6 +158,36 @@ out:
 	return st;
 }
 
+static bool adds(const struct bench_work *w)
+{
+	return !strcmp(w->variant, "adding");
+}
+
+static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
+				  int set, bool add, cudaStream_t s)
+{
+	const struct bench_work *w = &cw->c.work;
+	const float *alpha = add ? &half : &one, *beta = add ? &half : &zero;
+	cudaDataType_t t = type_of(w);
+	int m = (int)w->m, n = (int)w->n, k = (int)w->k;
+	enum status st;
+
+	if (cw->product->desc)
+		return gemm_lt_launch(r, cw->product, matrix(cw, set, 1, 0),
+				      matrix(cw, set, 0, 0),
+				      matrix(cw, set, 2, 0), add, 0, s);
+	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
+	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
+	BLAS_GOTO(out, st, cublasGemmStridedBatchedEx(
+		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, alpha,
+		matrix(cw, set, 1, 0), t, n, (long long)w->k * n,
+		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, beta,
+		matrix(cw, set, 2, 0), t, n, (long long)w->m * n,
+		(int)w->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+out:
+	return st;
+}
+
 static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 				int set)
 {
@@ -207,26 +205,8 @@ static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 	}
 	if (w->size[3])
 		st = fill_pointers(w, set);
-out:
-	return st;
-}
-
-static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
-				  int set, cudaStream_t s)
-{
-	const struct bench_work *w = &cw->c.work;
-	cudaDataType_t t = type_of(w);
-	int m = (int)w->m, n = (int)w->n, k = (int)w->k;
-	enum status st;
-
-	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
-	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
-	BLAS_GOTO(out, st, cublasGemmStridedBatchedEx(
-		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, &one,
-		matrix(cw, set, 1, 0), t, n, (long long)w->k * n,
-		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, &zero,
-		matrix(cw, set, 2, 0), t, n, (long long)w->m * n,
-		(int)w->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+	if (!st && adds(&w->c.work))
+		st = launch_strided(r, w, set, false, r->main);
 out:
 	return st;
 }
@@ -234,17 +214,12 @@ out:
 static enum status launch_one(struct cuda_rank *r, struct cuda_work *w, int set,
 			      uint64_t expert)
 {
-	const struct cuda_product *p = w->product;
-	uint64_t side = expert % CUDA_SIDE_STREAMS;
-	void *c = matrix(w, set, 2, expert);
-	char *workspace = (char *)r->lt_workspace +
-			  side * CUDA_LT_WORKSPACE_BYTES;
+	int side = (int)(expert % CUDA_SIDE_STREAMS);
 
-	return cuda_status_blas(cublasLtMatmul(
-		r->lt, p->desc, &one, matrix(w, set, 1, expert), p->a,
-		matrix(w, set, 0, expert), p->b, &zero, c, p->c, c, p->c,
-		&p->algo, workspace, CUDA_LT_WORKSPACE_BYTES, r->side[side]),
-		"cublasLtMatmul()");
+	return gemm_lt_launch(r, w->product, matrix(w, set, 1, expert),
+			      matrix(w, set, 0, expert),
+			      matrix(w, set, 2, expert), false, side,
+			      r->side[side]);
 }
 
 /* Over the side streams, which start after `s` and which `s` waits for. */
@@ -299,8 +274,8 @@ static enum status launch_gemm(struct cuda_rank *r, struct cuda_work *w,
 
 	if (!strcmp(variant, "grouped"))
 		return launch_grouped(r, w, set, s);
-	return strcmp(variant, "per-expert") ? launch_strided(r, w, set, s)
-					     : launch_experts(r, w, set, s);
+	return !strcmp(variant, "per-expert") ? launch_experts(r, w, set, s)
+		: launch_strided(r, w, set, adds(&w->c.work), s);
 }
 
 /* Logits stay fp32: rounding them would change the choice of experts. */
@@ -365,12 +340,14 @@ out:
 const struct cuda_op cuda_products[] = {
 	{
 		.name = "gemm",
-		.variants = { "strided-batched", "per-expert", "grouped" },
+		.variants = { "strided-batched", "per-expert", "grouped",
+			      "sustained", "adding" },
 		.rotates = true,
 		.result = 2,
 		.can = product_can,
 		.sizes = product_sizes,
 		.plan = product_plan,
+		.tune = gemm_lt_tune,
 		.fill = product_fill,
 		.launch = launch_gemm,
 		.check = product_check,

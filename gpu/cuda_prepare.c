@@ -123,6 +123,10 @@ enum status cuda_rank_prepare(struct cuda_rank *r, const struct bench_case *c,
 	st = fill_work(r, &r->work);
 	if (!st && r->other.op)
 		st = fill_work(r, &r->other);
+	if (!st && r->work.op->tune)
+		st = r->work.op->tune(r, &r->work);
+	if (!st && r->other.op && r->other.op->tune)
+		st = r->other.op->tune(r, &r->other);
 out:
 	return st;
 }
@@ -132,5 +136,6 @@ void cuda_work_release(struct cuda_work *w)
 	cuda_product_free(w->product);
 	/* nobody's work is left, and this may not wait for others */
 	cuda_direct_close(w->direct, false);
+	cuda_turn_free(w->turn);
 	*w = (struct cuda_work){ 0 };
 }

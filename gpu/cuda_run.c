@@ -5,6 +5,14 @@
  *
  *	e0 [work] e1 [work] e2 ...		seconds[i] = e(i+1) - e(i)
  *
+ * A short work is over before the host has queued the next, and the times would
+ * be the host's: 5 or 8 us, 12 or 16. A layer's launches are queued well ahead
+ * of the device. So a work that the host cannot keep up with starts behind a
+ * pause, in which some repetitions are queued; and a repetition of a short one
+ * is several launches, whose mean counts, so that events do not.
+ *
+ *	pause e0 [work work ...] e1 [work work ...] e2 | pause e3 ...
+ *
  * With a work beside it, that starts first and the next pair waits for both:
  *
  *	main	s0 pause w0 [work        ] m0 wait b0 | s1 ...
@@ -20,11 +28,23 @@
 #include "base/mem.h"
 #include "gpu/k.h"
 
+#include <math.h>
 #include <stddef.h>
+#include <time.h>
 
 #define MS 1e-3
 #define LEAD_NS 20000	/* of the exchange: launch and start of its kernel */
 #define PAIR_EVENTS 4
+/* Repetitions of shorter works are several launches; no more than so many. */
+#define GROUP_S 4e-5
+#define GROUP_MAX 16
+/* Behind a pause that is so long, and this much longer than it takes to
+ * queue what comes behind it. */
+#define PAUSE_MAX_S 4e-3
+#define PAUSE_TIMES 1.25
+#define PAUSE_LEAST_S 2e-5
+/* The host keeps up with works that take so much longer than to queue. */
+#define KEEPS_UP 1.5
 
 static enum status make_room(struct cuda_rank *r, int n, int n_events)
 {
@@ -48,19 +68,85 @@ static enum status launch(struct cuda_rank *r, struct cuda_work *w, int i,
 	return w->op->launch(r, w, w->last_set, s);
 }
 
-static enum status queue_alone(struct cuda_rank *r, int n)
+static double now_s(void)
 {
-	enum status st;
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* How repetitions are queued: launches of one, repetitions behind a pause. */
+struct queue {
+	int group, chunk;
+	double pause_s;		/* 0: none, all are one chunk */
+};
+
+/* Exchanges wait for one another: each as it comes. */
+static struct queue queue_of(const struct cuda_work *w, int n)
+{
+	struct queue q = { 1, n, 0 };
+	double each;
+
+	if (!w->op->rotates || !(w->device_s > 0))
+		return q;
+	q.group = (int)fmin(fmax(ceil(GROUP_S / w->device_s), 1), GROUP_MAX);
+	if (w->device_s > KEEPS_UP * w->host_s)
+		return q;
+	each = w->host_s * q.group;
+	q.chunk = (int)fmin(fmax(PAUSE_MAX_S / each, 1), n);
+	q.pause_s = PAUSE_LEAST_S + PAUSE_TIMES * q.chunk * each;
+	return q;
+}
+
+/* Start of repetition i; its end is the next. */
+static int event_at(const struct queue *q, int i)
+{
+	return i + i / q->chunk;
+}
+
+static int count_events(const struct queue *q, int n)
+{
+	return event_at(q, n - 1) + 2;
+}
+
+static enum status queue_one(struct cuda_rank *r, const struct queue *q, int i)
+{
+	cudaEvent_t *e = r->event + event_at(q, i);
+	enum status st = ST_OK;
+	int k;
+
+	if (i % q->chunk == 0) {
+		if (q->pause_s > 0)
+			CUDA_GOTO(out, st, k_pause((unsigned int)
+						   (q->pause_s * 1e9),
+						   r->main));
+		CUDA_GOTO(out, st, cudaEventRecord(e[0], r->main));
+	}
+	for (k = 0; k < q->group && !st; k++)
+		st = launch(r, &r->work, i * q->group + k, r->main);
+	if (!st)
+		CUDA_GOTO(out, st, cudaEventRecord(e[1], r->main));
+out:
+	return st;
+}
+
+static void note_least(double *least, double now)
+{
+	if (now > 0 && (!(*least > 0) || now < *least))
+		*least = now;
+}
+
+static enum status queue_alone(struct cuda_rank *r, const struct queue *q,
+			       int n)
+{
+	double start = now_s();
+	enum status st = ST_OK;
 	int i;
 
-	CUDA_GOTO(out, st, cudaEventRecord(r->event[0], r->main));
-	for (i = 0; i < n; i++) {
-		st = launch(r, &r->work, i, r->main);
-		if (st)
-			goto out;
-		CUDA_GOTO(out, st, cudaEventRecord(r->event[i + 1], r->main));
-	}
-out:
+	for (i = 0; i < n && !st; i++)
+		st = queue_one(r, q, i);
+	note_least(&r->work.host_s, (now_s() - start) / n / q->group);
 	return st;
 }
 
@@ -98,18 +184,30 @@ out:
 	return st;
 }
 
-static enum status collect(struct cuda_rank *r, int n)
+static enum status collect_alone(struct cuda_rank *r, const struct queue *q,
+				 int n)
 {
-	cudaEvent_t *e = r->event, *pair;
 	enum status st = ST_OK;
+	cudaEvent_t *e;
 	int i;
 
 	for (i = 0; i < n && !st; i++) {
-		if (!r->other.op) {
-			st = between(e[i], e[i + 1], &r->seconds[i]);
-			continue;
-		}
-		pair = e + (ptrdiff_t)PAIR_EVENTS * i;
+		e = r->event + event_at(q, i);
+		st = between(e[0], e[1], &r->seconds[i]);
+		r->seconds[i] /= q->group;
+		note_least(&r->work.device_s, r->seconds[i]);
+	}
+	return st;
+}
+
+static enum status collect_pairs(struct cuda_rank *r, int n)
+{
+	enum status st = ST_OK;
+	cudaEvent_t *pair;
+	int i;
+
+	for (i = 0; i < n && !st; i++) {
+		pair = r->event + (ptrdiff_t)PAIR_EVENTS * i;
 		st = between(pair[1], pair[2], &r->seconds[i]);
 		if (!st)
 			st = between(pair[0], pair[3], &r->beside_s[i]);
@@ -119,7 +217,8 @@ static enum status collect(struct cuda_rank *r, int n)
 
 enum status cuda_rank_run(struct cuda_rank *r, struct ranks *all, int n)
 {
-	int n_events = r->other.op ? PAIR_EVENTS * n : n + 1, i;
+	const struct queue q = queue_of(&r->work, n);
+	int n_events = r->other.op ? PAIR_EVENTS * n : count_events(&q, n), i;
 	enum status st;
 
 	CUDA_GOTO(out, st, cudaSetDevice(r->device));
@@ -133,7 +232,7 @@ enum status cuda_rank_run(struct cuda_rank *r, struct ranks *all, int n)
 		for (i = 0; i < n && !st; i++)
 			st = queue_pair(r, i);
 	} else {
-		st = queue_alone(r, n);
+		st = queue_alone(r, &q, n);
 	}
 	/* the last pair's main event may come before the other's */
 	if (!st && r->other.op)
@@ -141,7 +240,8 @@ enum status cuda_rank_run(struct cuda_rank *r, struct ranks *all, int n)
 	if (!st)
 		st = cuda_wait(r, all, r->event[n_events - 1]);
 	if (!st)
-		st = collect(r, n);
+		st = r->other.op ? collect_pairs(r, n)
+				 : collect_alone(r, &q, n);
 out:
 	return st;
 }

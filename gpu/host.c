@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "gpu/host_layer.h"
 #include "gpu/ref.h"
+#include "gpu/turn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,6 +217,8 @@ static bool can_work(const char *tier, const struct bench_case *c,
 {
 	if (sample_op_is_exchange(w->op) && strcmp(c->tier, tier))
 		return false;
+	if (!strcmp(w->op, "plan") && !turn_can(w, c->ranks))
+		return false;
 	return !w->ctas && !strcmp(w->dtype, "fp32") && find_op(w, false);
 }
 
@@ -265,6 +268,7 @@ static void release_work(struct host_work *hw)
 		free(b->pos);
 		free(b->counts);
 		free(b->seconds);
+		turn_free(b->turn);
 	}
 	free(hw->rank);
 	free(hw->wrong);

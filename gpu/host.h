@@ -25,6 +25,7 @@
 struct host_buffers {
 	float *x, *w, *y;	/* inputs, second input, result */
 	int32_t *ids, *pos, *counts;
+	struct turn *turn;	/* plans: gpu/turn.h */
 	double *seconds;	/* of each repetition of the last run */
 };
 
@@ -55,6 +56,14 @@ struct host_op {
 extern const struct host_op host_exchanges[];	/* end with a NULL name */
 extern const struct host_op host_wire_exchanges[];
 extern const struct host_op host_kernels[];
+
+/* host_turn.c */
+void host_fill_launch(struct host_work *hw, int rank);
+bool host_step_launch(struct host_work *hw, int rank);
+int64_t host_wrong_launch(struct host_work *hw, int rank);
+void host_fill_plan(struct host_work *hw, int rank);
+bool host_step_plan(struct host_work *hw, int rank);
+int64_t host_wrong_plan(struct host_work *hw, int rank);
 
 /* Zeroed pages touched by the caller; never NULL. */
 void *host_alloc(uint64_t n, size_t size);

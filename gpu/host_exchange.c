@@ -125,7 +125,7 @@ static bool allreduce(struct host_work *hw, int rank)
 const struct host_op host_exchanges[] = {
 	{ "alltoall", { "even", "uneven" }, fill, alltoall, wrong },
 	{ "sendrecv", { "" }, fill, sendrecv, wrong },
-	{ "allgather", { "" }, fill, allgather, wrong },
+	{ "allgather", { "", "counts" }, fill, allgather, wrong },
 	{ "reducescatter", { "" }, fill, reducescatter, wrong },
 	{ "allreduce", { "" }, fill, allreduce, wrong },
 	{ 0 },
@@ -182,7 +182,7 @@ static bool wire_allreduce(struct host_work *hw, int rank)
 const struct host_op host_wire_exchanges[] = {
 	{ "alltoall", { "even", "uneven" }, fill, wire_alltoall, wrong },
 	{ "sendrecv", { "" }, fill, wire_sendrecv, wrong },
-	{ "allgather", { "" }, fill, wire_allgather, wrong },
+	{ "allgather", { "", "counts" }, fill, wire_allgather, wrong },
 	{ "reducescatter", { "" }, fill, wire_reducescatter, wrong },
 	{ "allreduce", { "" }, fill, wire_allreduce, wrong },
 	{ 0 },

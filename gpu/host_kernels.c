@@ -347,5 +347,9 @@ const struct host_op host_kernels[] = {
 	{ "combine", { "" }, fill_combine, step_combine, wrong_combine },
 	{ "stream", { "" }, fill_stream, step_stream, wrong_stream },
 	{ "copy", { "" }, fill_stream, step_copy, wrong_stream },
+	{ "launch", { "kernel" }, host_fill_launch, host_step_launch,
+	  host_wrong_launch },
+	{ "plan", { "flat", "dedup", "esp" }, host_fill_plan, host_step_plan,
+	  host_wrong_plan },
 	{ 0 },
 };

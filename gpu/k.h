@@ -101,6 +101,9 @@ cudaError_t k_wrong_sort(const int32_t *pos, uint64_t pairs, int n,
 			 uint32_t key, int32_t *inverse,
 			 unsigned long long *wrong, cudaStream_t s);
 
+/* *to = *from + 1; from NULL: 1. A kernel as short as can be. */
+cudaError_t k_tick(int32_t *to, const int32_t *from, cudaStream_t s);
+
 /* Nothing, for so long, on one multiprocessor. */
 cudaError_t k_pause(unsigned int ns, cudaStream_t s);
 

@@ -27,6 +27,7 @@ libgpu_a_SOURCES += %D%/watchdog.c %D%/watchdog.h
 libgpu_a_SOURCES += %D%/ranks.c %D%/ranks.h
 libgpu_a_SOURCES += %D%/team.c %D%/team_fork.c %D%/team.h
 libgpu_a_SOURCES += %D%/mpi_link.c %D%/mpi_link.h
+libgpu_a_SOURCES += %D%/turn.c %D%/turn.h %D%/host_turn.c
 libgpu_a_SOURCES += %D%/host.c %D%/host.h
 libgpu_a_SOURCES += %D%/host_exchange.c %D%/host_kernels.c
 libgpu_a_SOURCES += %D%/host_layer.c %D%/host_layer.h %D%/host_layer_comm.c

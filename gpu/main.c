@@ -11,6 +11,7 @@
 #include "gpu/mpi_link.h"
 #include "gpu/pass.h"
 #include "gpu/run.h"
+#include "gpu/run_layer.h"
 #include "gpu/watchdog.h"
 #include "scenarios/sample_line.h"
 
@@ -29,11 +30,12 @@
 #define READ_STEP 4096
 #define STDOUT_WAIT_S 1	/* for the lock, before the end is written anyway */
 
-enum { KEY_TIER = 0x1000, KEY_SHARE };
+enum { KEY_TIER = 0x1000, KEY_SHARE, KEY_NODES };
 
 struct opts {
 	const char *job_path;	/* NULL: stdin */
 	struct run_options run;
+	int nodes;		/* emulated, instead of the job's; 0: as it */
 	int members;	/* processes that mpirun started; 1: none did */
 };
 
@@ -43,6 +45,7 @@ static struct output {
 	int64_t samples;
 	const struct backend_ops *ops;	/* what runs, for the watchdog */
 	struct backend *b;
+	int ranks;		/* of the first backend that ran */
 	double deadline_s;
 	char what[160];		/* the last progress */
 } output = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -152,7 +155,13 @@ static void sink_beat(void *arg)
 static void sink_backend(void *arg, const struct backend_ops *ops,
 			 struct backend *b)
 {
+	struct backend_info info;
+
 	(void)arg;
+	if (b && !output.ranks) {
+		ops->info(b, &info);
+		output.ranks = info.ranks;
+	}
 	pthread_mutex_lock(&output.lock);
 	output.ops = ops;
 	output.b = b;
@@ -229,13 +238,15 @@ static enum status run_others(const struct job *j, const char *const *tier,
 	const struct backend_ops *ops;
 	enum status st = backend_find(j->backend, &ops);
 	double budget_s = run_budget_s(j), left;
-	int i;
+	int i, nodes;
 
 	for (i = 0; i < n && !st; i++) {
 		left = 1 - (now_s() - start_s) / fmax(budget_s, 1e-9);
+		nodes = !run_has_layers(j) && ops->emulated_tier &&
+			!strcmp(ops->emulated_tier, tier[i]) ? output.ranks : 0;
 		st = pass_run(tier[i], share_left(j, left, tier + i, n - i),
-			      ops->tier_env(tier[i]), buf_str(text),
-			      text->len, forward_line, NULL);
+			      nodes, nodes ? NULL : ops->tier_env(tier[i]),
+			      buf_str(text), text->len, forward_line, NULL);
 	}
 	return st;
 }
@@ -272,6 +283,8 @@ static enum status run(const struct opts *o, const struct buf *text)
 
 	if (st)
 		return st;
+	if (o->nodes)
+		j.ranks = j.emulate_nodes = o->nodes;
 	output.deadline_s = j.deadline_s;
 	st = watchdog_start(j.deadline_s, too_late);
 	if (!st) {
@@ -319,6 +332,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--budget-share: '%s' is not a "
 				   "number above 0, up to 1", arg);
 		return 0;
+	case KEY_NODES:
+		o->nodes = (int)strtol(arg, &end, 10);
+		if (*end || o->nodes < 2)
+			argp_error(state, "--emulate-nodes: '%s' is not a "
+				   "number from 2 up", arg);
+		return 0;
 	case ARGP_KEY_ARG:
 		if (o->job_path)
 			argp_error(state, "unexpected argument '%s'", arg);
@@ -334,6 +353,8 @@ static const struct argp_option options[] = {
 	  "the exchanges of this tier only", 0 },
 	{ "budget-share", KEY_SHARE, "X", 0,
 	  "take this part of the job's time", 0 },
+	{ "emulate-nodes", KEY_NODES, "N", 0,
+	  "as N nodes of one rank each, whatever the job says", 0 },
 	{ 0 },
 };
 

@@ -22,7 +22,7 @@ extern char **environ;
 static atomic_int running;	/* pid of the pass, or 0 */
 
 struct spawn {
-	const char *argv[6];
+	const char *argv[8];
 	char **envp;	/* owned list, borrowed texts */
 	int in, out;	/* the child's stdin and stdout */
 };
@@ -155,23 +155,28 @@ static enum status run_piped(const char *tier, struct spawn *s,
 	return st ? st : outcome(tier, state);	/* st says it better */
 }
 
-enum status pass_run(const char *tier, double budget_share,
+enum status pass_run(const char *tier, double budget_share, int nodes,
 		     const char *const *env, const char *job, size_t job_len,
 		     pass_line_fn *fn, void *arg)
 {
+	static const char *const no_env[] = { NULL };
 	char *share = xasprintf("%.9g", budget_share);
+	char *count = xasprintf("%d", nodes);
 	struct spawn s = { .argv = { "moecast-run", "--tier", tier,
-				     "--budget-share", share } };
+				     "--budget-share", share,
+				     nodes ? "--emulate-nodes" : NULL,
+				     count } };
 	FILE *in = NULL;
 	enum status st = job_file(job, job_len, &in);
 
 	if (!st) {
 		s.in = fileno(in);
-		s.envp = merge_environment(env);
+		s.envp = merge_environment(env ? env : no_env);
 		st = run_piped(tier, &s, fn, arg);
 		free(s.envp);
 		fclose(in);
 	}
+	free(count);
 	free(share);
 	return st;
 }

@@ -14,11 +14,12 @@
 typedef enum status pass_line_fn(void *arg, const char *line);
 
 /*
- * Runs "program --tier TIER --budget-share SHARE" with env ("NAME=VALUE" ...,
- * NULL) added and the job on stdin. ST_FAIL when it ended badly; when it
+ * Runs "program --tier TIER --budget-share SHARE" (and, unless nodes is 0,
+ * "--emulate-nodes NODES") with env ("NAME=VALUE" ..., NULL; NULL: none) added
+ * and the job on stdin. ST_FAIL when it ended badly; when it
  * said why, the line function has seen that and failed with it.
  */
-enum status pass_run(const char *tier, double budget_share,
+enum status pass_run(const char *tier, double budget_share, int nodes,
 		     const char *const *env, const char *job, size_t job_len,
 		     pass_line_fn *fn, void *arg);
 

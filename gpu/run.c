@@ -18,7 +18,10 @@
 #define FIRST_SHARE 0.4
 #define CAP_MIN_S 0.002
 /* Of a size that is measured in several windows, for each. */
-#define WINDOW_S 0.025
+#define WINDOW_S 0.015
+/* Products that last: how long before they count, and then. */
+#define HOLD_S 0.08
+#define HELD_S 0.05
 /* Measuring a size takes so long, and so many repetitions; about. */
 #define STEP_S 0.01
 #define STEP_REPEATS 8
@@ -85,13 +88,24 @@ static enum status hand_out(struct run *r, enum status st,
 	return err_prefix(st, "%s", what);
 }
 
+/* What a series moves at a size; of products that is mostly weights, and does
+ * not grow as the rows do. */
+static double bytes_at(const struct series *s, double size)
+{
+	struct bench_case c;
+
+	suite_case(s, size, UINT64_MAX, &c);
+	return (double)c.work.bytes;
+}
+
 /* One rate for all sizes of the series: is the next far too slow? */
 static bool too_slow(const struct run *r, const struct series *s, double size)
 {
 	double guess = adapt_guess(&s->a, size);
 
 	if (s->a.n == 1)
-		guess = exp2(s->a.y[0]) * size / exp2(s->a.x[0]);
+		guess = exp2(s->a.y[0]) * bytes_at(s, size) /
+			bytes_at(s, exp2(s->a.x[0]));
 	if (s->a.n && size < exp2(s->a.x[s->a.n - 1]))
 		return false;
 	return guess > SLOW_CAPS * CAP_MAX_S ||
@@ -233,8 +247,9 @@ static struct wish wish_of(struct series *s)
 		return w;
 	if (size > 0 && error > ADAPT_ERROR_MAX)
 		return first_wish(s, size, error);
-	if (*s->c.beside.op)
-		return w;	/* contention is not refined */
+	/* contention is not refined, nor what lasts */
+	if (*s->c.beside.op || s->is_held)
+		return w;
 	w.size = size;
 	w.value = error * s->weight / step_s(s, size);
 	if (size > 0 && error > ADAPT_WIDE) {
@@ -283,8 +298,9 @@ static enum status measure_all(struct run *r)
 		w = next_wish(r);
 		if (!w.kind)
 			break;
-		r->bench.cap_s = w.s->windows > 1 ? fmin(r->cap_s, WINDOW_S)
-						  : r->cap_s;
+		r->bench.cap_s = w.s->is_held ? HELD_S :
+			w.s->windows > 1 ? fmin(r->cap_s, WINDOW_S) : r->cap_s;
+		r->bench.hold_s = w.s->is_held ? HOLD_S : 0;
 		if (*w.s->c.beside.op)
 			st = step_beside(r, w.s, w.size);
 		else
@@ -365,7 +381,7 @@ double run_tier_share(const struct job *j, const char *tier)
 		const char *tier;
 		double share;
 	} shares[] = {
-		{ "shm", 0.14 }, { "socket", 0.45 },
+		{ "shm", 0.13 }, { "socket", 0.39 },
 	};
 	size_t i;
 

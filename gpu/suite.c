@@ -19,6 +19,7 @@
 /* They need fewer sizes: their curves are those without a limit, capped. So
  * do kernels that other shapes tell about. */
 #define CTAS_WEIGHT 0.2
+#define CTAS_GAP 3	/* octaves */
 #define SHAPE_WEIGHT 0.4
 #define OTHER_WEIGHT 0.1	/* products in other than the usual way */
 /*
@@ -30,16 +31,20 @@ static const struct spacing {
 	const char *tier;
 	double gap, fine_gap, fine_min, fine_max, gap_above;
 	int windows;
+	double windows_max;
 	bool has_late_ctas;
 } spacings[] = {
-	{ "nvlink", 0.5, 0.25, 0x1p18, 0x1p26, 0, 1, false },
-	{ "socket", 1, 0.5, 0x1p19, 0x1p28, 2, 3, true },
-	{ "", 0.75, 0, 0, 0, 0, 1, false },
+	{ "nvlink", 0.5, 0.25, 0x1p18, 0x1p26, 0, 1, 0, false },
+	{ "socket", 1.25, 0.5, 0x1p19, 0x1p25, 1.25, 5, 0x1p29, true },
+	{ "", 0.75, 0, 0, 0, 0, 1, 0, false },
 };
 #define N_SPACINGS (sizeof(spacings) / sizeof(spacings[0]))
 
-/* Contention comes after all first sizes and before any refinement. */
+/* Contention comes after all first sizes and before any refinement; between
+ * them what makes the GPU hot. */
 #define BESIDE_PENALTY 500
+#define HELD_PENALTY 600
+#define HELD "sustained"
 
 struct builder {
 	const struct backend_ops *ops;
@@ -115,7 +120,8 @@ static void set_spacing(struct series *s, bool has_tier)
 	s->a.fine_gap = p->fine_gap;
 	s->a.fine_min = p->fine_min;
 	s->a.gap_above = p->gap_above;
-	s->windows_max = s->a.fine_max = p->fine_max;
+	s->a.fine_max = p->fine_max;
+	s->windows_max = p->windows_max;
 	s->windows = p->windows;
 }
 
@@ -135,10 +141,14 @@ static void add_series(struct builder *bu, const struct bench_case *c,
 	set_spacing(s, sample_op_is_exchange(c->work.op) || *c->beside.op);
 	if (*c->beside.op) {
 		s->penalty = BESIDE_PENALTY;
+	} else if (!strcmp(c->work.variant, HELD)) {
+		s->penalty = HELD_PENALTY;
+		s->is_held = true;
 	} else if (c->work.ctas) {
 		s->penalty = CTAS_PENALTY;
 		s->weight = CTAS_WEIGHT;
-		s->a.gap_max = s->a.fine_gap = 0;
+		s->a.gap_max = CTAS_GAP;
+		s->a.fine_gap = s->a.gap_above = 0;
 		s->windows = 1;
 	} else if (c->work.n) {
 		s->weight = strcmp(c->work.op, "gemm") ||

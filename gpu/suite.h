@@ -21,6 +21,7 @@ struct series {
 	int windows;
 	double windows_max;
 	bool is_late;		/* after all gaps and windows */
+	bool is_held;		/* runs until the clock is that of long work */
 	bool done;
 };
 

@@ -38,12 +38,33 @@
 	" \"m\": [" m "], \"n\": [" n "], \"k\": [" k "]," \
 	" \"batch\": [" batch "]}"
 
+/*
+ * What passes between kernels: counts that the host waits for, launches, and
+ * plans of a pass. Few sizes: they are short, and next to straight lines.
+ */
+#define TURN(sizes) \
+	"{\"op\": \"allgather\", \"variant\": \"counts\"," \
+	" \"min_bytes\": 128, \"max_bytes\": 131072, \"optional\": true}," \
+	"{\"op\": \"launch\", \"variant\": \"kernel\"," sizes "}," \
+	"{\"op\": \"launch\", \"variant\": \"stream\"," sizes \
+	", \"optional\": true}," \
+	"{\"op\": \"launch\", \"variant\": \"graph\"," sizes \
+	", \"optional\": true},"
+#define LAUNCHES "\"min_bytes\": 4, \"max_bytes\": 128"
+#define PLAN(variant, experts, chunks) \
+	"{\"op\": \"plan\", \"variant\": \"" variant "\", \"n\": [" experts "]," \
+	" \"k\": [4], \"batch\": [" chunks "], \"min_bytes\": 65536," \
+	" \"max_bytes\": 262144, \"optional\": true},"
+#define PLANS \
+	PLAN("flat", "16, 128", "1, 8") PLAN("dedup", "64", "1, 4") \
+	PLAN("esp", "64", "1, 4")
+
 #define HOST_RANGE "\"min_bytes\": 1024, \"max_bytes\": 67108864"
 #define HOST_LAYER "\"min_bytes\": 65536, \"max_bytes\": 16777216"
 #define HOST_M "1, 4, 16, 64, 256"
 
 static const char host_tasks[] =
-	EXCHANGES(HOST_RANGE, "")
+	EXCHANGES(HOST_RANGE, "") TURN(LAUNCHES) PLANS
 	LAYER(HOST_LAYER, "1024", "64")
 	PRODUCT(HOST_M, "256", "256", "1, 8") ","
 	PRODUCT(HOST_M, "1024", "512", "1") ","
@@ -74,14 +95,14 @@ static const char host_tasks[] =
 	"{\"op\": \"copy\"," CUDA_MEMORY "},"
 
 /* Rows of an expert; of one that has many beside it; of a rank's only one. */
-#define CUDA_M "1, 8, 32, 128, 256, 512, 1024, 2048, 4096"
+#define CUDA_M "1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096"
 #define CUDA_M_SMALL "1, 8, 32, 64, 128, 256, 512, 1024, 2048"
-#define CUDA_M_ONE "1, 32, 128, 256, 512, 1024, 2048, 4096, 8192, 32768"
+#define CUDA_M_ONE "1, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 32768"
 
 #define STRIDED(m, n, k, batch) \
 	PRODUCT_BY("strided-batched", m, n, k, batch)
 /* Slower or as fast at every shape: few rows, the way forward only. */
-#define OTHERS_M "1, 32, 128, 512, 2048"
+#define OTHERS_M "1, 32, 64, 128, 256, 512, 1024, 2048"
 #define OTHERS(n, k, batch) \
 	PRODUCT_BY("per-expert", OTHERS_M, n, k, batch) "," \
 	PRODUCT_BY("grouped", OTHERS_M, n, k, batch) ","
@@ -132,7 +153,7 @@ static const char host_tasks[] =
 	STRIDED(CUDA_M, "6144", "16384", "1") ","
 
 /* Gradients of weights: the rows are summed over, so they are the depth. */
-#define CUDA_DEPTHS "16, 128, 512, 2048, 8192"
+#define CUDA_DEPTHS "16, 128, 512, 1024, 2048, 4096, 8192"
 #define CUDA_WEIGHTS \
 	STRIDED("14336", "4096", CUDA_DEPTHS, "8") "," \
 	STRIDED("4096", "28672", CUDA_DEPTHS, "8") "," \
@@ -141,14 +162,40 @@ static const char host_tasks[] =
 	STRIDED("768", "2048", CUDA_DEPTHS, "16, 128") "," \
 	STRIDED("2048", "1536", CUDA_DEPTHS, "16, 128") "," \
 	STRIDED("2880", "5760", CUDA_DEPTHS, "16") ","
+/* Of every chunk but the first they are added to. */
+#define ADDING(m, n, k, batch) PRODUCT_BY("adding", m, n, k, batch)
+#define CUDA_DEPTHS_ADDED "16, 128, 256, 512, 2048"
+#define CUDA_ADDED \
+	ADDING("14336", "4096", CUDA_DEPTHS_ADDED, "4, 8") "," \
+	ADDING("4096", "28672", CUDA_DEPTHS_ADDED, "4, 8") "," \
+	ADDING("8192", "2048", CUDA_DEPTHS_ADDED, "8") "," \
+	ADDING("1408", "2048", CUDA_DEPTHS_ADDED, "32") "," \
+	ADDING("2048", "2816", CUDA_DEPTHS_ADDED, "32") "," \
+	ADDING("768", "2048", CUDA_DEPTHS_ADDED, "16, 64") "," \
+	ADDING("2048", "1536", CUDA_DEPTHS_ADDED, "16, 64") ","
 
 /* The gate's: logits, gradients of tokens and of weights, by experts. */
-#define CUDA_TOKENS "16, 128, 1024, 8192, 131072"
+#define CUDA_TOKENS \
+	"16, 128, 512, 1024, 2048, 4096, 8192, 32768, 131072"
 #define CUDA_GATES \
 	STRIDED(CUDA_TOKENS, "8, 64, 256", "2048, 7168", "1") "," \
 	STRIDED(CUDA_TOKENS, "2048, 7168", "8, 64, 256", "1") "," \
 	STRIDED("2048", "8, 64, 256", CUDA_TOKENS, "1") "," \
 	STRIDED("7168", "8, 64, 256", CUDA_TOKENS, "1") ","
+
+/* At the clock that the power allows, when nothing else is done. */
+#define SUSTAINED(m, n, k, batch) PRODUCT_BY("sustained", m, n, k, batch)
+#define CUDA_SUSTAINED \
+	SUSTAINED("2048", "28672", "4096", "8") "," \
+	SUSTAINED("2048", "4096", "14336", "8") "," \
+	SUSTAINED("14336", "4096", "2048", "8") "," \
+	SUSTAINED("1024", "4096", "7168", "32") "," \
+	SUSTAINED("1024", "7168", "2048", "32") "," \
+	SUSTAINED("1024", "1536", "2048", "128") "," \
+	SUSTAINED("1024", "2048", "768", "128") "," \
+	SUSTAINED("1024", "2816", "2048", "64") "," \
+	SUSTAINED("1024", "2048", "1408", "64") "," \
+	SUSTAINED("4096", "8192", "2048", "8") ","
 
 /* Bound by the SMs, by memory, by memory alone; beside exchanges. */
 #define BESIDE \
@@ -164,15 +211,16 @@ static const char host_tasks[] =
 
 static const char cuda_tasks[] =
 	EXCHANGES(CUDA_RANGE, CUDA_CTAS)
-	CUDA_DIRECT CUDA_LAYER CUDA_EXPERTS CUDA_WEIGHTS CUDA_GATES
-	CUDA_OTHERS CUDA_CONTENTION;
+	CUDA_DIRECT CUDA_LAYER TURN(LAUNCHES) PLANS
+	CUDA_EXPERTS CUDA_WEIGHTS CUDA_ADDED CUDA_GATES
+	CUDA_OTHERS CUDA_SUSTAINED CUDA_CONTENTION;
 
 #define QUICK_M "16, 128, 512, 2048"
 
 /* What fits into a few seconds: one product each way, no limits on CTAs. */
 static const char cuda_quick_tasks[] =
 	EXCHANGES(CUDA_RANGE, "")
-	LAYER(CUDA_MEMORY, "4096", "128")
+	LAYER(CUDA_MEMORY, "4096", "128") TURN(LAUNCHES)
 	PRODUCT(QUICK_M, "28672", "4096", "1, 8") ","
 	PRODUCT(QUICK_M, "4096", "14336", "1, 8") ","
 	PRODUCT(QUICK_M, "1536", "2048", "128") ","
@@ -188,7 +236,7 @@ static const struct {
 	const char *budget_s, *quick_budget_s;
 } profiles[] = {
 	{ "host", host_tasks, host_tasks, "30", "10" },
-	{ "cuda", cuda_tasks, cuda_quick_tasks, "85", "10" },
+	{ "cuda", cuda_tasks, cuda_quick_tasks, "92", "10" },
 };
 
 const char *suite_standard(const char *backend, bool quick)

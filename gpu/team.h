@@ -39,7 +39,7 @@ struct team_place {
 	int member, members;
 	int hosts;		/* that the members are on, equally many each */
 	int local;		/* which of those on its host */
-	bool is_emulated;	/* members share the devices */
+	bool is_emulated;	/* on one host, and its devices */
 	const struct team_wire *wire;	/* NULL: there is none */
 };
 

@@ -12,7 +12,8 @@
  *		dtype fp32. sendrecv: rank r sends to r+1 (mod ranks) and
  *		receives from r-1 at once.
  *	gemm	batch products C = A (m x k) B (k x n); m: rows per expert.
- *		Variants strided-batched, per-expert, grouped: the same result.
+ *		Variants strided-batched, per-expert, grouped, adding (to what
+ *		is there): the same result.
  *	gate	m tokens of k (hidden) times k x n experts; logits fp32
  *	topk	m tokens, n experts, the k largest of the softmax of fp32
  *		logits: ids int32, weights fp32 (their softmax
@@ -25,8 +26,11 @@
  *		(fp32, then rounded) of its k rows in the sorted order
  *	stream	m elements: y = 2 x + 1 (read one array, write another)
  *	copy	m elements: y = x by the copy engine or memcpy
+ *	launch	m kernels, one after the other; bytes is m
+ *	plan	gpu/turn.h; bytes: of the choices
  *
- * bytes of the last seven is memory traffic, work_set_bytes().
+ * bytes of gate .. copy is memory traffic, work_set_bytes(). allgather counts:
+ * the result is fetched by the host as well, which waits for it.
  */
 #ifndef GPU_WORK_H
 #define GPU_WORK_H

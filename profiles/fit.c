@@ -22,6 +22,14 @@
  */
 #define LAW_SHARE 0.87
 
+/*
+ * With fewer sizes, leaving one out says more about the hole that it leaves
+ * than about the form. A law is then taken only where it is as near to the
+ * sizes that it was made from; else the polyline, which goes through them.
+ */
+#define FEW_SIZES 8
+#define MISS_MAX 0.05
+
 /* Laws, simplest first; then the polyline through as many sizes as can be,
  * which assumes none. */
 static const struct fit_shape shapes[] = {
@@ -31,7 +39,7 @@ static const struct fit_shape shapes[] = {
 	{ FIT_PIECEWISE, 2, false, false, 4 },
 	{ FIT_PIECEWISE, 3, true, false, 4 },
 	{ FIT_PIECEWISE, 3, false, false, 6 },
-	{ FIT_PIECEWISE, FIT_PIECES_MAX, true, false, 5 },
+	{ FIT_PIECEWISE, FIT_PIECES_MAX, true, false, 4 },
 };
 
 #define N_SHAPES (int)(sizeof(shapes) / sizeof(*shapes))
@@ -165,6 +173,18 @@ static int best_shape(const double *error)
 	return best;
 }
 
+/* Is the mean error at the sizes themselves above MISS_MAX? */
+static bool misses(const struct fit_data *d, const struct curve *f)
+{
+	double sum = 0;
+	int i;
+
+	for (i = 0; i < d->n; i++)
+		sum += fabs(curve_eval(f, d->sample[i].n) /
+			    d->sample[i].scale - 1);
+	return sum > MISS_MAX * d->n;
+}
+
 static bool choose(const struct fit_data *d, int form, struct fit *out)
 {
 	double error[N_SHAPES];
@@ -180,6 +200,11 @@ static bool choose(const struct fit_data *d, int form, struct fit *out)
 	}
 	if (best < 0 || !fit_model(d, &shapes[best], &out->curve))
 		return false;
+	if (form < 0 && d->n_sizes < FEW_SIZES &&
+	    misses(d, &out->curve) &&
+	    fit_model(d, &shapes[POLYLINE], &out->curve)) {
+		best = POLYLINE;
+	}
 	out->form = shapes[best].form;
 	out->mape = error[best];
 	return true;

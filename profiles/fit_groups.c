@@ -70,6 +70,7 @@ static const struct fit_shape_use {
 	{ "gate", true, true, false, "%g experts, hidden %g" },
 	{ "topk", true, true, false, "%g experts, top-%g" },
 	{ "sort", true, true, false, "%g experts, top-%g" },
+	{ "plan", true, true, true, "%g experts, top-%g, %g chunks" },
 	{ "permute", true, true, true, "hidden %g, top-%g, %g experts" },
 	{ "combine", true, true, true, "hidden %g, top-%g, %g experts" },
 };

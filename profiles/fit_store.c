@@ -147,15 +147,17 @@ static int rank_of(const struct fit_row *r)
 	return rank;
 }
 
-/* An exchange of its own, not another variant of NCCL's. */
-static bool is_direct(const struct fit_row *r)
+/* An op of its own to forecasts, or only another variant? */
+static const char *curve_op(const struct fit_row *r)
 {
-	return !strcmp(r->op, "alltoall") && !strcmp(r->variant, "direct");
+	const char *own = measured_own_name(r->op, r->variant);
+
+	return own ? own : r->op;
 }
 
 static bool same_curve(const struct fit_row *a, const struct fit_row *b)
 {
-	return is_direct(a) == is_direct(b) && !strcmp(a->op, b->op) && !strcmp(a->tier, b->tier) &&
+	return !strcmp(curve_op(a), curve_op(b)) && !strcmp(a->tier, b->tier) &&
 		a->ranks == b->ranks && a->ctas == b->ctas && a->n == b->n &&
 		a->k == b->k && a->batch == b->batch;
 }
@@ -246,7 +248,7 @@ static enum status curve_of(const struct fit_row *r,
 		.r2 = r->r2,
 		.mape = r->mape,
 	};
-	TEXT_COPY(out->op, is_direct(r) ? MEASURED_DIRECT : r->op);
+	TEXT_COPY(out->op, curve_op(r));
 	TEXT_COPY(out->tier, r->tier);
 	return curve_json_parse(r->pieces, CURVE_MEASURED, &out->curve);
 }

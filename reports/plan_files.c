@@ -14,7 +14,7 @@
 /* The Gantt chart's legend; both passes share a colour. */
 enum box_kind {
 	BOX_GATE, BOX_PERMUTE, BOX_DISPATCH, BOX_EXPERT, BOX_WEIGHT,
-	BOX_COMBINE, BOX_SHARED, BOX_ESP, BOX_ALLREDUCE, BOX_N,
+	BOX_COMBINE, BOX_SHARED, BOX_ESP, BOX_ALLREDUCE, BOX_TECHNIQUE, BOX_N,
 };
 
 static const char *const box_names[BOX_N] = {
@@ -27,6 +27,7 @@ static const char *const box_names[BOX_N] = {
 	[BOX_SHARED] = "shared expert",
 	[BOX_ESP] = "ESP gather/scatter",
 	[BOX_ALLREDUCE] = "gradient all-reduce",
+	[BOX_TECHNIQUE] = "technique's own work",
 };
 
 static const enum box_kind box_of_op[OP_KIND_N] = {
@@ -49,6 +50,13 @@ static const enum box_kind box_of_op[OP_KIND_N] = {
 	[OP_SHARED_BWD] = BOX_SHARED,
 	[OP_ALLREDUCE_GATE] = BOX_ALLREDUCE,
 	[OP_ALLREDUCE_EXPERT] = BOX_ALLREDUCE,
+	[OP_COMPRESS] = BOX_TECHNIQUE,
+	[OP_RESTORE] = BOX_TECHNIQUE,
+	[OP_COMPRESS_BWD] = BOX_TECHNIQUE,
+	[OP_RESTORE_BWD] = BOX_TECHNIQUE,
+	[OP_MIGRATE] = BOX_TECHNIQUE,
+	[OP_SHADOW] = BOX_TECHNIQUE,
+	[OP_SHADOW_BWD] = BOX_TECHNIQUE,
 };
 
 /* Scenario and provenance: what every figure says below its title. */
@@ -122,21 +130,24 @@ enum status plan_gantt_write(const struct plan_report *r, const char *path)
 	const struct chart_mark mark[] = {
 		{ 0, "forward" }, { r->forward_s, "backward" },
 	};
-	struct chart_gantt c = { .n_rows = LANE_N, .kind = box_names,
+	int lanes = r->lane_busy_ps[LANE_HOST] ? LANES_ALL : LANE_N;
+	struct chart_gantt c = { .n_rows = lanes, .kind = box_names,
 				 .n_kinds = BOX_N, .mark = mark };
-	const char *row[LANE_N];
+	const char *row[LANES_ALL];
 	struct chart_box *box;
 	enum status st;
 	int i;
 
 	c.n_boxes = r->n_ops < CHART_BOXES_MAX ? r->n_ops : CHART_BOXES_MAX;
 	c.n_marks = r->forward_s > 0 && r->forward_s < r->time_s ? 2 : 1;
-	for (i = 0; i < LANE_N; i++)
+	for (i = 0; i < lanes; i++)
 		row[i] = lane_name((enum lane)i);
 	box = make_boxes(r, c.n_boxes);
 	c.row = row;
 	c.box = box;
-	c.head.title = "The chosen plan: one layer on the three lanes of a "
+	c.head.title = lanes > LANE_N ? "The chosen plan: one layer on the "
+		       "lanes of a GPU and its host" :
+		       "The chosen plan: one layer on the three lanes of a "
 		       "GPU";
 	c.head.subtitle = subtitle(r);
 	st = chart_gantt_write(&c, path);

@@ -164,6 +164,12 @@ void plan_words(const struct plan *p, struct buf *out)
 		buf_addf(out, "It may hold %d SMs of a GPU at most. ",
 			 p->ctas);
 	add_degree_words(out, p->degree_forward, p->degree_backward);
+	if (p->overlap == OVERLAP_WEIGHT)
+		buf_puts(out, "With one chunk, too, weight gradients and "
+			 "shared experts run beside the exchange. ");
+	if (!order_is_default(p->order))
+		buf_puts(out, "Lay the ops in the order below, the best for "
+			 "these times. ");
 	if (p->capacity_factor > 0)
 		buf_addf(out, "Give every expert room for %.4g times its "
 			 "even share of the tokens.", p->capacity_factor);
@@ -410,8 +416,9 @@ static void put_links(const struct plan_report *r, int rows, struct buf *out)
 static void put_why(const struct plan_report *r, bool explain,
 		    struct buf *out)
 {
-	struct part part[OP_KIND_N], lane[LANE_N];
+	struct part part[OP_KIND_N], lane[LANES_ALL];
 	int i, n = sum_parts(r, part);
+	int lanes = r->lane_busy_ps[LANE_HOST] ? LANES_ALL : LANE_N;
 
 	buf_puts(out, "\nWhy\n");
 	put_limit(r, out);
@@ -420,10 +427,10 @@ static void put_why(const struct plan_report *r, bool explain,
 		put_shares(r, "work", part, n, out);
 	}
 	buf_puts(out, "\n");
-	for (i = 0; i < LANE_N; i++)
+	for (i = 0; i < lanes; i++)
 		lane[i] = (struct part){ lane_name((enum lane)i),
 					 s_from_ps(r->lane_busy_ps[i]), i };
-	put_shares(r, "lane", lane, LANE_N, out);
+	put_shares(r, "lane", lane, lanes, out);
 	put_links(r, explain ? r->n_links : LINKS_SHOWN, out);
 }
 

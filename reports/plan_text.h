@@ -76,7 +76,7 @@ struct plan_report {
 	struct report_step step;
 
 	uint64_t kind_ps[OP_KIND_N];	/* sum over ops of that kind */
-	uint64_t lane_busy_ps[LANE_N];
+	uint64_t lane_busy_ps[LANES_ALL];
 	const struct report_link *link;	/* busiest first */
 	int n_links;
 

@@ -34,7 +34,8 @@ static void add_row(const struct repro_report *r, int i, struct table *t)
 	char *reported = reported_text(&r->paper->row[i]);
 	char error[32];
 
-	snprintf(error, sizeof(error), "%+.1f %%%s", 100 * r->error[i],
+	snprintf(error, sizeof(error), "%+.1f %%%s%s", 100 * r->error[i],
+		 r->paper->row[i].gave ? " =" : "  ",
 		 repro_note(r, i) ? " !" : "  ");
 	table_text(t, r->paper->row[i].name);
 	table_text(t, reported);
@@ -60,6 +61,12 @@ static void add_rows(const struct repro_report *r, struct buf *out)
 	table_release(&t);
 	buf_addf(out, "\n  mean absolute error of %d rows: %.1f %%\n",
 		 r->paper->n_rows, 100 * r->mean_abs_error);
+	if (r->n_free == r->paper->n_rows)
+		return;
+	buf_puts(out, "  (=: an assumption was taken from this row, or from "
+		 "those that it divides)\n");
+	buf_addf(out, "  mean absolute error of the other %d: %.1f %%\n",
+		 r->n_free, 100 * r->mean_free_error);
 }
 
 static void add_misses(const struct repro_report *r, struct buf *out)

@@ -18,6 +18,9 @@ struct repro_report {
 	const struct paper *paper;
 	const double *predicted, *error;	/* [paper->n_rows] */
 	double mean_abs_error;
+	/* of the n_free rows that no assumption was taken from */
+	double mean_free_error;
+	int n_free;
 };
 
 void repro_text(const struct repro_report *r, struct buf *out);

@@ -156,6 +156,10 @@ void trace_add_ops(struct trace *t, const struct report_op *op, int n)
 	trace_process(t, 0, "every rank (the slowest counts)");
 	for (i = 0; i < LANE_N; i++)
 		trace_lane(t, 0, i, lane_name((enum lane)i));
+	for (i = 0; i < n && op[i].lane != LANE_HOST; i++)
+		;
+	if (i < n)
+		trace_lane(t, 0, LANE_HOST, lane_name(LANE_HOST));
 	for (i = 0; i < n; i++, op++) {
 		name = xasprintf("%s %d/%d", op_kind_name(op->kind),
 				 op->chunk + 1, op->n_chunks);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "scenarios/measured.h"
 
+#include "scenarios/sample.h"
 #include "scenarios/scenario.h"
 
 #include <math.h>
@@ -90,9 +91,51 @@ const struct measured_contention *measured_find_contention(
 	return best;
 }
 
+static const struct {
+	const char *op, *variant, *name;
+} own_names[] = {
+	{ "alltoall", "direct", MEASURED_DIRECT },
+	{ "allgather", "counts", MEASURED_COUNTS },
+	{ "launch", "kernel", MEASURED_LAUNCH },
+	{ "launch", "stream", MEASURED_STREAM },
+	{ "launch", "graph", MEASURED_GRAPH },
+	{ "plan", "flat", MEASURED_PLAN_FLAT },
+	{ "plan", "dedup", MEASURED_PLAN_DEDUP },
+	{ "plan", "esp", MEASURED_PLAN_ESP },
+};
+#define N_OWN_NAMES (sizeof(own_names) / sizeof(own_names[0]))
+
+const char *measured_own_name(const char *op, const char *variant)
+{
+	size_t i;
+
+	for (i = 0; i < N_OWN_NAMES; i++) {
+		if (!strcmp(own_names[i].op, op) &&
+		    !strcmp(own_names[i].variant, variant))
+			return own_names[i].name;
+	}
+	return NULL;
+}
+
+bool measured_op_known(const char *op)
+{
+	size_t i;
+
+	for (i = 0; i < N_OWN_NAMES; i++) {
+		if (!strcmp(own_names[i].name, op))
+			return true;
+	}
+	return sample_op_known(op);
+}
+
 static bool is_sustained(const struct product_table *t)
 {
 	return !strcmp(t->variant, MEASURED_SUSTAINED);
+}
+
+static bool is_way(const struct product_table *t)
+{
+	return !is_sustained(t) && strcmp(t->variant, MEASURED_ADDING) != 0;
 }
 
 bool measured_has_products(const struct measured *m, enum dtype t)
@@ -100,7 +143,7 @@ bool measured_has_products(const struct measured *m, enum dtype t)
 	int i;
 
 	for (i = 0; m && i < m->n_tables; i++) {
-		if (m->table[i].dtype == t && !is_sustained(&m->table[i]))
+		if (m->table[i].dtype == t && is_way(&m->table[i]))
 			return true;
 	}
 	return false;
@@ -138,7 +181,7 @@ static double fastest_way(const struct measured *m, enum dtype t,
 
 	for (i = 0; i < m->n_tables; i++) {
 		if (m->table[i].dtype != t || m->table[i].n < points_min ||
-		    is_sustained(&m->table[i]))
+		    !is_way(&m->table[i]))
 			continue;
 		s = product_seconds(&m->table[i], p->m, p->n, p->k, p->batch,
 				    &outside);
@@ -160,7 +203,7 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 
 	for (i = 0; i < m->n_tables; i++) {
 		if (m->table[i].dtype == t && m->table[i].n > most &&
-		    !is_sustained(&m->table[i]))
+		    is_way(&m->table[i]))
 			most = m->table[i].n;
 	}
 	s = fastest_way(m, t, &p, (most + 1) / 2, outside_p);

@@ -56,8 +56,28 @@ void product_table_release(struct product_table *t);
  */
 #define MEASURED_SUSTAINED "sustained"
 
-/* Op of the curve of all-to-all, variant "direct" (gpu/cuda_direct.h). */
+/* Another that is none: products that add to what is there, as gradients of
+ * weights of every chunk but the first do. */
+#define MEASURED_ADDING "adding"
+
+/*
+ * Curves of variants that are ops of their own to a forecast: the exchange of
+ * gpu/cuda_direct.h; counts that the host waits for; launches and plans
+ * (gpu/turn.h), whose "bytes" are launches and choices.
+ */
 #define MEASURED_DIRECT "alltoall-direct"
+#define MEASURED_COUNTS "allgather-counts"
+#define MEASURED_LAUNCH "launch-kernel"
+#define MEASURED_STREAM "launch-stream"
+#define MEASURED_GRAPH "launch-graph"
+#define MEASURED_PLAN_FLAT "plan-flat"
+#define MEASURED_PLAN_DEDUP "plan-dedup"
+#define MEASURED_PLAN_ESP "plan-esp"
+
+/* Such a name, or NULL: the variant has none. */
+const char *measured_own_name(const char *op, const char *variant);
+/* Is it a sample's op or such a name? */
+bool measured_op_known(const char *op);
 
 /* The curve of one op on one tier, and the sizes that it was fitted on. */
 struct measured_curve {

@@ -223,8 +223,7 @@ static enum status get_curve(const json_t *j, struct measured_curve *c)
 	double ranks = 0;
 	enum status st = get_text(j, "op", c->op, sizeof(c->op));
 
-	if (!st && !sample_op_known(c->op) &&
-	    strcmp(c->op, MEASURED_DIRECT) != 0)
+	if (!st && !measured_op_known(c->op))
 		st = err_set(ST_INPUT, "'op': '%s' is none", c->op);
 	if (!st)
 		st = get_text(j, "tier", c->tier, sizeof(c->tier));

@@ -144,10 +144,27 @@ static enum status add_words(struct paper *p, const struct doc_node *m,
 	return ST_OK;
 }
 
+static enum status add_gave(struct paper *p, const struct doc_node *m,
+			    struct paper_row *row)
+{
+	enum status st = text(p, m, "gave", &row->gave);
+	int i = 0;
+
+	if (st)
+		return st;
+	while (i < p->n_values && !(p->value[i].assumed &&
+				    !strcmp(p->value[i].name, row->gave)))
+		i++;
+	return i < p->n_values ? ST_OK :
+		err_set(ST_INPUT, "%s: 'gave' is '%.100s', must be the name "
+			"of an assumption", doc_where(&p->arena, m),
+			row->gave);
+}
+
 static enum status add_row(struct paper *p, const struct doc_node *m)
 {
 	static const char *const keys[] = { "case", "measure", "reported",
-					    "source", "note", NULL };
+					    "source", "note", "gave", NULL };
 	struct paper_row *row = &p->row[p->n_rows++];
 	enum status st = text(p, m, "case", &row->name);
 
@@ -158,6 +175,8 @@ static enum status add_row(struct paper *p, const struct doc_node *m)
 		st = text(p, m, "source", &row->source);
 	if (!st && doc_get(m, "note"))
 		st = text(p, m, "note", &row->note);
+	if (!st && doc_get(m, "gave"))
+		st = add_gave(p, m, row);
 	if (!st)
 		st = add_words(p, m, row);
 	if (!st)

@@ -13,7 +13,8 @@
  *	  - {case: "...", measure: "grid a fsmoe", reported: 1.18,
  *	     source: "table 5", note: "why the forecast misses it"}
  *
- * `reported` may be a range, [1.2, 1.5]. A measure's words mean something to
+ * A row from which an assumption was taken says so, gave: NAME: its agreement
+ * is no evidence. `reported` may be a range, [1.2, 1.5]. A measure's words mean something to
  * the reproduction of that paper (sim/repro.h) alone, which looks constants
  * and assumptions up by name and never sees `reported`.
  */
@@ -41,6 +42,7 @@ struct paper_row {
 	double low, high;	/* reported; equal unless a range */
 	const char *source;
 	const char *note;	/* or NULL */
+	const char *gave;	/* an assumption's name, or NULL */
 	const char *where;	/* "file:line:col" */
 };
 

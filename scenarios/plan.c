@@ -11,22 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORD_MAX 256		/* bytes of one word of a plan */
+#define WORD_MAX 1024		/* bytes of one word of a plan */
 #define DEGREES_MAX 1048576	/* of a layout degree; layout_check() knows */
 #define CAPACITY_MAX 1e6	/* of a capacity factor */
+#define GRADIENT_MAX 1e15	/* bytes */
 
 enum word_id {
 	WORD_EP, WORD_ESP, WORD_TP, WORD_DP, WORD_PP,
 	WORD_ALLTOALL, WORD_DEGREE, WORD_CAPACITY, WORD_TECHNIQUES,
 	WORD_REQUIRED_N,
 	WORD_CTAS = WORD_REQUIRED_N, WORD_OVERLAP,
+	WORD_ORDER, WORD_GRADIENT,
 	WORD_N,
 };
 
 static const char *const word_names[WORD_N] = {
 	"ep", "esp", "tp", "dp", "pp",
 	"alltoall", "degree", "capacity", "techniques", "ctas",
-	"overlap",
+	"overlap", "order", "gradient",
 };
 
 static const char *const overlap_names[OVERLAP_N] = {
@@ -48,7 +50,11 @@ bool plan_same(const struct plan *p, const struct plan *q)
 		p->degree_backward == q->degree_backward &&
 		p->capacity_factor == q->capacity_factor &&
 		p->technique_mask == q->technique_mask &&
-		p->ctas == q->ctas && p->overlap == q->overlap;
+		p->ctas == q->ctas && p->overlap == q->overlap &&
+		!order_compare(&p->order[0], &q->order[0]) &&
+		!order_compare(&p->order[1], &q->order[1]) &&
+		p->gradient_bytes == q->gradient_bytes &&
+		p->gradient_pieces == q->gradient_pieces;
 }
 
 static void print_techniques(unsigned mask, struct buf *out)
@@ -82,6 +88,16 @@ void plan_print(const struct plan *p, struct buf *out)
 	print_techniques(p->technique_mask, out);
 	if (p->overlap)
 		buf_addf(out, " overlap=%s", overlap_names[p->overlap]);
+	if (!order_is_default(p->order)) {
+		buf_puts(out, " order=");
+		order_print(p->order, out);
+	}
+	if (p->gradient_bytes > 0) {
+		unit_print(p->gradient_bytes, U_BYTES, number, sizeof(number));
+		buf_addf(out, " gradient=%s", number);
+	}
+	if (p->gradient_bytes > 0 && p->gradient_pieces > 1)
+		buf_addf(out, "/%d", p->gradient_pieces);
 }
 
 char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX])
@@ -90,10 +106,11 @@ char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX])
 
 	if (p->ctas)
 		snprintf(limit, sizeof(limit), " ctas=%d", p->ctas);
-	snprintf(out, PLAN_EXCHANGE_MAX, "%s%s%s%s",
+	snprintf(out, PLAN_EXCHANGE_MAX, "%s%s%s%s%s",
 		 a2a_table[p->alltoall].name, limit,
 		 p->overlap ? " overlap=" : "",
-		 p->overlap ? overlap_names[p->overlap] : "");
+		 p->overlap ? overlap_names[p->overlap] : "",
+		 order_is_default(p->order) ? "" : " ordered");
 	return out;
 }
 
@@ -221,6 +238,28 @@ static enum status parse_overlap(const char *value, struct plan *p)
 	return fail_name("overlap", value, overlap_names, OVERLAP_N);
 }
 
+/* "20MB", or "20MB/4": in four pieces. */
+static enum status parse_gradient(char *value, struct plan *p)
+{
+	char *slash = strchr(value, '/');
+	const char *end = "";
+	int pieces = 1;
+	double v;
+
+	if (slash)
+		*slash = '\0';
+	if (!unit_parse(value, U_BYTES, &v) || !(v >= 0) || v > GRADIENT_MAX ||
+	    (slash && (!parse_count(slash + 1, 1, PLAN_PIECES_MAX, &pieces,
+				    &end) || *end)))
+		return err_set(ST_INPUT, "plan: 'gradient' is '%s%s%s', must "
+			       "be BYTES or BYTES/PIECES, at most %g and %d",
+			       value, slash ? "/" : "", slash ? slash + 1 : "",
+			       GRADIENT_MAX, PLAN_PIECES_MAX);
+	p->gradient_bytes = v;
+	p->gradient_pieces = v > 0 && pieces > 1 ? pieces : 0;
+	return ST_OK;
+}
+
 static enum status fail_technique(const char *value)
 {
 	const char *names[TECH_N];
@@ -264,6 +303,10 @@ static enum status parse_value(enum word_id w, char *value, struct plan *p)
 		return parse_ctas(value, p);
 	case WORD_OVERLAP:
 		return parse_overlap(value, p);
+	case WORD_ORDER:
+		return order_parse(value, p->order);
+	case WORD_GRADIENT:
+		return parse_gradient(value, p);
 	default:
 		return parse_layout(w, value, p);
 	}

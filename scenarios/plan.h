@@ -6,21 +6,26 @@
  *
  * (degree=FORWARD/BACKWARD, capacity=none when dropless). Words may come in
  * any order; each must be there once; degree=4 is read as degree=4/4; and
- * plan_parse(plan_print(p)) == p. Two more words are left out where they say
- * nothing: ctas=N limits the CTAs of the exchanges (0: no limit), and
+ * plan_parse(plan_print(p)) == p. More words are left out where they say
+ * nothing: ctas=N limits the CTAs of the exchanges (0: no limit);
  * overlap=weight lets weight gradients and shared experts of a pass of one
- * chunk run beside its exchanges (none: after or before them).
+ * chunk run beside its exchanges (none: after or before them); order= is the
+ * order of the ops (scenarios/order.h); gradient=BYTES, or BYTES/PIECES, has
+ * so many bytes of dense layers' gradients summed over the replicas inside
+ * this layer's backward pass, cut into equal pieces (1).
  */
 #ifndef SCENARIOS_PLAN_H
 #define SCENARIOS_PLAN_H
 
 #include "base/status.h"
+#include "scenarios/order.h"
 #include "scenarios/scenario.h"
 
 struct buf;
 
 #define PLAN_DEGREE_MAX 1024	/* pipeline chunks of one pass */
 #define PLAN_CTAS_MAX 1024
+#define PLAN_PIECES_MAX 64	/* of the dense gradients */
 
 /* What runs beside the exchanges of a pass of degree 1. Passes of more chunks
  * have all of it beside them anyway. */
@@ -39,6 +44,9 @@ struct plan {
 	int ctas;	/* most CTAs (SMs) that an all-to-all exchange may
 			   hold; 0: the library's own choice */
 	enum plan_overlap overlap;
+	struct pass_order order[2];	/* forward, backward */
+	double gradient_bytes;	/* 0: none */
+	int gradient_pieces;	/* 0: as 1 */
 };
 
 /* Every knob equal? */
@@ -46,8 +54,9 @@ bool plan_same(const struct plan *p, const struct plan *q);
 
 void plan_print(const struct plan *p, struct buf *out);
 
-/* "flat", or "flat ctas=8 overlap=weight": for tables. Returns `out`. */
-#define PLAN_EXCHANGE_MAX 48
+/* "flat", or "flat ctas=8 overlap=weight ordered": for tables. Returns `out`.
+ */
+#define PLAN_EXCHANGE_MAX 56
 char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX]);
 
 /* Message: "plan: ..." naming the word, its value and what is allowed. */

@@ -12,7 +12,7 @@
  * in order. Stages of one chunk run one after the other; steps with `beside`
  * share a stage.
  */
-#define PATH_MAX_OPS (A2A_STEPS_MAX + 1)
+#define PATH_MAX_OPS (A2A_STEPS_MAX + 2)	/* and a technique's op */
 
 struct path_op {
 	enum op_kind kind;
@@ -35,6 +35,8 @@ struct pass {
 	/* first and last op of each chunk's expert work, data gradients */
 	int expert[PLAN_DEGREE_MAX];
 	int weight[PLAN_DEGREE_MAX];	/* backward: weight gradients */
+	int known;		/* the op that knows the experts' counts */
+	int shadow, migrate;	/* that the experts, the combine wait for */
 	/* where each chunk's path ends: ops of its last stage */
 	int n_end[PLAN_DEGREE_MAX];
 	int end[PLAN_DEGREE_MAX][PATH_MAX_OPS];
@@ -86,8 +88,8 @@ const char *direct_why_not_plan(const struct cluster *c, const struct plan *p,
 {
 	if (p->alltoall != A2A_DIRECT)
 		return NULL;
-	if (p->technique_mask & ~(1u << TECH_BASELINE))
-		return "it goes with no technique but baseline";
+	if (p->technique_mask & ~(1u << TECH_BASELINE | TECH_SCHEDULES))
+		return "it goes with no technique that changes rows";
 	return direct_why_not_layout(c, &p->layout, m);
 }
 
@@ -227,6 +229,23 @@ static void ends_set(struct pass *p, int chunk, int op)
 	p->end[chunk][0] = op;
 }
 
+static bool has_tech(const struct pass *p, enum technique_id t)
+{
+	return p->out->plan.technique_mask & 1u << t;
+}
+
+/* Copied experts come behind the dispatch on its lane. */
+static void add_shadow(struct pass *p)
+{
+	const struct layout *l = &p->out->plan.layout;
+
+	if (p->backward || !has_tech(p, TECH_SHADOWING) || l->ep == 1)
+		return;
+	p->shadow = add_op(p, OP_SHADOW,
+			   group_lane(p->cluster, l->ep, l->esp));
+	add_dep(p, p->shadow, p->known);
+}
+
 static int add_expert(struct pass *p, enum op_kind kind, int chunk)
 {
 	int d, op = add_chunk_op(p, kind, LANE_COMPUTE, chunk);
@@ -234,6 +253,29 @@ static int add_expert(struct pass *p, enum op_kind kind, int chunk)
 	for (d = 0; d < p->n_end[chunk]; d++)
 		add_dep(p, op, p->end[chunk][d]);
 	return op;
+}
+
+/*
+ * Gradients of dense layers that this pass' exchanges leave room for: after
+ * the way to the experts, where the lane waits for them (FSMoE).
+ */
+static void add_dense_gradients(struct pass *p, int first)
+{
+	const struct plan *plan = &p->out->plan;
+	const struct layout *l = &plan->layout;
+	int i, op, group = l->dp * l->ep * l->esp, n = plan->gradient_pieces;
+
+	if (!(plan->gradient_bytes > 0) || group == 1)
+		return;
+	n = n > 1 ? n : 1;
+	for (i = 0; i < n; i++) {
+		op = add_op(p, OP_ALLREDUCE_GATE,
+			    group_lane(p->cluster, group, 1));
+		p->out->op[op].step = ALLREDUCE_DENSE;
+		p->out->op[op].chunk = i;
+		p->out->op[op].n_chunks = n;
+		add_dep(p, op, first);
+	}
 }
 
 /*
@@ -250,10 +292,16 @@ static void add_exchange(struct pass *p, int first, int shared)
 {
 	int i, sequential = p->degree == 1 &&
 			    p->out->plan.overlap == OVERLAP_NONE;
+	int last = p->degree - 1;
 
 	for (i = 0; i < p->degree; i++)
 		ends_set(p, i, sequential && shared >= 0 ? shared : first);
 	add_path(p, &p->to);
+	add_shadow(p);
+	if (p->shadow >= 0)
+		p->end[last][p->n_end[last]++] = p->shadow;
+	if (p->backward)
+		add_dense_gradients(p, first);
 	for (i = 0; i < p->degree; i++) {
 		p->expert[i] = add_expert(p, p->backward ? OP_EXPERT_BWD_DATA :
 					  OP_EXPERT, i);
@@ -264,6 +312,8 @@ static void add_exchange(struct pass *p, int first, int shared)
 	for (i = 0; i < p->degree; i++) {
 		ends_set(p, i, sequential && p->backward ? p->weight[i] :
 			 p->expert[i]);
+		if (p->migrate >= 0)
+			p->end[i][p->n_end[i]++] = p->migrate;
 	}
 	add_path(p, &p->back);
 }
@@ -281,26 +331,38 @@ static int add_join(struct pass *p, enum op_kind kind)
 
 static void lower_forward(struct pass *p)
 {
-	int gate, permute, shared = -1;
+	unsigned mask = p->out->plan.technique_mask;
+	int permute, shared = -1, last;
 
-	gate = add_op(p, OP_GATE, LANE_COMPUTE);
-	permute = add_after(p, OP_PERMUTE, gate);
+	p->known = last = add_op(p, OP_GATE, LANE_COMPUTE);
+	if (has_tech(p, TECH_MIGRATION)) {
+		p->migrate = add_op(p, OP_MIGRATE, LANE_HOST);
+		add_dep(p, p->migrate, p->known);
+	}
+	if (technique_compresses(mask))
+		last = add_after(p, OP_COMPRESS, last);
+	permute = add_after(p, OP_PERMUTE, last);
 	if (p->model->shared_experts)
 		shared = add_after(p, OP_SHARED, permute);
 	add_exchange(p, permute, shared);
-	add_join(p, OP_UNPERMUTE);
+	if (technique_restores(mask))
+		add_after(p, OP_UNPERMUTE, add_join(p, OP_RESTORE));
+	else
+		add_join(p, OP_UNPERMUTE);
 }
 
-static void add_allreduce(struct pass *p, enum op_kind kind, int step,
-			  int group, int stride, int dep)
+/* Returns its index, or that of `dep` where there is nothing to sum. */
+static int add_allreduce(struct pass *p, enum op_kind kind, int step,
+			 int group, int stride, int dep)
 {
 	int op;
 
 	if (group == 1)
-		return;
+		return dep;
 	op = add_op(p, kind, group_lane(p->cluster, group, stride));
 	p->out->op[op].step = step;
 	add_dep(p, op, dep);
+	return op;
 }
 
 /*
@@ -317,8 +379,9 @@ static void add_expert_allreduces(struct pass *p, int shared)
 		add_allreduce(p, OP_ALLREDUCE_GATE, ALLREDUCE_SHARED,
 			      l->dp * l->ep * l->esp, 1, shared);
 	}
-	add_allreduce(p, OP_ALLREDUCE_EXPERT, ALLREDUCE_COPIES, copies,
-		      l->esp, weight);
+	/* both sum the same gradients */
+	weight = add_allreduce(p, OP_ALLREDUCE_EXPERT, ALLREDUCE_COPIES,
+			       copies, l->esp, weight);
 	add_allreduce(p, OP_ALLREDUCE_EXPERT, ALLREDUCE_DP, l->dp,
 		      l->ep * l->esp, weight);
 }
@@ -326,14 +389,25 @@ static void add_expert_allreduces(struct pass *p, int shared)
 static void lower_backward(struct pass *p)
 {
 	const struct layout *l = &p->out->plan.layout;
+	unsigned mask = p->out->plan.technique_mask;
 	int first, gate, shared = -1;
 
 	first = add_after(p, OP_UNPERMUTE_BWD, p->out->n_forward - 1);
+	if (technique_compresses(mask))
+		first = add_after(p, OP_COMPRESS_BWD, first);
 	if (p->model->shared_experts)
 		shared = add_after(p, OP_SHARED_BWD, first);
 	add_exchange(p, first, shared);
+	if (has_tech(p, TECH_SHADOWING))
+		add_allreduce(p, OP_SHADOW_BWD, 0, l->ep, l->esp,
+			      p->weight[p->degree - 1]);
 	add_expert_allreduces(p, shared);
-	gate = add_after(p, OP_GATE_BWD, add_join(p, OP_PERMUTE_BWD));
+	if (technique_restores(mask))
+		gate = add_after(p, OP_PERMUTE_BWD,
+				 add_join(p, OP_RESTORE_BWD));
+	else
+		gate = add_join(p, OP_PERMUTE_BWD);
+	gate = add_after(p, OP_GATE_BWD, gate);
 	add_allreduce(p, OP_ALLREDUCE_GATE, ALLREDUCE_ROUTER,
 		      l->dp * l->ep * l->esp, 1, gate);
 }
@@ -352,14 +426,37 @@ static enum status check_plan(const struct plan *p)
 	return ST_OK;
 }
 
+/* Each pass in the plan's order. */
+static enum status lay_orders(struct program *o)
+{
+	enum status st = ST_OK;
+	int pass, n;
+
+	for (pass = 0; pass < 2 && !st; pass++) {
+		const struct pass_order *order = &o->plan.order[pass];
+		int *sequence;
+
+		if (order->rule == ORDER_DISPATCH_FIRST)
+			continue;
+		n = pass ? o->n_ops - o->n_forward : o->n_forward;
+		sequence = xcalloc((size_t)n, sizeof(*sequence));
+		st = order_sequence(o, pass, order, sequence);
+		if (!st)
+			order_lay(o, pass, sequence);
+		free(sequence);
+	}
+	return st;
+}
+
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out)
 {
 	struct pass forward = { .out = out, .cluster = c, .model = m,
-				.degree = p->degree_forward };
+				.degree = p->degree_forward,
+				.shadow = -1, .migrate = -1 };
 	struct pass backward = { .out = out, .cluster = c, .model = m,
 				 .degree = p->degree_backward,
-				 .backward = 1 };
+				 .backward = 1, .shadow = -1, .migrate = -1 };
 	enum status st = check_plan(p);
 
 	if (st)
@@ -370,7 +467,10 @@ enum status program_lower(const struct plan *p, const struct cluster *c,
 	lower_forward(&forward);
 	out->n_forward = out->n_ops;
 	lower_backward(&backward);
-	return ST_OK;
+	st = lay_orders(out);
+	if (st)
+		program_release(out);
+	return st;
 }
 
 void program_release(struct program *p)
@@ -385,7 +485,7 @@ static void check_op(const struct program *p, int i)
 	int d;
 
 	assert((unsigned)op->kind < OP_KIND_N);
-	assert((unsigned)op->lane < LANE_N);
+	assert((unsigned)op->lane < LANES_ALL);
 	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
 	assert(op->chunk >= 0 && op->chunk < op->n_chunks);
 	assert(op->step >= 0 && op->step < A2A_STEPS_MAX);
@@ -394,7 +494,8 @@ static void check_op(const struct program *p, int i)
 	assert(op->n_deps > 0 || i == 0);
 	for (d = 0; d < op->n_deps; d++)
 		assert(op->dep[d] >= 0 && op->dep[d] < i);
-	assert((op->lane == LANE_COMPUTE) == !op_kind_is_comm(op->kind));
+	assert((op->lane == LANE_INTRA || op->lane == LANE_INTER) ==
+	       op_kind_is_comm(op->kind));
 }
 
 /* Chunks of each (kind, step, pass) must come in order and be complete. */
@@ -449,6 +550,13 @@ static const struct {
 	[OP_SHARED_BWD] = { "shared_bwd", "shared", false },
 	[OP_ALLREDUCE_GATE] = { "allreduce_gate", "allreduce", true },
 	[OP_ALLREDUCE_EXPERT] = { "allreduce_expert", "allreduce", true },
+	[OP_COMPRESS] = { "compress", "technique", false },
+	[OP_RESTORE] = { "restore", "technique", false },
+	[OP_COMPRESS_BWD] = { "compress_bwd", "technique", false },
+	[OP_RESTORE_BWD] = { "restore_bwd", "technique", false },
+	[OP_MIGRATE] = { "migrate", "technique", false },
+	[OP_SHADOW] = { "shadow", "shadow", true },
+	[OP_SHADOW_BWD] = { "shadow_bwd", "shadow", true },
 };
 
 const char *op_kind_name(enum op_kind k)

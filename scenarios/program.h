@@ -40,6 +40,15 @@ enum op_kind {
 	OP_SHARED_BWD,
 	OP_ALLREDUCE_GATE,	/* gradients of what all ranks replicate */
 	OP_ALLREDUCE_EXPERT,	/* of experts with replicas */
+	/* techniques' own work */
+	OP_COMPRESS,	/* lsh: hash, cluster, mean; condensation: similar
+			   tokens, whom to keep */
+	OP_RESTORE,	/* lsh: results of centroids plus residuals */
+	OP_COMPRESS_BWD,	/* sums of gradients of what travels as one */
+	OP_RESTORE_BWD,
+	OP_MIGRATE,	/* on the host: where each sequence goes on */
+	OP_SHADOW,	/* copied experts to all ranks of the group */
+	OP_SHADOW_BWD,	/* their gradients back */
 	OP_KIND_N,
 };
 
@@ -47,6 +56,8 @@ enum op_kind {
 enum allreduce_step {
 	ALLREDUCE_ROUTER = 0,	/* OP_ALLREDUCE_GATE: the gate's weights */
 	ALLREDUCE_SHARED = 1,	/* OP_ALLREDUCE_GATE: shared experts */
+	ALLREDUCE_DENSE = 2,	/* OP_ALLREDUCE_GATE: the plan's bytes of
+				   dense layers before this one */
 	ALLREDUCE_COPIES = 0,	/* OP_ALLREDUCE_EXPERT: over the copies of an
 				   expert inside one EP group */
 	ALLREDUCE_DP = 1,	/* OP_ALLREDUCE_EXPERT: over dp */
@@ -83,7 +94,17 @@ struct program {
  * `inter` lanes fall back to INTRA when an EP group stays inside a node;
  * ep = 1 has no exchange. With degree 1 shared experts and weight gradients
  * come before the exchange beside which they could have run, unless the plan
- * says overlap=weight.
+ * says overlap=weight. The plan's dense gradients, in pieces, come after the
+ * way to the experts (FSMoE). Another order of the plan lays the same ops,
+ * with the same dependencies, in that order (scenarios/order.h); ST_INPUT
+ * when it does not fit.
+ *
+ * Techniques of the plan have ops of their own where their systems have them.
+ * Compression stands between gate and permutation, and after the last
+ * exchange (LSH-MoE, Luffy); a migration's plan is made on the host as soon
+ * as the gate is known, and the combine waits for it (Luffy); copied experts
+ * travel behind the dispatch and the last chunk of the experts waits for them,
+ * their gradients after the exchanges of the backward pass (FasterMoE).
  */
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out);

@@ -22,7 +22,7 @@ static const struct op_row ops[] = {
 	{ "allreduce", 1 }, { "sendrecv", 1 },
 	{ "gemm", 0 }, { "gate", 0 }, { "topk", 0 }, { "sort", 0 },
 	{ "permute", 0 }, { "combine", 0 }, { "stream", 0 }, { "copy", 0 },
-	{ "layer", 0 },
+	{ "launch", 0 }, { "plan", 0 }, { "layer", 0 },
 };
 
 enum field_type {

@@ -23,7 +23,9 @@ struct sample {
 	 * `bytes`, nccl-tests' meaning: what one rank sends in all, resp. the
 	 * whole result, input, buffer, message); gemm (m, n, k, batch: one
 	 * product per expert of m rows); gate topk sort permute combine
-	 * stream copy (`bytes` moved through memory); layer (a whole MoE
+	 * stream copy (`bytes` moved through memory); launch (`bytes`: so many
+	 * kernels one after the other); plan (`bytes` of choices that a rank's
+	 * host plans an exchange from; gpu/turn.h); layer (a whole MoE
 	 * layer by a plan: m tokens per rank, n hidden, k ffn, batch experts).
 	 */
 	char op[SAMPLE_TEXT];

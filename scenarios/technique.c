@@ -165,6 +165,20 @@ const struct technique_row technique_table[TECH_N] = {
 		.excludes = NOT_WITH_GATE(GATE_DTS),
 		.reroutes = true,
 	},
+	[TECH_ORDER] = {
+		.name = "order",
+		.help = "ops in the best order on their lanes, overlap at "
+			"degree 1",
+		.source = "FSMoE, Lina, Lancet",
+		.file = "sim/order_search.c",
+	},
+	[TECH_GRADIENT] = {
+		.name = "gradient-partition",
+		.help = "dense layers' gradients are cut and summed in idle "
+			"slots",
+		.source = "FSMoE",
+		.file = "sim/gradient_slots.c",
+	},
 };
 
 bool technique_mask_fits(unsigned mask)
@@ -175,6 +189,16 @@ bool technique_mask_fits(unsigned mask)
 	}
 	/* the baseline is no technique beside others */
 	return !(mask & BIT(BASELINE)) || mask == BIT(BASELINE);
+}
+
+bool technique_compresses(unsigned mask)
+{
+	return mask & (BIT(LSH) | BIT(CONDENSATION));
+}
+
+bool technique_restores(unsigned mask)
+{
+	return mask & BIT(LSH);
 }
 
 struct a2a_step a2a_step_at(enum a2a_alg alg, int reverse, int i)
@@ -214,11 +238,12 @@ int technique_find(const char *name)
 
 const char *lane_name(enum lane l)
 {
-	static const char *const names[LANE_N] = {
+	static const char *const names[LANES_ALL] = {
 		[LANE_COMPUTE] = "compute",
 		[LANE_INTRA] = "intra",
 		[LANE_INTER] = "inter",
+		[LANE_HOST] = "host",
 	};
 
-	return l < LANE_N ? names[l] : "?";
+	return l < LANES_ALL ? names[l] : "?";
 }

@@ -9,8 +9,12 @@
 
 #include <stdbool.h>
 
-/* The lanes of a GPU: ops on one lane run in program order, one at a time. */
-enum lane { LANE_COMPUTE, LANE_INTRA, LANE_INTER, LANE_N };
+/*
+ * The lanes of a GPU: ops on one lane run in program order, one at a time.
+ * The host works beside them: LANE_HOST is not among the LANE_N of a GPU.
+ */
+enum lane { LANE_COMPUTE, LANE_INTRA, LANE_INTER, LANE_N,
+	    LANE_HOST = LANE_N, LANES_ALL };
 
 enum a2a_alg {
 	A2A_FLAT,	/* grouped send/recv to every peer (NCCL, DeepSpeed) */
@@ -68,8 +72,14 @@ enum technique_id {
 	/* other gates than top-k: sim/tech_gates.h */
 	TECH_GATE_KTOP1, TECH_GATE_SAM, TECH_GATE_BASE, TECH_GATE_HASH,
 	TECH_GATE_DTS,
+	/* of the program alone: rows, bytes and costs of ops stay */
+	TECH_ORDER,		/* FSMoE: the best order of ops on the lanes */
+	TECH_GRADIENT,		/* FSMoE: dense gradients in idle slots */
 	TECH_N,
 };
+
+/* Techniques that change the program and nothing else. */
+#define TECH_SCHEDULES (1u << TECH_ORDER | 1u << TECH_GRADIENT)
 
 struct technique_row {
 	const char *name;
@@ -83,9 +93,13 @@ struct technique_row {
 extern const struct technique_row technique_table[TECH_N];
 int technique_find(const char *name);
 
+/* Have bits of their own ops in the program (scenarios/program.h)? */
+bool technique_compresses(unsigned mask);	/* rows before they are sent */
+bool technique_restores(unsigned mask);		/* and after they came back */
+
 /* Can the techniques of that mask be used together? 0 is no technique. */
 bool technique_mask_fits(unsigned mask);
 
-const char *lane_name(enum lane l);	/* "compute", "intra", "inter" */
+const char *lane_name(enum lane l);	/* "compute", "intra", "inter", "host" */
 
 #endif

@@ -41,7 +41,12 @@ int64_t capacity_kept(const struct routing *r, int64_t slots)
 {
 	int64_t n = (int64_t)r->ranks * r->experts, i, kept = 0;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < r->n_levels; i++) {
+		int64_t count = r->level[i].count;
+
+		kept += r->level[i].cells * (count < slots ? count : slots);
+	}
+	for (i = 0; i < n && !r->n_levels; i++) {
 		kept += r->count[i] < slots ? r->count[i] : slots;
 	}
 	return kept;
@@ -65,6 +70,10 @@ int64_t capacity_dropless_slots(const struct routing *r)
 {
 	int64_t n = (int64_t)r->ranks * r->experts, i, most = 1;
 
+	if (r->n_levels) {
+		most = r->level[r->n_levels - 1].count;
+		return most > 1 ? most : 1;
+	}
 	for (i = 0; i < n; i++) {
 		most = r->count[i] > most ? r->count[i] : most;
 	}

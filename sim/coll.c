@@ -45,6 +45,23 @@ static void solve_flows(struct coll_build *b, const struct coll_view *v,
 	out->merge_error_s = t.merge_error_s;
 }
 
+/* Node 0's flows for every node. */
+static void repeat_node(const struct coll_build *b, struct coll_part *p)
+{
+	size_t n = p->n_flows, i;
+	int m;
+
+	for (m = 1; m < b->nodes; m++) {
+		for (i = 0; i < n; i++) {
+			const struct coll_flow f = p->flow[i];
+
+			coll_add(p, f.src + m * b->gpus, f.dst + m * b->gpus,
+				 f.bytes);
+			p->flow[p->n_flows - 1].finish_s = f.finish_s;
+		}
+	}
+}
+
 /* The flows for the caller, in the order in which they start. */
 static void keep_flows(const struct coll_build *b, struct coll_part *p,
 		       struct coll_step *out)
@@ -53,9 +70,11 @@ static void keep_flows(const struct coll_build *b, struct coll_part *p,
 	int i;
 
 	if (p->pattern.used) {
-		p->n_flows = 0;
+		coll_part_release(p);
 		coll_pattern_expand(b->spec->net, b->nodes, p);
 	}
+	if (p->one_node)
+		repeat_node(b, p);
 	if (p->rounds && p->n_flows) {
 		begin = coll_sort_by_shift(b, p);
 		out->n_rounds = b->group;
@@ -72,24 +91,58 @@ static void keep_flows(const struct coll_build *b, struct coll_part *p,
 	out->n_flows = (int)p->n_flows;
 }
 
+/* Flows of all nodes, from node 0's. */
+static double all_flows(const struct coll_build *b, const struct coll_part *p)
+{
+	double n = 0;
+	size_t i;
+
+	for (i = 0; i < p->n_flows; i++)
+		n += coll_times(p, i);
+	return n * (p->pattern.used || p->one_node ? b->nodes : 1);
+}
+
+/* What node 0's flows of a pattern say of all links, from a folded view. */
+static void say_rows(const struct coll_build *b, const struct coll_view *v,
+		     const struct coll_part *p, struct coll_step *out)
+{
+	double *rank = xcalloc((size_t)b->gpus, sizeof(*rank));
+	size_t i;
+
+	coll_view_rows(v, p, &out->rows);
+	for (i = 0; i < p->n_flows; i++) {
+		double *sum = &rank[p->flow[i].src];
+
+		/* it receives as much as it sends */
+		*sum = coll_plus_times(*sum, p->flow[i].bytes,
+				       2 * coll_times(p, i));
+		out->rank_bytes = fmax(out->rank_bytes, *sum);
+	}
+	free(rank);
+}
+
 /* A pattern by node 0's flows; the others only if they are asked for. */
 static void solve_part(struct coll_build *b, struct coll_part *p,
 		       struct coll_step *out)
 {
-	const struct net *net = b->spec->net;
 	struct coll_view v;
 
 	coll_view_init(&v, b->spec, p->pattern.used);
 	if (p->pattern.used)
-		coll_pattern_expand(net, 1, p);
+		coll_pattern_first(b, p);
 	else if (b->reverse)
 		turn_round(p);
 	solve_flows(b, &v, p, out);
-	coll_view_release(&v);
-	if (b->spec->keep_flows)
+	if (b->spec->keep_flows && p->pattern.used && b->spec->flows_max &&
+	    all_flows(b, p) > b->spec->flows_max) {
+		say_rows(b, &v, p, out);
+		coll_part_release(p);
+	} else if (b->spec->keep_flows) {
 		keep_flows(b, p, out);
-	else
-		free(p->flow);
+	} else {
+		coll_part_release(p);
+	}
+	coll_view_release(&v);
 	p->flow = NULL;
 }
 
@@ -186,6 +239,7 @@ void coll_release(struct coll *c)
 	for (i = 0; i < c->n_steps; i++) {
 		free(c->step[i].flow);
 		free(c->step[i].round_begin);
+		link_rows_release(&c->step[i].rows);
 	}
 	*c = (struct coll){ 0 };
 }

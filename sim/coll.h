@@ -39,6 +39,7 @@
 
 #include "base/progress.h"
 #include "scenarios/scenario.h"
+#include "sim/link_rows.h"
 #include "sim/net.h"
 
 /*
@@ -54,8 +55,8 @@ struct traffic {
 	double *bytes;		/* [n*n] row-major: src, dst; owned; or NULL */
 	double each;		/* balanced */
 	/*
-	 * Balanced: see above. Dense: the groups inside which it flows, for
-	 * the shift order; 0: one group of all ranks.
+	 * Balanced: see above. Dense: the groups inside which it flows (cells
+	 * outside them are 0 and never read); 0: one group of all ranks.
 	 */
 	int group, stride;
 	/*
@@ -82,6 +83,9 @@ double traffic_distinct(const struct traffic *t, int rank, int peer);
  * other rank that has copies of a token: what it adds up in the end. */
 double traffic_sums(const struct traffic *t);
 
+/* The first rank of a rank's group, how far to the next, how many. */
+size_t traffic_first(const struct traffic *t, size_t rank, size_t *step_p,
+		     size_t *n_p);
 void traffic_release(struct traffic *t);
 void traffic_transpose(const struct traffic *t, int nodes,
 		       struct traffic *out);	/* combine from dispatch */
@@ -124,6 +128,10 @@ struct coll_step {
 	 */
 	int window, n_rounds;
 	int *round_begin;	/* [n_rounds + 1], owned */
+	/* in the place of flows that are too many (coll_spec.flows_max): what
+	 * they put on links, and what the busiest rank sends and receives */
+	struct link_rows rows;
+	double rank_bytes;
 };
 
 struct coll {
@@ -140,6 +148,7 @@ struct coll_spec {
 	double tolerance;	/* alternative: merge = tolerance * bound_s */
 	bool bound_only;	/* set flow_s = bound_s: a lower bound, cheap */
 	bool keep_flows;	/* fill coll_step.flow */
+	int flows_max;	/* above that coll_step.rows will do; 0: no limit */
 	bool places_rows;	/* direct: a dispatch of a layer, rows to
 				   their places; else blocks as they are, as
 				   they were measured */
@@ -178,6 +187,10 @@ void coll_ring_flows(const struct coll_spec *spec, enum coll_op op, int group,
 		     int stride, double bytes, struct coll *c);
 
 void coll_release(struct coll *c);
+
+/* Most that a rank sends and receives. */
+double coll_rank_bytes(const struct net *net, const struct coll_flow *f,
+		       size_t n);
 
 /*
  * The same exchange with nothing but links and latencies: every pair's flow

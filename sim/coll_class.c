@@ -57,7 +57,7 @@ static bool same_class(const struct flow_class *c, const struct route *r,
 		       (size_t)r->n * sizeof(*r->link));
 }
 
-static bool add_flow(struct classes *k, const struct coll_flow *f)
+static bool add_flow(struct classes *k, const struct coll_flow *f, int times)
 {
 	struct route r;
 	unsigned at;
@@ -74,7 +74,7 @@ static bool add_flow(struct classes *k, const struct coll_flow *f)
 			.bytes = f->bytes, .left = f->bytes };
 		k->slot[at] = ++k->n;
 	}
-	k->c[k->slot[at] - 1].weight++;
+	k->c[k->slot[at] - 1].weight += times;
 	return true;
 }
 
@@ -217,7 +217,8 @@ static double run(struct classes *k, bool begin)
 }
 
 bool coll_class_solve(const struct coll_view *v, const struct coll_flow *f,
-		      size_t n, bool begin, double *makespan_s)
+		      const int *times, size_t n, bool begin,
+		      double *makespan_s)
 {
 	struct classes *k = xcalloc(1, sizeof(*k));
 	bool ok = true;
@@ -225,7 +226,7 @@ bool coll_class_solve(const struct coll_view *v, const struct coll_flow *f,
 
 	k->v = v;
 	for (i = 0; i < n && ok; i++)
-		ok = add_flow(k, &f[i]);
+		ok = add_flow(k, &f[i], times ? times[i] : 1);
 	if (ok) {
 		k->room = xcalloc((size_t)v->n_links, sizeof(double));
 		k->weight = xcalloc((size_t)v->n_links, sizeof(double));

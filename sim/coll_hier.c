@@ -106,7 +106,8 @@ void coll_build_leader(struct coll_build *b)
 {
 	bool same = coll_symmetric(b);
 
-	leader_gather(b, same && !b->spec->keep_flows ? 1 : b->nodes);
+	leader_gather(b, same ? 1 : b->nodes);
+	b->part[0].one_node = b->part[2].one_node = same;
 	leader_copies(b);
 	if (same)
 		leader_pattern(b);

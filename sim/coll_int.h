@@ -25,6 +25,18 @@ struct coll_part {
 	struct coll_pattern pattern;
 	struct coll_flow *flow;	/* when !pattern.used */
 	size_t n_flows, cap;
+	/*
+	 * Of a pattern's flows those to nodes that look alike from node 0 are
+	 * one that counts as many times: [n_flows]; NULL: all once. In rounds:
+	 * those of as many rounds.
+	 */
+	int *times;
+	size_t cap_times;
+	/* above 1: the flows of as many equal sets of nodes are left out, and
+	 * only links above the NICs would carry them, too */
+	int images;
+	bool one_node;	/* the flows are node 0's, inside it; all nodes' are
+			   like them */
 	bool rounds;	/* one shift distance after the other, with barriers */
 	double copy_bytes;	/* read + written on the busiest GPU */
 	int copies;	/* kernels that do it */
@@ -69,6 +81,9 @@ void coll_view_init(struct coll_view *v, const struct coll_spec *spec,
 void coll_view_release(struct coll_view *v);
 void coll_view_route(const struct coll_view *v, int src, int dst,
 		     struct route *out);
+/* What the part's flows put on links; folded: times what they stand for. */
+void coll_view_rows(const struct coll_view *v, const struct coll_part *p,
+		    struct link_rows *out);
 /* A link of the network that a link of the view stands for. */
 int coll_view_link(const struct coll_view *v, int link);
 
@@ -93,8 +108,8 @@ double coll_own_constants(const struct comm_tier *own,
 bool coll_symmetric(const struct coll_build *b);
 
 /*
- * Whom s exchanges with, itself included: peer j of coll_peers(). Dense: all
- * ranks; balanced: its group.
+ * Whom s exchanges with, itself included: peer j of coll_peers(), in order of
+ * ranks.
  */
 int coll_peers(const struct coll_build *b);
 int coll_peer(const struct coll_build *b, int s, int j);
@@ -110,6 +125,41 @@ void coll_add(struct coll_part *p, int src, int dst, double bytes);
 /* The pattern's flows that start in the first `nodes` nodes, to p->flow. */
 void coll_pattern_expand(const struct net *net, int nodes,
 			 struct coll_part *p);
+
+/* Those of node 0, with `times` where that can be. */
+void coll_pattern_first(const struct coll_build *b, struct coll_part *p);
+
+/* sum + v + v + ... (n times), to the last bit. */
+double coll_plus_times(double sum, double v, int n);
+
+static inline int coll_times(const struct coll_part *p, size_t i)
+{
+	return p->times ? p->times[i] : 1;
+}
+
+/* How many of the part's flow i a link carries. */
+static inline int coll_link_times(const struct net *net,
+				  const struct coll_part *p, size_t i,
+				  int link)
+{
+	if (p->images > 1 && link >= net->first[LINK_LEAF_UP])
+		return p->images;
+	return coll_times(p, i);
+}
+
+/*
+ * Round d of a part in rounds: with `times` the place of its like, among
+ * those inside the node and those to the first other one.
+ */
+static inline int coll_round(const struct coll_build *b,
+			     const struct coll_part *p, int d)
+{
+	int local = b->shape.local;
+
+	return p->times && d >= 2 * local ? local + d % local : d;
+}
+
+void coll_part_release(struct coll_part *p);
 
 struct coll_shape coll_shape_of(const struct cluster *c, int group,
 				int stride);
@@ -157,19 +207,24 @@ double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
 		  bool begin, double after_s, double merge_s,
 		  double *error_p);
 
+/* The part's flows, all together, with their `times`, at 0. */
+double coll_solve_part(const struct coll_view *v, struct coll_part *p,
+		       double merge_s, double *error_p);
+
 /*
  * The same for a folded view, by classes of equal flows, without finish
  * times; false when there are too many classes.
  */
 bool coll_class_solve(const struct coll_view *v, const struct coll_flow *f,
-		      size_t n, bool begin, double *makespan_s);
+		      const int *times, size_t n, bool begin,
+		      double *makespan_s);
 
 /*
  * True: flows that start together are all done when the busiest link is, at
  * bound_s. False: they may be.
  */
-bool coll_ends_at_bound(const struct net *net, const struct coll_flow *f,
-			size_t n_flows, double bound_s);
+bool coll_ends_at_bound(const struct net *net, const struct coll_part *p,
+			double bound_s);
 
 /* What fair.h is to merge. */
 double coll_merge(const struct coll_spec *s, double bound_s);

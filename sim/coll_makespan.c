@@ -55,7 +55,7 @@ double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
 	double t;
 	size_t i;
 
-	if (v->folded && coll_class_solve(v, f, n, begin, &t)) {
+	if (v->folded && coll_class_solve(v, f, NULL, n, begin, &t)) {
 		*error_p = 0;
 		return t;
 	}
@@ -71,24 +71,63 @@ double coll_solve(const struct coll_view *v, struct coll_flow *f, size_t n,
 	return t;
 }
 
+/* Every flow as many times as it counts. */
+static void repeat_flows(struct coll_part *p)
+{
+	struct coll_part all = { 0 };
+	size_t i;
+	int k;
+
+	for (i = 0; i < p->n_flows; i++) {
+		for (k = 0; k < p->times[i]; k++) {
+			coll_add(&all, p->flow[i].src, p->flow[i].dst,
+				 p->flow[i].bytes);
+		}
+	}
+	all.pattern = p->pattern;
+	coll_part_release(p);
+	*p = all;
+}
+
+double coll_solve_part(const struct coll_view *v, struct coll_part *p,
+		       double merge_s, double *error_p)
+{
+	double t;
+
+	if (p->times) {
+		*error_p = 0;
+		if (coll_class_solve(v, p->flow, p->times, p->n_flows, false,
+				     &t))
+			return t;
+		repeat_flows(p);
+	}
+	return coll_solve(v, p->flow, p->n_flows, false, 0, merge_s, error_p);
+}
+
 static double solve_rounds(const struct coll_build *b,
 			   const struct coll_view *v, struct coll_part *p,
 			   double merge_s, double *error_p)
 {
 	size_t *begin = coll_sort_by_shift(b, p);
-	double t = 0, error;
+	double *took = xcalloc((size_t)b->group, sizeof(*took)), t = 0;
+	double *error = xcalloc((size_t)b->group, sizeof(*error));
 	int d;
 
 	*error_p = 0;
 	for (d = 0; d < b->group; d++) {
-		size_t n = begin[d + 1] - begin[d];
+		int k = coll_round(b, p, d);
+		size_t n = begin[k + 1] - begin[k];
 
 		if (!n)
 			continue;
-		t += coll_solve(v, p->flow + begin[d], n, false, t, merge_s,
-				&error);
-		*error_p += error;
+		if (k == d)
+			took[d] = coll_solve(v, p->flow + begin[d], n, false,
+					     t, merge_s, &error[d]);
+		t += took[k];
+		*error_p += error[k];
 	}
+	free(error);
+	free(took);
 	free(begin);
 	return t;
 }
@@ -194,9 +233,10 @@ static double solve_window(const struct coll_build *b,
  * link is: where the two are the same, as where the flows of a link have
  * equal bytes, there is nothing to solve.
  */
-bool coll_ends_at_bound(const struct net *net, const struct coll_flow *f,
-			size_t n_flows, double bound_s)
+bool coll_ends_at_bound(const struct net *net, const struct coll_part *p,
+			double bound_s)
 {
+	const struct coll_flow *f = p->flow;
 	int *n = xcalloc((size_t)net->n_links + 1, sizeof(*n));
 	/* rounding of the sum of a link's bytes */
 	double limit = bound_s * (1 + 1e-12);
@@ -205,12 +245,12 @@ bool coll_ends_at_bound(const struct net *net, const struct coll_flow *f,
 	size_t i;
 	int k;
 
-	for (i = 0; i < n_flows; i++) {
+	for (i = 0; i < p->n_flows; i++) {
 		net_route(net, f[i].src, f[i].dst, &r);
 		for (k = 0; k < r.n; k++)
-			n[r.link[k]]++;
+			n[r.link[k]] += coll_link_times(net, p, i, r.link[k]);
 	}
-	for (i = 0; i < n_flows && ok; i++) {
+	for (i = 0; i < p->n_flows && ok; i++) {
 		net_route(net, f[i].src, f[i].dst, &r);
 		for (k = 0; k < r.n && ok; k++) {
 			int l = r.link[k];
@@ -239,6 +279,5 @@ double coll_makespan(const struct coll_build *b, const struct coll_view *v,
 		return solve_rounds(b, v, p, merge_s, &t->merge_error_s);
 	if (s->comm.window > 0)
 		return solve_window(b, v, p, merge_s, &t->merge_error_s);
-	return coll_solve(v, p->flow, p->n_flows, false, 0, merge_s,
-			  &t->merge_error_s);
+	return coll_solve_part(v, p, merge_s, &t->merge_error_s);
 }

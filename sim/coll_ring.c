@@ -20,6 +20,9 @@
  * edge carries its tree's bytes both ways; the pipeline is twice the depth.
  */
 #include "sim/coll_int.h"
+#include "sim/coll_tree.h"
+
+#include "base/mem.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,6 +34,9 @@ struct ring {
 	double hops_s;	/* latency and message cost over the pipeline */
 	double near, far;	/* bytes that the links see of one, inside and
 				   between domains */
+	/* [shape.nodes]: those of a group whose edges are listed; NULL: all */
+	bool *pick;
+	bool all;	/* list the groups of all ranks */
 };
 
 static int wrap(int i, int n)
@@ -140,26 +146,10 @@ static double ring_hops(const struct ring *r)
 	return sum * (n - 1) / n;
 }
 
-/* Parent in the binary tree over 0..n-1 rooted at 0; -1 for the root. */
-static int tree_parent(int i, int n)
-{
-	int bit = i & -i, up = (i ^ bit) | bit << 1;
-
-	if (i == 0)
-		return -1;
-	return up < n ? up : i ^ bit;
-}
-
 static void both_ways(struct ring *r, int a, int b, double bytes)
 {
 	add(r, a, b, bytes);
 	add(r, b, a, bytes);
-}
-
-/* Node i's place in the second tree and back. */
-static int second(int i, int n)
-{
-	return n % 2 ? wrap(i + 1, n) : n - 1 - i;
 }
 
 static void tree_node(struct ring *r, int base, int i, double bytes)
@@ -175,8 +165,8 @@ static void tree_node(struct ring *r, int base, int i, double bytes)
 	for (j = 0; j < local && up >= 0; j++) {
 		both_ways(r, member(r, base, i, j), member(r, base, up, j),
 			  bytes / local / 2);
-		both_ways(r, member(r, base, second(i, n), j),
-			  member(r, base, second(up, n), j),
+		both_ways(r, member(r, base, tree_second(i, n), j),
+			  member(r, base, tree_second(up, n), j),
 			  bytes / local / 2);
 	}
 }
@@ -190,8 +180,8 @@ static double tree_path(const struct ring *r, int base, int i, int j)
 
 	for (; (up = tree_parent(i, n)) >= 0; i = up) {
 		for (int t = 0; t < 2; t++) {
-			int a = member(r, base, t ? second(i, n) : i, j);
-			int b = member(r, base, t ? second(up, n) : up, j);
+			int a = member(r, base, t ? tree_second(i, n) : i, j);
+			int b = member(r, base, t ? tree_second(up, n) : up, j);
 
 			sum[t] += fmax(edge_s(r, a, b), edge_s(r, b, a));
 		}
@@ -266,6 +256,8 @@ static void add_group(struct ring *r, enum coll_op op, int base,
 		return;
 	}
 	for (i = 0; i < r->b.shape.nodes; i++) {
+		if (r->pick && !r->pick[i])
+			continue;
 		if (op == COLL_ALLREDUCE_TREE)
 			tree_node(r, base, i, bytes);
 		else
@@ -293,7 +285,7 @@ static bool first_node_does(const struct ring *r, enum coll_op op)
 	const struct net *net = r->b.spec->net;
 	const struct coll_shape *s = &r->b.shape;
 
-	if (!s->regular || net->uneven || r->b.spec->keep_flows)
+	if (!s->regular || net->uneven || r->b.spec->keep_flows || r->all)
 		return false;
 	if (s->nodes == 1 || op == COLL_SENDRECV)
 		return s->nodes == 1;
@@ -303,18 +295,79 @@ static bool first_node_does(const struct ring *r, enum coll_op op)
 		s->nodes % 2 == 0);
 }
 
+static int gcd(int a, int b)
+{
+	return b ? gcd(b, a % b) : a;
+}
+
+/*
+ * Ranks from 0 on whose groups are whole nodes; where nodes are alike, the
+ * next ones' are their images.
+ */
+static int first_ranks(const struct ring *r)
+{
+	const struct net *net = r->b.spec->net;
+	int span = r->b.group * r->b.stride;
+
+	if (net->uneven || net->leaves > 1 || net->domain != r->b.gpus ||
+	    r->b.spec->keep_flows || r->all)
+		return r->b.ranks;
+	return span / gcd(span, r->b.gpus) * r->b.gpus;
+}
+
 static void fill_groups(struct ring *r, enum coll_op op, double bytes)
 {
 	int span = r->b.group * r->b.stride, base;
-	int ranks = first_node_does(r, op) ? r->b.gpus : r->b.ranks;
+	int ranks = first_node_does(r, op) ? r->b.gpus : first_ranks(r);
 
+	r->part.images = ranks < r->b.ranks ? r->b.ranks / ranks : 1;
 	for (base = 0; base < ranks; base++) {
 		if (base % span < r->b.stride)
 			add_group(r, op, base, edge_bytes(r, op, bytes));
 	}
 }
 
-static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
+/*
+ * Where nodes are alike one of each kind shows what the busiest rank and link
+ * have: of a ring an even and an odd one.
+ */
+static void pick_nodes(struct ring *r, enum coll_op op)
+{
+	int n = r->b.shape.nodes;
+
+	if (n == 1 || !first_node_does(r, op))
+		return;
+	r->pick = xcalloc((size_t)n, sizeof(*r->pick));
+	if (op == COLL_ALLREDUCE_TREE)
+		tree_pick(n, r->pick);
+	else
+		r->pick[0] = r->pick[1] = r->pick[n - 1] = true;
+}
+
+/* From now on all edges, whatever stands for others. */
+static void list_all(struct ring *r, enum coll_op op, double bytes)
+{
+	r->all = true;
+	free(r->pick);
+	r->pick = NULL;
+	r->part.n_flows = 0;
+	fill_groups(r, op, bytes);
+}
+
+static double flows_s(struct ring *r, enum coll_op op, double bytes,
+		      const struct coll_view *v)
+{
+	const struct coll_spec *spec = r->b.spec;
+
+	if (spec->bound_only ||
+	    coll_ends_at_bound(spec->net, &r->part, r->tally.bound_s))
+		return r->tally.bound_s;
+	list_all(r, op, bytes);
+	return coll_makespan(&r->b, v, &r->part, &r->tally);
+}
+
+static void ring_solve(struct ring *r, enum coll_op op, double bytes,
+		       struct coll_step *out)
 {
 	const struct coll_spec *spec = r->b.spec;
 	struct coll_view v;
@@ -327,10 +380,7 @@ static void ring_solve(struct ring *r, enum coll_op op, struct coll_step *out)
 	coll_price(spec, &r->part, &r->tally, out);
 	out->merge_s = coll_merge(spec, r->tally.bound_s);
 	out->lane = r->tally.touches[1] ? LANE_INTER : LANE_INTRA;
-	out->flow_s = spec->bound_only ||
-		coll_ends_at_bound(spec->net, r->part.flow, r->part.n_flows,
-				   r->tally.bound_s) ? r->tally.bound_s :
-		coll_makespan(&r->b, &v, &r->part, &r->tally);
+	out->flow_s = flows_s(r, op, bytes, &v);
 	coll_view_release(&v);
 }
 
@@ -390,14 +440,72 @@ enum status coll_ring(const struct coll_spec *spec, enum coll_op op,
 
 	ring_init(&r, spec, op, group, stride, &plain, &net);
 	*out = (struct coll){ .n_steps = 1 };
+	pick_nodes(&r, op);
 	fill_groups(&r, op, bytes);
-	ring_solve(&r, op, &out->step[0]);
+	ring_solve(&r, op, bytes, &out->step[0]);
+	free(r.pick);
 	out->messages = out->step[0].messages;
 	if (spec->keep_flows)
 		take_flows(&r, out);
 	else
 		free(r.part.flow);
 	return ST_OK;
+}
+
+/* Edges of all groups. */
+static double count_all(const struct ring *r, enum coll_op op)
+{
+	const struct coll_shape *s = &r->b.shape;
+	double inside = s->local > 1 ? (double)s->nodes * s->local : 0;
+	double groups = (double)r->b.ranks / r->b.group;
+
+	if (op == COLL_SENDRECV)
+		return r->b.ranks;
+	if (op == COLL_ALLREDUCE_TREE)
+		return groups * (2 * inside + 4.0 * (s->nodes - 1) * s->local);
+	return groups * (inside + (s->nodes > 1 ?
+				   (double)s->nodes * s->local : 0));
+}
+
+/* Rows of the nodes that are picked stand for all of their kind. */
+static void spread_kinds(const struct ring *r, enum coll_op op,
+			 struct link_rows *rows)
+{
+	const struct coll_shape *s = &r->b.shape;
+	int *kind = xcalloc((size_t)s->nodes, sizeof(*kind)), m;
+	int row[TREE_KINDS_MAX], n = 0;
+
+	if (s->nodes > 1)
+		tree_kinds(s->nodes, op == COLL_ALLREDUCE_TREE, kind);
+	for (m = 0; m < r->b.nodes; m++) {
+		int i = s->nodes > 1 ? m / s->node_stride % s->nodes : 0;
+
+		/* nodes come in the order of their first ones */
+		if (kind[i] == n)
+			row[n++] = rows->row[m];
+		rows->row[m] = row[kind[i]];
+	}
+	free(kind);
+}
+
+/* Instead of flows that are too many what they put on the links. */
+static void say_rows(struct ring *r, enum coll_op op, double bytes,
+		     struct coll_step *out)
+{
+	bool few;
+
+	pick_nodes(r, op);
+	few = first_node_does(r, op);
+	r->all = !few;
+	fill_groups(r, op, bytes);
+	link_rows_add_flows(&out->rows, r->b.spec->net, r->part.flow,
+			    r->part.n_flows);
+	if (few)
+		spread_kinds(r, op, &out->rows);
+	out->rank_bytes = coll_rank_bytes(r->b.spec->net, r->part.flow,
+					  r->part.n_flows);
+	coll_part_release(&r->part);
+	free(r->pick);
 }
 
 void coll_ring_flows(const struct coll_spec *spec, enum coll_op op, int group,
@@ -408,6 +516,11 @@ void coll_ring_flows(const struct coll_spec *spec, enum coll_op op, int group,
 	struct ring r;
 
 	ring_init(&r, spec, op, group, stride, &plain, &net);
+	plain.keep_flows = false;
+	if (spec->flows_max && count_all(&r, op) > spec->flows_max) {
+		say_rows(&r, op, bytes, &c->step[0]);
+		return;
+	}
 	plain.keep_flows = true;
 	fill_groups(&r, op, bytes);
 	take_flows(&r, c);

@@ -37,6 +37,74 @@ void coll_pattern_expand(const struct net *net, int nodes,
 	}
 }
 
+void coll_part_release(struct coll_part *p)
+{
+	free(p->flow);
+	free(p->times);
+	p->flow = NULL;
+	p->times = NULL;
+	p->n_flows = p->cap = p->cap_times = 0;
+}
+
+double coll_plus_times(double sum, double v, int n)
+{
+	const double exact = 9007199254740992.0;	/* 2^53 */
+	double all = sum + v * n;
+
+	/* sums of whole numbers below that are not rounded */
+	if (all < exact && v == floor(v) && sum == floor(sum))
+		return all;
+	for (; n > 0; n--)
+		sum += v;
+	return sum;
+}
+
+static void add_times(struct coll_part *p, int src, int dst, double bytes,
+		      int times)
+{
+	size_t n = p->n_flows;
+
+	coll_add(p, src, dst, bytes);
+	if (p->n_flows == n)
+		return;
+	p->times = array_grow(p->times, &p->cap_times, p->n_flows,
+			      sizeof(*p->times));
+	p->times[n] = times;
+}
+
+/* From rank s of node 0: to each of its own node, and to the first other
+ * node for all of them. */
+static void add_first(const struct net *net, struct coll_part *p, int s)
+{
+	const struct coll_pattern *k = &p->pattern;
+	int gpus = net->cluster.gpus_per_node;
+	int first = s - s / k->stride % k->group * k->stride;
+	int local = k->stride < gpus ? gpus / k->stride : 1, j;
+
+	if (local > k->group)
+		local = k->group;
+	for (j = 0; j < local && !k->remote_only; j++)
+		add_times(p, s, first + j * k->stride, k->each, 1);
+	for (j = local; j < 2 * local && j < k->group; j++) {
+		add_times(p, s, first + j * k->stride, k->each,
+			  k->group / local - 1);
+	}
+}
+
+void coll_pattern_first(const struct coll_build *b, struct coll_part *p)
+{
+	const struct net *net = b->spec->net;
+	int gpus = net->cluster.gpus_per_node, s;
+
+	if (net->leaves > 1 || net->domain != gpus ||
+	    b->spec->comm.window > 0) {
+		coll_pattern_expand(net, 1, p);
+		return;
+	}
+	for (s = 0; s < gpus; s += p->pattern.leaders_only ? gpus : 1)
+		add_first(net, p, s);
+}
+
 /* Bytes on links; `touched` lets a round be cleared without a full sweep. */
 struct loads {
 	double *bytes;
@@ -58,15 +126,13 @@ static void loads_free(struct loads *l)
 	free(l->touched);
 }
 
-static void loads_add(struct loads *l, const struct route *r, double bytes)
+static void loads_add(struct loads *l, int link, double bytes, int times)
 {
-	int i;
+	double *at = &l->bytes[link];
 
-	for (i = 0; i < r->n; i++) {
-		if (l->bytes[r->link[i]] == 0)
-			l->touched[l->n++] = r->link[i];
-		l->bytes[r->link[i]] += bytes;
-	}
+	if (*at == 0)
+		l->touched[l->n++] = link;
+	*at = coll_plus_times(*at, bytes, times);
 }
 
 /* Seconds of the busiest link (the lowest-numbered of equals); clears. */
@@ -112,13 +178,15 @@ static inline double more(double a, double b)
 
 /* Ranks from n on are left out. */
 static void rank_add(const struct net *net, struct rank_sum *sum, int n,
-		     const struct coll_flow *f, struct coll_tally *out)
+		     const struct coll_flow *f, int times,
+		     struct coll_tally *out)
 {
 	int tier = net_same_domain(net, f->src, f->dst) ? INTRA : INTER;
+	double *sent = &sum[f->src].sent[tier];
 
 	out->touches[tier] = true;
-	sum[f->src].sent[tier] += f->bytes;
-	sum[f->src].messages[tier]++;
+	*sent = coll_plus_times(*sent, f->bytes, times);
+	sum[f->src].messages[tier] += times;
 	if (f->dst < n)
 		sum[f->dst].received[tier] += f->bytes;
 	out->largest_bytes = more(out->largest_bytes, f->bytes);
@@ -147,11 +215,15 @@ static void tally_links(const struct coll_view *v, const struct coll_part *p,
 	struct loads l = loads_new(v);
 	struct route r;
 	size_t i;
+	int k;
 
 	for (i = 0; i < p->n_flows; i++) {
 		coll_view_route(v, p->flow[i].src, p->flow[i].dst, &r);
 		out->latency_s = more(out->latency_s, r.latency_s);
-		loads_add(&l, &r, p->flow[i].bytes);
+		for (k = 0; k < r.n; k++) {
+			loads_add(&l, r.link[k], p->flow[i].bytes,
+				  coll_link_times(v->net, p, i, r.link[k]));
+		}
 	}
 	out->bound_s = loads_take(&l, v, &out->busiest_link);
 	loads_free(&l);
@@ -164,16 +236,22 @@ static void tally_links(const struct coll_view *v, const struct coll_part *p,
 static size_t *sort_flows(struct coll_part *p, const int *key, size_t n_keys)
 {
 	struct coll_flow *out = xcalloc(p->cap, sizeof(*out));
+	int *times = p->times ? xcalloc(p->cap_times, sizeof(*times)) : NULL;
 	size_t *begin = xcalloc(n_keys + 2, sizeof(*begin)), i;
 
 	for (i = 0; i < p->n_flows; i++)
 		begin[key[i] + 2]++;
 	for (i = 2; i < n_keys + 2; i++)
 		begin[i] += begin[i - 1];
-	for (i = 0; i < p->n_flows; i++)
+	for (i = 0; i < p->n_flows; i++) {
+		if (times)
+			times[begin[key[i] + 1]] = p->times[i];
 		out[begin[key[i] + 1]++] = p->flow[i];
+	}
 	free(p->flow);
+	free(p->times);
 	p->flow = out;
+	p->times = times;
 	return begin;
 }
 
@@ -205,33 +283,45 @@ size_t *coll_sort_by_source(const struct coll_build *b, struct coll_part *p)
 	return begin;
 }
 
-/* One round: flows [i, end) of the part. */
-static void tally_round(const struct coll_view *v, const struct coll_part *p,
-			size_t i, size_t end, struct loads *l,
-			double *longest_s, struct coll_tally *out)
-{
-	double latency = 0, message = 0, t;
-	struct route r;
+struct round {
+	double bound_s, latency_s, message_s;
 	int link;
+};
+
+/* One round: flows [i, end) of the part. */
+static struct round tally_round(const struct coll_view *v,
+				const struct coll_part *p, size_t i,
+				size_t end, struct loads *l)
+{
+	struct round t = { 0 };
+	struct route r;
+	int k;
 
 	for (; i < end; i++) {
 		const struct coll_flow *f = &p->flow[i];
 		bool near = net_same_domain(v->net, f->src, f->dst);
 
 		coll_view_route(v, f->src, f->dst, &r);
-		latency = more(latency, r.latency_s);
-		message = fmax(message, tier_of(v->net, near ? INTRA : INTER)
-			       ->message_s);
-		loads_add(l, &r, f->bytes);
+		t.latency_s = more(t.latency_s, r.latency_s);
+		t.message_s = fmax(t.message_s, tier_of(v->net, near ? INTRA :
+							INTER)->message_s);
+		for (k = 0; k < r.n; k++)
+			loads_add(l, r.link[k], f->bytes, 1);
 	}
-	t = loads_take(l, v, &link);
-	if (t > *longest_s) {
-		*longest_s = t;
-		out->busiest_link = link;
+	t.bound_s = loads_take(l, v, &t.link);
+	return t;
+}
+
+static void add_round(const struct round *t, double *longest_s,
+		      struct coll_tally *out)
+{
+	if (t->bound_s > *longest_s) {
+		*longest_s = t->bound_s;
+		out->busiest_link = t->link;
 	}
-	out->bound_s += t;
-	out->latency_s += latency;
-	out->message_s += message;
+	out->bound_s += t->bound_s;
+	out->latency_s += t->latency_s;
+	out->message_s += t->message_s;
 }
 
 /* With barriers: every round pays its latency, message and busiest link. */
@@ -241,16 +331,23 @@ static void tally_rounds(const struct coll_build *b,
 {
 	struct loads l = loads_new(v);
 	size_t *begin = coll_sort_by_shift(b, p);
+	struct round *round = xcalloc((size_t)b->group, sizeof(*round));
 	double longest_s = 0;
 	int d;
 
 	out->message_s = 0;
 	out->busiest_link = -1;
 	for (d = 0; d < b->group; d++) {
-		if (begin[d] < begin[d + 1])
-			tally_round(v, p, begin[d], begin[d + 1],
-				    &l, &longest_s, out);
+		int k = coll_round(b, p, d);
+
+		if (begin[k] == begin[k + 1])
+			continue;
+		if (k == d)
+			round[d] = tally_round(v, p, begin[d], begin[d + 1],
+					       &l);
+		add_round(&round[k], &longest_s, out);
 	}
+	free(round);
 	free(begin);
 	loads_free(&l);
 }
@@ -266,7 +363,7 @@ void coll_tally_flows(const struct coll_build *b, const struct coll_view *v,
 
 	*out = (struct coll_tally){ .busiest_link = -1 };
 	for (i = 0; i < p->n_flows; i++)
-		rank_add(net, sum, n, &p->flow[i], out);
+		rank_add(net, sum, n, &p->flow[i], coll_times(p, i), out);
 	for (r = 0; r < n; r++)
 		rank_most(net, &sum[r], out);
 	free(sum);
@@ -343,4 +440,21 @@ void coll_price(const struct coll_spec *spec, const struct coll_part *p,
 	out->busiest_link = t->busiest_link;
 	out->copy_s = p->copy_bytes > 0 ?
 		p->copy_bytes / copy_Bps(spec->net, p) : 0;
+}
+
+double coll_rank_bytes(const struct net *net, const struct coll_flow *f,
+		       size_t n)
+{
+	double *rank = xcalloc((size_t)net->n_ranks, sizeof(*rank));
+	double most = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		rank[f[i].src] += f[i].bytes;
+		rank[f[i].dst] += f[i].bytes;
+	}
+	for (i = 0; i < (size_t)net->n_ranks; i++)
+		most = more(most, rank[i]);
+	free(rank);
+	return most;
 }

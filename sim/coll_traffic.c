@@ -22,10 +22,35 @@ static double *copy_doubles(const double *v, size_t n)
 	return memcpy(out, v, n * sizeof(*out));
 }
 
+size_t traffic_first(const struct traffic *t, size_t rank, size_t *step_p,
+		     size_t *n_p)
+{
+	size_t group = (size_t)t->group, stride = (size_t)t->stride;
+
+	*step_p = group ? stride : 1;
+	*n_p = group ? group : (size_t)t->n_ranks;
+	return group ? rank - rank / stride % group * stride : 0;
+}
+
+/* Only cells inside groups: the others stay untouched zero pages. */
+static double *transposed(const struct traffic *t)
+{
+	size_t n = (size_t)t->n_ranks, step, peers;
+	double *out = xcalloc(n * n, sizeof(*out));
+
+	for (size_t i = 0; i < n; i++) {
+		size_t j = traffic_first(t, i, &step, &peers);
+
+		for (; peers--; j += step)
+			out[j * n + i] = t->bytes[i * n + j];
+	}
+	return out;
+}
+
 void traffic_transpose(const struct traffic *t, int nodes,
 		       struct traffic *out)
 {
-	size_t n = (size_t)t->n_ranks, i, j;
+	size_t n = (size_t)t->n_ranks;
 	struct traffic r = *t;
 
 	if (t->node_bytes)
@@ -33,25 +58,21 @@ void traffic_transpose(const struct traffic *t, int nodes,
 	if (t->rank_bytes)
 		r.rank_bytes = copy_doubles(t->rank_bytes,
 					    n * (size_t)t->group);
-	if (t->bytes) {
-		r.bytes = xcalloc(n * n, sizeof(*r.bytes));
-		for (i = 0; i < n; i++) {
-			for (j = 0; j < n; j++)
-				r.bytes[j * n + i] = t->bytes[i * n + j];
-		}
-	}
+	if (t->bytes)
+		r.bytes = transposed(t);
 	*out = r;
 }
 
 double traffic_total(const struct traffic *t)
 {
-	size_t n = (size_t)t->n_ranks, i, j;
+	size_t n = (size_t)t->n_ranks, i, j, step, peers;
 	double sum = 0;
 
 	if (!t->bytes)
 		return (double)n * (t->group - 1) * t->each;
 	for (i = 0; i < n; i++) {
-		for (j = 0; j < n; j++)
+		j = traffic_first(t, i, &step, &peers);
+		for (; peers--; j += step)
 			sum += i == j ? 0 : t->bytes[i * n + j];
 	}
 	return sum;
@@ -59,7 +80,7 @@ double traffic_total(const struct traffic *t)
 
 double traffic_busiest(const struct traffic *t)
 {
-	size_t n = (size_t)t->n_ranks, i, j;
+	size_t n = (size_t)t->n_ranks, i, j, step, peers;
 	double most = 0;
 
 	if (!t->bytes)
@@ -67,7 +88,8 @@ double traffic_busiest(const struct traffic *t)
 	for (i = 0; i < n; i++) {
 		double sent = 0, received = 0;
 
-		for (j = 0; j < n; j++) {
+		j = traffic_first(t, i, &step, &peers);
+		for (; peers--; j += step) {
 			sent += i == j ? 0 : t->bytes[i * n + j];
 			received += i == j ? 0 : t->bytes[j * n + i];
 		}
@@ -93,14 +115,14 @@ double coll_cell(const struct coll_build *b, int s, int d)
 
 int coll_peers(const struct coll_build *b)
 {
-	return b->t->bytes ? b->ranks : b->group;
+	return b->group;
 }
 
 int coll_peer(const struct coll_build *b, int s, int j)
 {
 	int index = s / b->stride % b->group;
 
-	return b->t->bytes ? j : s + (j - index) * b->stride;
+	return s + (j - index) * b->stride;
 }
 
 double coll_row_sum(const struct coll_build *b, int s)
@@ -108,6 +130,8 @@ double coll_row_sum(const struct coll_build *b, int s)
 	double sum = 0;
 	int j, n = coll_peers(b);
 
+	if (!b->t->bytes)
+		return coll_plus_times(0, b->t->each, n);
 	for (j = 0; j < n; j++)
 		sum += coll_cell(b, s, coll_peer(b, s, j));
 	return sum;
@@ -118,6 +142,8 @@ double coll_column_sum(const struct coll_build *b, int d)
 	double sum = 0;
 	int j, n = coll_peers(b);
 
+	if (!b->t->bytes)
+		return coll_plus_times(0, b->t->each, n);
 	for (j = 0; j < n; j++)
 		sum += coll_cell(b, coll_peer(b, d, j), d);
 	return sum;

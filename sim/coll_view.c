@@ -125,3 +125,50 @@ int coll_view_link(const struct coll_view *v, int link)
 		;
 	return v->net->first[k] + link - v->first[k];
 }
+
+/* Bytes over the links of the view. */
+static double *view_bytes(const struct coll_view *v, const struct coll_part *p)
+{
+	double *bytes = xcalloc((size_t)v->n_links + 1, sizeof(*bytes));
+	struct route r;
+	size_t i;
+	int k;
+
+	for (i = 0; i < p->n_flows; i++) {
+		coll_view_route(v, p->flow[i].src, p->flow[i].dst, &r);
+		for (k = 0; k < r.n; k++) {
+			double *at = &bytes[r.link[k]];
+
+			*at = coll_plus_times(*at, p->flow[i].bytes,
+					      coll_times(p, i));
+		}
+	}
+	return bytes;
+}
+
+void coll_view_rows(const struct coll_view *v, const struct coll_part *p,
+		    struct link_rows *out)
+{
+	struct link_grid g = link_grid_of(v->net);
+	double *bytes = view_bytes(v, p), *fabric;
+	int k, i, nodes = v->net->cluster.nodes;
+
+	*out = (struct link_rows){ .n_rows = 1 };
+	out->bytes = xcalloc((size_t)(g.per_node + g.fabric) + 1,
+			     sizeof(*out->bytes));
+	fabric = out->bytes + g.per_node;
+	for (k = 0; k < LINK_LEAF_UP; k++) {
+		for (i = 0; i < g.per[k]; i++)
+			out->bytes[g.at[k] + i] = bytes[v->first[k] + i];
+	}
+	for (; k < LINK_CLASS_N; k++) {
+		double images = v->net->count[k] ? (double)nodes *
+			v->period[k] / v->net->count[k] : 0;
+
+		for (i = 0; i < v->net->count[k]; i++) {
+			fabric[g.at[k] + i] = images *
+				bytes[v->first[k] + i % v->period[k]];
+		}
+	}
+	free(bytes);
+}

@@ -5,6 +5,7 @@
 #include "sim/cost_layer.h"
 #include "sim/cost_load.h"
 #include "sim/cost_shared.h"
+#include "sim/exec_live.h"
 #include "sim/net_fault.h"
 
 #include <assert.h>
@@ -30,6 +31,8 @@ enum cost_coll {
 	COST_SHARED,
 	COST_COPIES,
 	COST_DP,
+	COST_SHADOW,	/* copied experts there, their gradients back */
+	COST_SHADOW_BWD,
 	COST_COLL_N,
 };
 
@@ -50,10 +53,10 @@ struct cost {
 	struct layer layer;
 	struct coll coll[COST_COLL_N];
 	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
+	struct link_set links;	/* of the loads */
 	struct work fixed[OP_KIND_N];	/* ops that are not cut in chunks */
 	struct power power;
-	/* [EXPERT_KIND_N][PLAN_DEGREE_MAX + 1]; else spec.shared's */
-	struct expert_cost *expert;
+	struct expert_costs *expert;	/* its own, or spec.shared's */
 	bool own_expert;
 };
 
@@ -212,6 +215,21 @@ static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 	return st ? st : make_home(c, &cs);
 }
 
+/*
+ * Copied experts come from the ranks that hold them, as many from each: a ring
+ * all-gather of their parameters over the EP group, and back a reduce-scatter.
+ */
+static enum status make_shadows(struct cost *c, const struct coll_spec *cs)
+{
+	const struct layout *l = &c->spec.layout;
+	double bytes = c->effect.shadow_bytes;
+	enum status st = make_ring(c, cs, COST_SHADOW, COLL_ALLGATHER, l->ep,
+				   l->esp, bytes);
+
+	return st ? st : make_ring(c, cs, COST_SHADOW_BWD, COLL_REDUCESCATTER,
+				   l->ep, l->esp, bytes);
+}
+
 static enum status make_colls(struct cost *c)
 {
 	const struct cost_spec *s = &c->spec;
@@ -219,6 +237,7 @@ static enum status make_colls(struct cost *c)
 		.net = s->net, .comm = s->comm, .tolerance = s->tolerance,
 		.bound_only = s->bound_only, .keep_flows = s->keep_flows,
 		.progress = s->progress, .places_rows = true,
+		.flows_max = EXEC_LIVE_FLOWS_MAX,
 	};
 	enum status st = make_alltoalls(c, cs);
 
@@ -226,17 +245,38 @@ static enum status make_colls(struct cost *c)
 		st = make_esp(c, &cs);
 	if (!st)
 		st = make_allreduces(c, &cs);
+	if (!st)
+		st = make_shadows(c, &cs);
 	return st;
+}
+
+/* More flows than the flow model runs one by one are done with. */
+static void drop_flows(struct coll_step *s)
+{
+	if (s->n_flows <= EXEC_LIVE_FLOWS_MAX)
+		return;
+	free(s->flow);
+	s->flow = NULL;
+	s->n_flows = 0;
 }
 
 static void make_loads(struct cost *c)
 {
-	int i, j;
+	struct link_rows rows[COST_COLL_N * A2A_STEPS_MAX];
+	const struct net *net = c->spec.net;
+	int i, j, n = 0;
 
 	for (i = 0; i < COST_COLL_N; i++) {
+		for (j = 0; j < c->coll[i].n_steps; j++)
+			step_rows_take(&rows[n++], &c->coll[i].step[j], net);
+	}
+	link_set_init(&c->links, net, rows, n);
+	for (i = 0, n = 0; i < COST_COLL_N; i++) {
 		for (j = 0; j < c->coll[i].n_steps; j++) {
 			step_load_init(&c->load[i][j], &c->coll[i].step[j],
-				       c->spec.net);
+				       net, &c->links, &rows[n]);
+			link_rows_release(&rows[n++]);
+			drop_flows(&c->coll[i].step[j]);
 		}
 	}
 }
@@ -264,7 +304,8 @@ static void power_init(struct cost *c)
 		OP_EXPERT, OP_EXPERT_BWD_DATA, OP_EXPERT_BWD_WEIGHT,
 	};
 	static const enum cost_coll sum[] = {
-		COST_ROUTER, COST_SHARED, COST_COPIES, COST_DP,
+		COST_ROUTER, COST_SHARED, COST_COPIES, COST_DP, COST_SHADOW,
+		COST_SHADOW_BWD,
 	};
 	struct power *p = &c->power;
 	struct op op = { .n_chunks = 1 };
@@ -309,6 +350,22 @@ static enum status check_dtype(const struct cost_spec *spec)
 		       "no rate for", dtype_name(t), g->name);
 }
 
+/* Techniques' own work, and a gate that is not the layer's. */
+static void set_own_work(struct cost *c)
+{
+	const struct tech_effect *e = &c->effect;
+
+	c->fixed[OP_COMPRESS].seconds = e->compress_s[0];
+	c->fixed[OP_COMPRESS_BWD].seconds = e->compress_s[1];
+	c->fixed[OP_RESTORE].seconds = e->restore_s[0];
+	c->fixed[OP_RESTORE_BWD].seconds = e->restore_s[1];
+	c->fixed[OP_MIGRATE].seconds = e->host_s;
+	if (e->gate_s[0] >= 0)
+		c->fixed[OP_GATE].seconds = e->gate_s[0];
+	if (e->gate_s[1] >= 0)
+		c->fixed[OP_GATE_BWD].seconds = e->gate_s[1];
+}
+
 enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 {
 	struct cost *c;
@@ -338,13 +395,7 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		make_loads(c);
 	for (k = 0; k < OP_KIND_N; k++)
 		layer_work(&c->layer, (enum op_kind)k, &c->fixed[k]);
-	/* a technique's own work stands before the exchange of its pass */
-	c->fixed[OP_PERMUTE].seconds += c->effect.extra_s[0];
-	c->fixed[OP_UNPERMUTE_BWD].seconds += c->effect.extra_s[1];
-	if (c->effect.gate_s[0] >= 0)
-		c->fixed[OP_GATE].seconds = c->effect.gate_s[0];
-	if (c->effect.gate_s[1] >= 0)
-		c->fixed[OP_GATE_BWD].seconds = c->effect.gate_s[1];
+	set_own_work(c);
 	for (k = 0; k < OP_KIND_N; k++)
 		work_slow(&c->fixed[k], net_gpu_share_least(spec->net, 1));
 	power_init(c);
@@ -363,8 +414,9 @@ void cost_free(struct cost *c)
 			step_load_release(&c->load[i][j]);
 		coll_release(&c->coll[i]);
 	}
+	link_set_release(&c->links);
 	if (c->own_expert)
-		free(c->expert);
+		expert_costs_free(c->expert);
 	free(c);
 }
 
@@ -382,28 +434,35 @@ static int expert_kind(const struct op *op)
 	}
 }
 
-/* The slowest rank's; a rank with the rows of the one before is skipped. */
+static void take_slower(const struct cost *c, const struct op *op, int rank,
+			struct work *most)
+{
+	const struct workload *w = c->spec.workload;
+	const double *rows = w->rows + (size_t)rank * (size_t)w->local_experts;
+	struct work work;
+
+	layer_expert_work(&c->layer, op->kind, rows, 1.0 / op->n_chunks,
+			  op->chunk > 0, &work);
+	work_slow(&work, net_gpu_share(c->spec.net, rank));
+	if (work.seconds > most->seconds)
+		*most = work;
+}
+
+/* The slowest rank's; a rank with the rows of the one before is skipped,
+ * where all are as fast. */
 static struct work slowest_expert(const struct cost *c, const struct op *op)
 {
-	double share = 1.0 / op->n_chunks;
-	const struct workload *w = c->spec.workload;
-	size_t n = (size_t)w->local_experts, r;
-	struct work work, most = { 0 };
-	const double *rows;
+	struct work most = { 0 };
+	int i;
 
-	for (r = 0; r < (size_t)w->ranks; r++) {
-		double speed = net_gpu_share(c->spec.net, (int)r);
-
-		rows = w->rows + r * n;
-		if (r && speed == 1 &&
-		    !memcmp(rows, rows - n, n * sizeof(*rows)))
-			continue;
-		layer_expert_work(&c->layer, op->kind, rows, share,
-				  op->chunk > 0, &work);
-		work_slow(&work, speed);
-		if (work.seconds > most.seconds)
-			most = work;
+	if (c->spec.net->gpu_share) {
+		for (i = 0; i < c->spec.workload->ranks; i++)
+			take_slower(c, op, i, &most);
+		return most;
 	}
+	expert_costs_list(c->expert, c->spec.workload);
+	for (i = 0; i < c->expert->n_ranks; i++)
+		take_slower(c, op, c->expert->rank[i], &most);
 	return most;
 }
 
@@ -419,7 +478,7 @@ static struct work op_work(const struct cost *c, const struct op *op)
 		return work;
 	}
 	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
-	e = &c->expert[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
+	e = &c->expert->at[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
 	if (!e->known) {
 		e->work = slowest_expert(c, op);
 		e->work.seconds += power_holds(c, op->n_chunks) *
@@ -452,6 +511,10 @@ static enum cost_coll op_coll(const struct cost *c, const struct op *op)
 			COST_ROUTER;
 	case OP_ALLREDUCE_EXPERT:
 		return op->step == ALLREDUCE_DP ? COST_DP : COST_COPIES;
+	case OP_SHADOW:
+		return COST_SHADOW;
+	case OP_SHADOW_BWD:
+		return COST_SHADOW_BWD;
 	default:
 		return COST_COLL_N;
 	}
@@ -504,6 +567,11 @@ double cost_op_hbm_bytes(const struct cost *c, const struct op *op)
 	if (op_kind_is_comm(op->kind))
 		return 0;
 	return op_work(c, op).bytes;
+}
+
+const struct link_set *cost_links(const struct cost *c)
+{
+	return &c->links;
 }
 
 const struct net *cost_net(const struct cost *c)

@@ -65,6 +65,10 @@ struct step_load;
 const struct step_load *cost_op_load(const struct cost *c,
 				     const struct op *op);
 
+/* The links that the loads are by; none unless keep_flows was set. */
+struct link_set;
+const struct link_set *cost_links(const struct cost *c);
+
 const struct net *cost_net(const struct cost *c);
 
 /* One product m x n x k, `batch` times, on one GPU: the roofline. */

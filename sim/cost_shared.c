@@ -2,7 +2,6 @@
 #include "sim/cost_shared.h"
 
 #include "base/mem.h"
-#include "scenarios/plan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +15,36 @@ struct ring_cost {
 };
 
 struct cost_shared {
-	struct expert_cost *expert;
+	struct expert_costs *expert;
 	struct ring_cost *ring;
 	size_t n_rings, cap_rings;
 };
 
-#define EXPERT_COSTS ((size_t)EXPERT_KIND_N * (PLAN_DEGREE_MAX + 1))
-
-struct expert_cost *expert_costs_new(void)
+struct expert_costs *expert_costs_new(void)
 {
-	return xcalloc(EXPERT_COSTS, sizeof(struct expert_cost));
+	return xcalloc(1, sizeof(struct expert_costs));
+}
+
+void expert_costs_free(struct expert_costs *e)
+{
+	if (e)
+		free(e->rank);
+	free(e);
+}
+
+void expert_costs_list(struct expert_costs *e, const struct workload *w)
+{
+	size_t n = (size_t)w->local_experts, cap = 0, r;
+
+	for (r = e->n_ranks ? (size_t)w->ranks : 0; r < (size_t)w->ranks; r++) {
+		const double *rows = w->rows + r * n;
+
+		if (r && !memcmp(rows, rows - n, n * sizeof(*rows)))
+			continue;
+		e->rank = array_grow(e->rank, &cap, (size_t)e->n_ranks + 1,
+				     sizeof(*e->rank));
+		e->rank[e->n_ranks++] = (int)r;
+	}
 }
 
 struct cost_shared *cost_shared_new(void)
@@ -40,17 +59,18 @@ void cost_shared_free(struct cost_shared *s)
 {
 	if (!s)
 		return;
-	free(s->expert);
+	expert_costs_free(s->expert);
 	free(s->ring);
 	free(s);
 }
 
 void cost_shared_next(struct cost_shared *s)
 {
-	memset(s->expert, 0, EXPERT_COSTS * sizeof(*s->expert));
+	free(s->expert->rank);
+	*s->expert = (struct expert_costs){ .n_ranks = 0 };
 }
 
-struct expert_cost *cost_shared_experts(struct cost_shared *s)
+struct expert_costs *cost_shared_experts(struct cost_shared *s)
 {
 	return s->expert;
 }

@@ -10,8 +10,10 @@
 #ifndef SIM_COST_SHARED_H
 #define SIM_COST_SHARED_H
 
+#include "scenarios/plan.h"
 #include "sim/coll.h"
 #include "sim/cost_kernel.h"
+#include "sim/route.h"
 
 struct cost_shared;
 
@@ -34,9 +36,21 @@ struct expert_cost {
 	struct work work;
 };
 
-/* [EXPERT_KIND_N * (PLAN_DEGREE_MAX + 1)], of the workload. */
-struct expert_cost *cost_shared_experts(struct cost_shared *s);
-struct expert_cost *expert_costs_new(void);
+/* What the experts of a workload take. */
+struct expert_costs {
+	struct expert_cost at[EXPERT_KIND_N * (PLAN_DEGREE_MAX + 1)];
+	/* ranks with other rows than the one before, rank 0 first; owned */
+	int *rank;
+	int n_ranks;	/* 0: not listed yet */
+};
+
+struct expert_costs *expert_costs_new(void);
+void expert_costs_free(struct expert_costs *e);	/* NULL is fine */
+/* Lists e->rank if it is not yet there. */
+void expert_costs_list(struct expert_costs *e, const struct workload *w);
+
+/* Those of the current workload. */
+struct expert_costs *cost_shared_experts(struct cost_shared *s);
 
 /* As coll_ring(), but without flows; s may be NULL. */
 enum status cost_shared_ring(struct cost_shared *s, const struct coll_spec *cs,

@@ -3,9 +3,30 @@
 #include "sim/search.h"
 
 #include "sim/limit.h"
+#include "sim/order_search.h"
 #include "sim/search_priv.h"
 
 #include <stdlib.h>
+
+/*
+ * The program. With the technique `order`, but without one, the plan gets the
+ * best; the program's plan has it.
+ */
+static enum status lower_ordered(const struct scenario *s,
+				 const struct plan *p, struct evaluation *e)
+{
+	struct plan q = *p;
+
+	if (p->technique_mask & 1u << TECH_ORDER &&
+	    order_is_default(p->order) && !p->overlap) {
+		enum status st = order_plan(&s->cluster, &s->model, e->cost,
+					    &q);
+
+		if (st)
+			return st;
+	}
+	return program_lower(&q, &s->cluster, &s->model, &e->program);
+}
 
 /* The workload must be there; fills cost, program, exec, memory. */
 static enum status run_plan(const struct scenario *s, const struct plan *p,
@@ -30,7 +51,7 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 
 	if (st)
 		return st;
-	st = program_lower(p, &s->cluster, &s->model, &e->program);
+	st = lower_ordered(s, p, e);
 	if (st)
 		return st;
 	st = exec_run(&e->program, e->cost, model, &e->exec);

@@ -5,12 +5,15 @@
 #include "base/units.h"
 #include "sim/cost_load.h"
 #include "sim/exec_int.h"
+#include "sim/link_rows.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 const struct exec_sharing exec_share_all = { true, true, true };
 const struct exec_sharing exec_share_nothing = { false, false, false };
+
+_Static_assert(EXEC_LINKS <= LINK_LIKE_MAX, "links that are listed");
 
 static uint64_t op_span(const struct exec_op *o)
 {
@@ -31,29 +34,72 @@ static void sum_up(const struct program *p, struct exec_result *r)
 	}
 }
 
-/* Bytes that the whole program carries over each link; of exchanges that keep
- * no flows only their busiest link. */
-static void add_links(const struct program *p, const struct cost *c,
-		      double *bytes)
+/* A link by itself: the busiest of exchanges that keep no flows. */
+struct lone_link {
+	int link, number;	/* number: in the set */
+	double bytes;
+};
+
+struct lone_links {
+	struct lone_link *l;
+	size_t n, cap;
+};
+
+static const struct lone_link *find_lone(const struct lone_links *x, int link)
 {
-	int n_links = cost_net(c)->n_links, i, l;
-	const struct step_load *load;
+	for (size_t i = 0; i < x->n; i++) {
+		if (x->l[i].link == link)
+			return &x->l[i];
+	}
+	return NULL;
+}
+
+static void list_lone(const struct program *p, const struct cost *c,
+		      struct lone_links *x)
+{
+	for (int i = 0; i < p->n_ops; i++) {
+		const struct step_load *load = cost_op_load(c, &p->op[i]);
+
+		if (!load || load->link_bytes || load->busiest_link < 0 ||
+		    find_lone(x, load->busiest_link))
+			continue;
+		x->l = array_grow(x->l, &x->cap, x->n + 1, sizeof(*x->l));
+		x->l[x->n++] = (struct lone_link){ load->busiest_link,
+			link_set_find(cost_links(c), cost_net(c),
+				      load->busiest_link), 0 };
+	}
+}
+
+/* Bytes that the whole program carries over the set's links, and those that
+ * stand alone. */
+static void add_links(const struct program *p, const struct cost *c,
+		      double *bytes, struct lone_links *x)
+{
+	int n_links = cost_links(c)->n, i, l;
 
 	for (i = 0; i < p->n_ops; i++) {
-		load = cost_op_load(c, &p->op[i]);
+		const struct step_load *load = cost_op_load(c, &p->op[i]);
+		int n = p->op[i].n_chunks;
+
 		if (!load)
 			continue;
-		if (!load->link_bytes) {
-			if (load->busiest_link >= 0) {
-				bytes[load->busiest_link] +=
-					load->busiest_bytes /
-					p->op[i].n_chunks;
-			}
-			continue;
+		for (size_t k = 0; k < x->n; k++) {
+			struct lone_link *o = &x->l[k];
+
+			if (load->link_bytes)
+				o->bytes += load->link_bytes[o->number] / n;
+			else if (o->link == load->busiest_link)
+				o->bytes += load->busiest_bytes / n;
 		}
-		for (l = 0; l < n_links; l++)
-			bytes[l] += load->link_bytes[l] / p->op[i].n_chunks;
+		for (l = 0; l < n_links && load->link_bytes; l++)
+			bytes[l] += load->link_bytes[l] / n;
 	}
+}
+
+static bool is_busier(const struct exec_link *a, const struct exec_link *b)
+{
+	return a->utilisation > b->utilisation ||
+		(a->utilisation == b->utilisation && a->link < b->link);
 }
 
 /* Keeps the EXEC_LINKS busiest; of equal ones the lower link number. */
@@ -62,13 +108,13 @@ static void insert_link(struct exec_result *r, struct exec_link x)
 	int i = r->n_links;
 
 	if (i == EXEC_LINKS) {
-		if (x.utilisation <= r->link[i - 1].utilisation)
+		if (!is_busier(&x, &r->link[i - 1]))
 			return;
 		i--;
 	} else {
 		r->n_links++;
 	}
-	for (; i > 0 && r->link[i - 1].utilisation < x.utilisation; i--)
+	for (; i > 0 && is_busier(&x, &r->link[i - 1]); i--)
 		r->link[i] = r->link[i - 1];
 	r->link[i] = x;
 }
@@ -76,20 +122,37 @@ static void insert_link(struct exec_result *r, struct exec_link x)
 static void find_links(const struct program *p, const struct cost *c,
 		       struct exec_result *r)
 {
-	const struct net *net = cost_net(c);
+	const struct link_set *set = cost_links(c);
+	const double *capacity = cost_net(c)->capacity_Bps;
 	double seconds = s_from_ps(r->time_ps), *bytes;
-	int l;
+	struct lone_links lone = { 0 };
+	int l, k;
 
 	if (!r->time_ps)
 		return;
-	bytes = xcalloc((size_t)net->n_links + 1, sizeof(*bytes));
-	add_links(p, c, bytes);
-	for (l = 0; l < net->n_links; l++) {
-		if (bytes[l] > 0) {
-			insert_link(r, (struct exec_link){ l, bytes[l] /
-				    (net->capacity_Bps[l] * seconds) });
+	bytes = xcalloc((size_t)set->n + 1, sizeof(*bytes));
+	list_lone(p, c, &lone);
+	add_links(p, c, bytes, &lone);
+	for (size_t i = 0; i < lone.n; i++) {
+		const struct lone_link *o = &lone.l[i];
+
+		if (o->bytes > 0) {
+			insert_link(r, (struct exec_link){ o->link, o->bytes /
+				    (capacity[o->link] * seconds) });
 		}
 	}
+	for (l = 0; l < set->n; l++) {
+		for (k = set->begin[l]; k < set->begin[l + 1] && bytes[l] > 0;
+		     k++) {
+			int link = set->link[k];
+
+			if (find_lone(&lone, link))
+				continue;
+			insert_link(r, (struct exec_link){ link, bytes[l] /
+				    (capacity[link] * seconds) });
+		}
+	}
+	free(lone.l);
 	free(bytes);
 }
 
@@ -132,7 +195,7 @@ static void check_busy(const struct program *p, const struct exec_result *r)
 	uint64_t lanes = 0, kinds = 0;
 	int i;
 
-	for (i = 0; i < LANE_N; i++) {
+	for (i = 0; i < LANES_ALL; i++) {
 		assert(r->lane_busy_ps[i] <= r->time_ps);
 		lanes += r->lane_busy_ps[i];
 	}
@@ -158,7 +221,7 @@ static void check_links(const struct exec_result *r)
 
 void exec_check(const struct program *p, const struct exec_result *r)
 {
-	uint64_t lane[LANE_N] = { 0 };
+	uint64_t lane[LANES_ALL] = { 0 };
 	int i;
 
 	for (i = 0; i < p->n_ops; i++) {

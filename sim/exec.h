@@ -25,6 +25,8 @@
  * the SMs that the collective holds are of all: gpu.comm_sms, or the limit of
  * an exchange's CTAs, sim/limit.h) and comm_tier.own_loss.
  *
+ * The host shares nothing: its ops take cost_op().
+ *
  * An op that never shares takes exactly its cost_op(), so where nothing is
  * shared both models give the same times to the picosecond.
  */
@@ -50,7 +52,7 @@ struct exec_link {
 struct exec_result {
 	uint64_t time_ps, forward_ps;
 	struct exec_op *op;	/* [n_ops], owned */
-	uint64_t lane_busy_ps[LANE_N];
+	uint64_t lane_busy_ps[LANES_ALL];
 	uint64_t kind_ps[OP_KIND_N];	/* sum over ops of that kind */
 	int n_links;
 	struct exec_link link[EXEC_LINKS];	/* busiest first */

@@ -7,6 +7,7 @@
 #include "sim/evq.h"
 #include "sim/exec_pool.h"
 #include "sim/exec_share.h"
+#include "sim/link_rows.h"
 
 #include <assert.h>
 #include <math.h>
@@ -44,11 +45,12 @@ struct flow_run {
 	const struct exec_sharing *sharing;
 	struct exec_result *out;
 	struct evq *q;
-	struct running lane[LANE_N];
-	int next[LANE_N];	/* op that the lane has not started; n_ops */
+	struct running lane[LANES_ALL];
+	int next[LANES_ALL];	/* op that the lane has not started; n_ops */
 	bool *done;		/* [n_ops] */
+	int n_links;		/* that differ: cost_links() */
 	double *rate;		/* [n_links]: seconds per byte */
-	double *use[LANE_N];	/* [n_links] of the running op, at scale 1 */
+	double *use[LANES_ALL];	/* [n_links] of the running op, at scale 1 */
 	double hbm_Bps;
 	uint64_t now_ps;
 	/*
@@ -94,7 +96,7 @@ static bool is_ready(const struct flow_run *f, const struct op *op)
 static void start_load(struct flow_run *f, struct running *r, int lane)
 {
 	double share = 1.0 / r->o->n_chunks, flows = r->part_s[PART_FLOWS];
-	int l, n = cost_net(f->c)->n_links;
+	int l, n = f->n_links;
 
 	r->scale = flows > 0 ? r->factor / flows : 0;
 	r->memory = flows > 0 ?
@@ -128,7 +130,7 @@ static void start_comm(struct flow_run *f, struct running *r, int lane)
 static void start_compute(struct flow_run *f, struct running *r)
 {
 	r->part_s[PART_FLOWS] = r->total_s;
-	if (r->total_s > 0) {
+	if (r->total_s > 0 && r->o->lane != LANE_HOST) {
 		r->memory = fmin(1, cost_op_hbm_bytes(f->c, r->o) /
 				 (r->total_s * f->hbm_Bps));
 	}
@@ -168,7 +170,7 @@ static void start_ready(struct flow_run *f)
 {
 	int lane, i;
 
-	for (lane = 0; lane < LANE_N; lane++) {
+	for (lane = 0; lane < LANES_ALL; lane++) {
 		i = f->next[lane];
 		if (f->lane[lane].op < 0 && i < f->p->n_ops &&
 		    is_ready(f, &f->p->op[i]))
@@ -193,7 +195,7 @@ static bool are_paired(const struct flow_run *f)
 static bool share_link(const struct flow_run *f, const struct running *a,
 		       const struct running *b)
 {
-	int l, n = cost_net(f->c)->n_links;
+	int l, n = f->n_links;
 
 	for (l = 0; l < n; l++) {
 		if (a->load->link_bytes[l] > 0 && b->load->link_bytes[l] > 0)
@@ -228,7 +230,7 @@ static double pair_memory(const struct flow_run *f)
 			.use = f->use[LANE_INTRA + i],
 			.scale = f->lane[LANE_INTRA + i].scale };
 	}
-	share_solve(a, 2, cost_net(f->c)->n_links);
+	share_solve(a, 2, f->n_links);
 	for (i = 0; i < 2; i++)
 		memory += a[i].speed * f->lane[LANE_INTRA + i].memory;
 	return memory;
@@ -437,7 +439,8 @@ static uint64_t part_end(const struct flow_run *f, const struct running *r)
 	return end;
 }
 
-/* Activities by lane; two lanes in the pool are one. Returns how many, with
+/* Activities by lane (the host shares nothing); two lanes in the pool are
+ * one. Returns how many, with
  * how many of them use links. */
 static int list_activities(const struct flow_run *f, struct share_activity *a,
 			   int *who, int *links)
@@ -463,7 +466,7 @@ static void set_speeds(struct flow_run *f)
 	struct running *r;
 
 	n = list_activities(f, a, who, &links);
-	share_solve(a, n, links > 1 ? cost_net(f->c)->n_links : 0);
+	share_solve(a, n, links > 1 ? f->n_links : 0);
 	for (i = 0; i < n; i++) {
 		r = &f->lane[who[i]];
 		r->speed = a[i].speed < FULL_SPEED ? a[i].speed : 1;
@@ -483,7 +486,7 @@ static void advance(struct flow_run *f, uint64_t to_ps)
 	struct running *r;
 	int lane;
 
-	for (lane = 0; lane < LANE_N; lane++) {
+	for (lane = 0; lane < LANES_ALL; lane++) {
 		r = &f->lane[lane];
 		if (r->op < 0 || r->pooled)
 			continue;
@@ -528,19 +531,21 @@ static void run_events(struct flow_run *f)
 static void run_init(struct flow_run *f)
 {
 	const struct net *net = cost_net(f->c);
+	const struct link_set *set = cost_links(f->c);
 	const struct gpu *g = run_gpu(f);
+	size_t n = (size_t)set->n + 1;
 	int i;
 
 	f->hbm_Bps = g->hbm_Bps * g->hbm_efficiency;
 	f->done = xcalloc((size_t)f->p->n_ops, sizeof(*f->done));
-	f->rate = xcalloc((size_t)net->n_links + 1, sizeof(*f->rate));
-	for (i = 0; i < net->n_links; i++)
-		f->rate[i] = 1 / net->capacity_Bps[i];
-	for (i = 0; i < LANE_N; i++) {
+	f->n_links = set->n;
+	f->rate = xcalloc(n, sizeof(*f->rate));
+	for (i = 0; i < f->n_links; i++)
+		f->rate[i] = 1 / net->capacity_Bps[set->link[set->begin[i]]];
+	for (i = 0; i < LANES_ALL; i++) {
 		f->lane[i].op = -1;
 		f->next[i] = lane_next(f, i, 0);
-		f->use[i] = xcalloc((size_t)net->n_links + 1,
-				    sizeof(*f->use[i]));
+		f->use[i] = xcalloc(n, sizeof(*f->use[i]));
 	}
 	f->q = evq_new();
 	f->pool = exec_pool_new(net);
@@ -553,7 +558,7 @@ static void run_release(struct flow_run *f)
 
 	exec_pool_free(f->pool);
 	evq_free(f->q);
-	for (i = 0; i < LANE_N; i++)
+	for (i = 0; i < LANES_ALL; i++)
 		free(f->use[i]);
 	free(f->rate);
 	free(f->done);

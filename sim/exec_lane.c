@@ -11,7 +11,7 @@
 uint64_t exec_lane_time(const struct program *p, const struct cost *c,
 			uint64_t *end_ps)
 {
-	uint64_t lane[LANE_N] = { 0 }, last = 0, at;
+	uint64_t lane[LANES_ALL] = { 0 }, last = 0, at;
 	const struct op *op;
 	int i, d;
 
@@ -45,7 +45,7 @@ uint64_t exec_deps_ready(const struct op *op, const struct exec_op *done)
 enum status exec_lane_run(const struct program *p, const struct cost *c,
 			  struct exec_result *out)
 {
-	uint64_t lane[LANE_N] = { 0 }, at;
+	uint64_t lane[LANES_ALL] = { 0 }, at;
 	const struct op *op;
 	int i;
 

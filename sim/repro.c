@@ -92,7 +92,13 @@ static enum status run_rows(const struct paper *p, const struct repro_row *f,
 			return err_prefix(st, "%s", row->where);
 		out->error[i] = row_error(row, out->predicted[i]);
 		out->mean_abs_error += fabs(out->error[i]) / p->n_rows;
+		if (!row->gave) {
+			out->mean_free_error += fabs(out->error[i]);
+			out->n_free++;
+		}
 	}
+	if (out->n_free)
+		out->mean_free_error /= out->n_free;
 	return ST_OK;
 }
 

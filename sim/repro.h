@@ -29,6 +29,9 @@ struct repro_result {
 	double *error;		/* relative; against the nearer end of a
 				   range, 0 inside; owned */
 	double mean_abs_error;
+	/* of rows that no assumption was taken from, and how many */
+	double mean_free_error;
+	int n_free;
 };
 
 /* All rows of the paper; ST_INPUT for a measure that it does not know. */

@@ -21,7 +21,7 @@
 struct repro {
 	double share_128, share_256;	/* of the all-to-all */
 	double alltoall_left, experts, npus_per_node;
-	double switch_used, hash_load, expert_share, penalty;
+	double switch_used, hash_load, expert_share;
 };
 
 enum status repro_locmoe_open(const struct paper *p, struct repro **out_p)
@@ -36,9 +36,8 @@ enum status repro_locmoe_open(const struct paper *p, struct repro **out_p)
 		{ "switch.used", &r->switch_used, 0 },
 		{ "hash.load", &r->hash_load, 0 },
 		{ "expert_share", &r->expert_share, 0 },
-		{ "penalty", &r->penalty, 0 },
 	};
-	enum status st = repro_get(p, "", want, 9);
+	enum status st = repro_get(p, "", want, 8);
 
 	if (st)
 		free(r);
@@ -78,10 +77,10 @@ enum status repro_locmoe_measure(struct repro *r, int n,
 	share = r->share_128 * pow(r->share_256 / r->share_128,
 				   log2(npus / 128));
 	other = step(r, share, load, 1);
-	/* nodes without experts: nothing is local to them, and the pull
-	 * towards the nodes that have some fills those */
+	/* more nodes than experts: nothing is local to the others, and a
+	 * gate that cannot choose is as even as hash routing */
 	mine = npus / r->npus_per_node > r->experts ?
-		step(r, share, load * r->penalty, 1) :
+		step(r, share, load, 1) :
 		step(r, share, 1, r->alltoall_left);
 	if (!strcmp(word[0], "over"))
 		*value_p = other / mine;

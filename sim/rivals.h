@@ -22,11 +22,31 @@ struct rival_row {
 	unsigned techniques;	/* that it uses where they can be used; 0 none */
 	double piece_bytes;	/* degree by the size of a piece; 0: by time */
 	bool exact_counts;	/* needs a dropless plan */
+	bool packs;		/* see rival_packed() */
+	bool groupwise;		/* see rival_groupwise() */
 };
 
 extern const struct rival_row rival_table[];	/* ends with a NULL name */
 
 /* The degree that cuts `bytes` of a rank into the rival's pieces. */
 int rival_pieces(const struct rival_row *r, double bytes);
+
+/*
+ * Lina's packing: a device holds twice as many experts, so that an EP group
+ * has half of the ranks and there are twice as many of them. False: the model
+ * or the cluster does not allow it.
+ */
+bool rival_packed(const struct layout *l, const struct cluster *c,
+		  const struct model *m, struct layout *out);
+
+/*
+ * LocMoE's group-wise exchange: inside a group of t ranks, the tensor group
+ * or else the node, each carries a t-th of the group's rows to the rank of
+ * its place in the other groups, and the group gathers them: ep / t ranks
+ * exchange, esp = t gather. Its experts are split over the group. False: not
+ * possible here, or the layout does so already.
+ */
+bool rival_groupwise(const struct layout *l, const struct cluster *c,
+		     const struct model *m, struct layout *out);
 
 #endif

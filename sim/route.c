@@ -2,6 +2,8 @@
 #include "sim/route.h"
 #include "sim/route_int.h"
 
+#include "base/mem.h"
+
 #include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -141,6 +143,38 @@ static enum status fill_count(const struct routing_spec *spec,
 	}
 }
 
+/* Counts spread over more than that are not listed by level. */
+#define LEVELS_MAX (1 << 20)
+
+static void list_levels(struct routing *r)
+{
+	int64_t n = (int64_t)r->ranks * r->experts, low = INT64_MAX, i;
+	int64_t high = 0, *cells;
+	size_t cap = 0;
+
+	for (i = 0; i < n; i++) {
+		low = r->count[i] < low ? r->count[i] : low;
+		high = r->count[i] > high ? r->count[i] : high;
+	}
+	if (high - low >= LEVELS_MAX) {
+		return;
+	}
+	cells = xcalloc((size_t)(high - low + 1), sizeof(*cells));
+	for (i = 0; i < n; i++) {
+		cells[r->count[i] - low]++;
+	}
+	for (i = low; i <= high; i++) {
+		if (!cells[i - low]) {
+			continue;
+		}
+		r->level = array_grow(r->level, &cap, (size_t)r->n_levels + 1,
+				      sizeof(*r->level));
+		r->level[r->n_levels++] =
+			(struct count_level){ i, cells[i - low] };
+	}
+	free(cells);
+}
+
 enum status routing_make(const struct routing_spec *spec,
 			 const struct model *m, const struct layout *l,
 			 int ranks, struct routing *out)
@@ -164,6 +198,7 @@ enum status routing_make(const struct routing_spec *spec,
 		return st;
 	}
 	routing_check(&r);
+	list_levels(&r);
 	*out = r;
 	return ST_OK;
 }
@@ -172,6 +207,7 @@ void routing_release(struct routing *r)
 {
 	free(r->count);
 	free(r->trace);
+	free(r->level);
 	*r = (struct routing){ 0 };
 }
 

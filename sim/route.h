@@ -24,6 +24,14 @@ struct routing {
 	 */
 	int *trace;
 	int64_t n_trace;
+	/* the different counts, rising, and the cells that have each; owned.
+	 * Made by routing_make(); 0 of them: not known */
+	struct count_level *level;
+	int n_levels;
+};
+
+struct count_level {
+	int64_t count, cells;
 };
 
 static inline int64_t routing_count(const struct routing *r, int rank,

@@ -11,8 +11,11 @@
 
 #include "sim/search_priv.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
+
+#define HALF_PS 0.5e-12	/* times are whole picoseconds */
 
 static double now_s(void)
 {
@@ -22,8 +25,30 @@ static double now_s(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Degrees f and b of the list, in the best order if that gains anything. */
+static void add_pair(struct search *x, const struct group *g,
+		     const struct degree_times *t,
+		     const struct order_times *orders, int f, int b)
+{
+	struct candidate k = search_candidate(x, g, x->degree[f],
+					      x->degree[b]);
+	double ordered_s = orders ? orders->time_s[0][f] +
+		orders->time_s[1][b] : INFINITY;
+
+	k.lane_s = t->forward_s[f] + t->backward_s[b];
+	if (ordered_s < k.lane_s - HALF_PS) {
+		k.lane_s = ordered_s;
+		search_set_order(&k, &orders->order[0][f],
+				 &orders->order[1][b]);
+	}
+	candidate_list_add(&x->top, &k);
+}
+
 static enum status cost_group(struct search *x, const struct group *g)
 {
+	double limit_s = candidate_list_limit(&x->top) /
+		search_weight(&x->layout[g->layout]);
+	struct order_times orders;
 	struct degree_times t;
 	struct cost *c;
 	enum status st = search_at(x, g->layout, g->factor, g->tech);
@@ -33,18 +58,15 @@ static enum status cost_group(struct search *x, const struct group *g)
 	if (st)
 		return st;
 	st = search_time_degrees(x, g, c, &t);
+	if (!st && search_orders(x))
+		st = search_order_times(x, g, c, x->o->brute_force ?
+					INFINITY : limit_s, &orders);
 	cost_free(c);
 	if (st)
 		return st;
-	for (int f = 0; f < x->n_degrees; f++) {
-		for (int b = 0; b < x->n_degrees; b++) {
-			struct candidate k = search_candidate(x, g,
-				x->degree[f], x->degree[b]);
-
-			k.lane_s = t.forward_s[f] + t.backward_s[b];
-			candidate_list_add(&x->top, &k);
-		}
-	}
+	for (int i = 0; i < x->n_degrees * x->n_degrees; i++)
+		add_pair(x, g, &t, search_orders(x) ? &orders : NULL,
+			 i / x->n_degrees, i % x->n_degrees);
 	return ST_OK;
 }
 
@@ -192,6 +214,7 @@ enum status search_run(const struct scenario *s,
 	x.rejected.max = o->rejected;
 	if (!st)
 		st = layout_enumerate(s, &x.layout, &x.n_layouts);
+	x.n_all_layouts = x.n_layouts;
 	if (!st)
 		st = search_bound_groups(&x);
 	if (!st)

@@ -12,7 +12,11 @@
 struct group search_plan_group(const struct search *x, const struct plan *p)
 {
 	struct group g = { .factor = p->capacity_factor, .alg = p->alltoall,
-			   .tech = p->technique_mask, .ctas = p->ctas };
+			   .tech = p->technique_mask & ~TECH_SCHEDULES,
+			   .ctas = p->ctas };
+
+	if (!g.tech)
+		g.tech = 1u << TECH_BASELINE;
 
 	while (memcmp(&x->layout[g.layout], &p->layout, sizeof(p->layout)))
 		g.layout++;
@@ -114,6 +118,24 @@ static void add_limits(struct search *x, int *n_p)
 	}
 }
 
+/*
+ * The lane model does not know what ops lose beside one another: what is in
+ * the best order there runs without it, too.
+ */
+static void add_plain(struct search *x, int *n_p)
+{
+	int n = *n_p;
+
+	for (int i = 0; i < n && !x->o->lane_only; i++) {
+		struct candidate k = x->top.item[i];
+
+		if (!(k.plan.technique_mask & 1u << TECH_ORDER))
+			continue;
+		search_clear_order(&k.plan);
+		*n_p += come_in(x, &k, *n_p);
+	}
+}
+
 /* The best few in the flow model, sorted by it; the others stay behind. */
 static enum status rank_finalists(struct search *x)
 {
@@ -124,6 +146,7 @@ static enum status rank_finalists(struct search *x)
 	if (n > x->top.n)
 		n = x->top.n;
 	add_limits(x, &n);
+	add_plain(x, &n);
 	for (int i = 0; i < n; i++) {
 		struct candidate *k = &x->top.item[i];
 		enum status st = search_flow_time(x, k);
@@ -149,6 +172,10 @@ static bool has_degree(const struct search *x, int d)
 
 static bool has_tech(const struct search *x, unsigned tech)
 {
+	if (tech & TECH_SCHEDULES & ~x->s->search.technique_mask)
+		return false;
+	tech &= ~TECH_SCHEDULES;
+	tech = tech ? tech : 1u << TECH_BASELINE;
 	for (int i = 0; i < x->n_techs; i++) {
 		if (x->tech[i] == tech)
 			return true;
@@ -171,6 +198,7 @@ void search_competes(struct search *x, const struct candidate *k,
 	const struct plan *p = &k->plan;
 
 	if (k->flow_s < out->best_s && has_degree(x, p->degree_forward) &&
+	    search_plan_group(x, p).layout < x->n_layouts &&
 	    search_limit_listed(x, p->ctas) &&
 	    has_degree(x, p->degree_backward) && in_limits(x, k) &&
 	    has_tech(x, p->technique_mask) &&
@@ -195,6 +223,7 @@ static enum status add_baseline(struct search *x, int degree,
 	struct candidate k = *like;
 	enum status st;
 
+	search_clear_order(&k.plan);
 	k.plan.alltoall = A2A_FLAT;
 	k.plan.ctas = 0;
 	k.plan.technique_mask = 1u << TECH_BASELINE;

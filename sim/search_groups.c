@@ -219,6 +219,7 @@ static enum status add_group(struct search *x, int layout, double factor,
 {
 	struct group g = { .layout = layout, .factor = factor, .alg = alg,
 			   .tech = tech, .ctas = ctas };
+	struct order_times orders;
 	struct degree_times t;
 	struct plan p = group_plan(x, &g, 1, 1);
 	struct cost *c;
@@ -241,10 +242,14 @@ static enum status add_group(struct search *x, int layout, double factor,
 	if (st)
 		return st;
 	st = search_time_degrees(x, &g, c, &t);
+	if (!st && search_orders(x))
+		st = search_order_bounds(x, &g, c, &orders);
 	cost_free(c);
 	if (st)
 		return st;
 	g.bound_s = best_sum(&t, x->n_degrees);
+	if (search_orders(x))
+		g.bound_s = fmin(g.bound_s, orders.best_bound_s);
 	g.weighted_s = g.bound_s * search_weight(&x->layout[layout]);
 	keep_group(x, &g);
 	return ST_OK;
@@ -407,11 +412,13 @@ static int by_bound(const void *va, const void *vb)
 
 enum status search_bound_groups(struct search *x)
 {
+	/* the others change no costs: they are chosen within a group */
+	unsigned allowed = x->s->search.technique_mask & ~TECH_SCHEDULES;
 	enum status st = check_named(x);
 
 	set_degrees(x);
-	x->n_techs = tech_sets(x->s->search.technique_mask, x->tech,
-			       TECH_SETS_MAX);
+	x->n_techs = tech_sets(allowed ? allowed : 1u << TECH_BASELINE,
+			       x->tech, TECH_SETS_MAX);
 	for (int i = 0; i < x->n_layouts && !st; i++) {
 		st = add_layout_groups(x, i);
 		progress_report(x->o->progress, 0.2 * (i + 1) / x->n_layouts,

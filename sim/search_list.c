@@ -31,6 +31,10 @@ int candidate_compare(const void *va, const void *vb)
 		c = (p->technique_mask > q->technique_mask) -
 			(p->technique_mask < q->technique_mask);
 	if (!c)
+		c = order_compare(&p->order[0], &q->order[0]);
+	if (!c)
+		c = order_compare(&p->order[1], &q->order[1]);
+	if (!c)
 		c = p->degree_forward - q->degree_forward;
 	if (!c)
 		c = memcmp(&p->layout, &q->layout, sizeof(p->layout));

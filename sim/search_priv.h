@@ -43,8 +43,9 @@ struct search {
 	/* limits of CTAs: the list, then 0 if that lacks it (baselines) */
 	int ctas[KNOB_MAX + 1], n_ctas, n_limits;
 	struct net *net;	/* [n_limits], each under its limit */
+	/* the scenario's n_layouts, then those that a rival came to */
 	struct layout *layout;
-	int n_layouts;
+	int n_layouts, n_all_layouts;
 	int degree[KNOB_MAX], n_degrees;
 	unsigned tech[TECH_SETS_MAX];
 	int n_techs;
@@ -67,6 +68,16 @@ struct search {
 /* Lane times of the forward and the backward pass at every degree. */
 struct degree_times {
 	double forward_s[KNOB_MAX], backward_s[KNOB_MAX];
+};
+
+/*
+ * Of each pass at every degree, in the best order (technique `order`): least
+ * time that any order can have, time and order found; [0] forward.
+ */
+struct order_times {
+	double bound_s[2][KNOB_MAX], best_bound_s;
+	double time_s[2][KNOB_MAX];	/* INFINITY: cannot win */
+	struct pass_order order[2][KNOB_MAX];
 };
 
 /*
@@ -111,6 +122,22 @@ enum status search_time_degrees(struct search *x, const struct group *g,
 				const struct cost *c, struct degree_times *t);
 struct candidate search_candidate(const struct search *x,
 				  const struct group *g, int f, int b);
+
+/* search_order.c. Is the technique to be tried? */
+bool search_orders(const struct search *x);
+/* The group's workload must be current; bounds only. */
+enum status search_order_bounds(struct search *x, const struct group *g,
+				const struct cost *c, struct order_times *t);
+/* All of it, of passes that may be part of a plan faster than limit_s. */
+enum status search_order_times(struct search *x, const struct group *g,
+			       const struct cost *c, double limit_s,
+			       struct order_times *t);
+/* Gives the plan orders, overlap, and the technique's bit; takes them away. */
+void search_set_order(struct candidate *k, const struct pass_order *forward,
+		      const struct pass_order *backward);
+void search_clear_order(struct plan *p);
+/* The plan in its best order, if that is faster than without the technique. */
+enum status search_order_plan(struct search *x, struct candidate *k);
 
 /* search_final.c */
 

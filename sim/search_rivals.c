@@ -5,6 +5,7 @@
  */
 #include "sim/search_priv.h"
 
+#include "base/mem.h"
 #include "sim/rivals.h"
 
 #include <math.h>
@@ -93,12 +94,11 @@ static enum status set_rival_techs(struct search *x,
 	}
 }
 
-/* The rival's plan; it does without techniques that cannot be used. */
-static enum status rival_plan(struct search *x, const struct rival_row *r,
-			      const struct candidate *like,
-			      struct candidate *best)
+/* The rival's plan in a layout; it does without techniques that cannot be
+ * used. */
+static enum status plan_in_layout(struct search *x, const struct rival_row *r,
+				  struct group g, struct candidate *best)
 {
-	struct group g = search_plan_group(x, &like->plan);
 	enum status st;
 
 	g.ctas = 0;	/* no published system limits them */
@@ -118,6 +118,111 @@ static enum status rival_plan(struct search *x, const struct rival_row *r,
 	}
 	if (!st)
 		search_memory(x, best);
+	return st;
+}
+
+/* ---- rivals that choose a layout ---- */
+
+/* The layout's number; it is added when it is new. */
+static int layout_number(struct search *x, const struct layout *l)
+{
+	int i = 0;
+
+	while (i < x->n_all_layouts &&
+	       memcmp(&x->layout[i], l, sizeof(*l)))
+		i++;
+	if (i == x->n_all_layouts) {
+		x->layout = xrealloc_array(x->layout, (size_t)i + 1,
+					   sizeof(*l));
+		x->layout[x->n_all_layouts++] = *l;
+	}
+	return i;
+}
+
+static bool fits_memory(const struct search *x, const struct candidate *k)
+{
+	double room = search_memory_room(x->s);
+
+	return !(room > 0) || k->memory.total <= room;
+}
+
+/* Does a chunk's exchange take longer than its products? */
+static enum status exchange_is_longer(struct search *x,
+				      const struct candidate *k, bool *out)
+{
+	struct group g = search_plan_group(x, &k->plan);
+	struct op op = { .n_chunks = k->plan.degree_forward };
+	struct cost *c;
+	enum status st = search_at(x, g.layout, g.factor, g.tech);
+	double exchange_s = 0;
+
+	if (!st)
+		st = search_memo_cost(x, &g, &c);
+	if (st)
+		return st;
+	op.kind = OP_DISPATCH;
+	for (; op.step < a2a_table[g.alg].n_steps; op.step++)
+		exchange_s += cost_op(c, &op);
+	op.step = 0;
+	op.kind = OP_EXPERT;
+	*out = exchange_s > cost_op(c, &op);
+	return ST_OK;
+}
+
+/* In a layout that is possible but may not fit the memory: then as before. */
+static enum status move_to(struct search *x, const struct rival_row *r,
+			   const struct layout *l, struct candidate *best,
+			   bool *moved)
+{
+	struct group g = search_plan_group(x, &best->plan);
+	struct candidate k = { 0 };
+	enum status st;
+
+	g.layout = layout_number(x, l);
+	st = plan_in_layout(x, r, g, &k);
+	*moved = !st && fits_memory(x, &k);
+	if (*moved)
+		*best = k;
+	return st;
+}
+
+static enum status pack(struct search *x, const struct rival_row *r,
+			struct candidate *best)
+{
+	bool go_on = true;
+	struct layout l;
+
+	while (go_on && rival_packed(&best->plan.layout, &x->s->cluster,
+				     &x->s->model, &l)) {
+		enum status st = exchange_is_longer(x, best, &go_on);
+
+		if (!st && go_on)
+			st = move_to(x, r, &l, best, &go_on);
+		if (st)
+			return st;
+	}
+	return ST_OK;
+}
+
+static enum status rival_plan(struct search *x, const struct rival_row *r,
+			      const struct candidate *like,
+			      struct candidate *best)
+{
+	enum status st = plan_in_layout(x, r, search_plan_group(x, &like->plan),
+					best);
+	struct candidate flat = *best;
+	struct layout l;
+	bool moved;
+
+	if (!st && r->packs)
+		st = pack(x, r, best);
+	if (st || !r->groupwise ||
+	    !rival_groupwise(&flat.plan.layout, &x->s->cluster, &x->s->model,
+			     &l))
+		return st;
+	st = move_to(x, r, &l, best, &moved);
+	if (!st && best->lane_s >= flat.lane_s)
+		*best = flat;
 	return st;
 }
 
@@ -153,7 +258,14 @@ enum status search_rivals(struct search *x, const struct candidate *like,
 
 /* ---- what each technique gains ---- */
 
-/* The best plan's knobs with other techniques. */
+static enum status search_order_or_not(struct search *x, unsigned tech,
+				       struct candidate *k)
+{
+	search_clear_order(&k->plan);
+	return tech & 1u << TECH_ORDER ? search_order_plan(x, k) : ST_OK;
+}
+
+/* The best plan's knobs with other techniques; `order` finds its order anew. */
 static enum status time_with(struct search *x, const struct search_result *r,
 			     unsigned tech, struct candidate *k)
 {
@@ -168,7 +280,11 @@ static enum status time_with(struct search *x, const struct search_result *r,
 	if (st)
 		return st;
 	k->why_not = search_tech_broken(x);
-	return k->why_not ? ST_OK : time_once(x, r, k);
+	if (!k->why_not && tech == r->best.plan.technique_mask)
+		k->plan = r->best.plan;
+	else if (!k->why_not)
+		st = search_order_or_not(x, tech, k);
+	return k->why_not || st ? st : time_once(x, r, k);
 }
 
 static enum status one_gain(struct search *x, struct search_result *r,

@@ -33,8 +33,9 @@ int tech_sets(unsigned allowed, unsigned *out, int max)
 {
 	int n = 0;
 
+	allowed &= ~TECH_SCHEDULES;
 	for (int bits = 1; bits < TECH_N; bits++) {
-		for (unsigned m = 1; m < 1u << TECH_N && n < max; m++) {
+		for (unsigned m = 1; m <= allowed && n < max; m++) {
 			if (!(m & ~allowed) && count_bits(m) == bits &&
 			    technique_mask_fits(m))
 				out[n++] = m;
@@ -102,6 +103,31 @@ static enum status measure_lsh(const struct tech_place *at)
 	return st;
 }
 
+/*
+ * The first block computes all pairs, the others what the block before left
+ * open; tokens are taken to keep their similarities from block to block.
+ */
+static enum status condense_with_history(const struct tech_place *at,
+					 const struct condense_spec *spec,
+					 const struct tokens *tokens,
+					 struct condense_result *r)
+{
+	double layers = fmax(at->s->model.moe_layers, 1), share;
+	struct condense_history known = { 0 };
+	enum status st = condense_run(spec, tokens, NULL, 1, 1, &known, r);
+
+	if (st)
+		return st;
+	condense_result_release(r);
+	st = condense_run(spec, tokens, NULL, 1, 1, &known, r);
+	condense_history_release(&known);
+	if (st)
+		return st;
+	share = r->pairs ? (double)r->computed / (double)r->pairs : 0;
+	at->cache->condense_computed = (1 + (layers - 1) * share) / layers;
+	return ST_OK;
+}
+
 static enum status measure_condense(const struct tech_place *at)
 {
 	const struct tech_spec *t = &at->s->technique;
@@ -118,12 +144,13 @@ static enum status measure_condense(const struct tech_place *at)
 
 	at->cache->condense_rate = t->condensation.rate;
 	at->cache->condense_error = t->condensation.error;
+	at->cache->condense_computed = 1;
 	if (t->condensation.rate > 0)
 		return ST_OK;
 	st = tokens_make(&tspec, &tokens);
 	if (st)
 		return st;
-	st = condense_run(&spec, &tokens, NULL, 1, 1, NULL, &r);
+	st = condense_with_history(at, &spec, &tokens, &r);
 	tokens_release(&tokens);
 	if (st)
 		return st;
@@ -169,11 +196,13 @@ double tech_own_s(const struct tech_place *at, const struct tech_cost *c)
 		c->exchange_bytes / (link * tier->efficiency);
 }
 
-static void add_own(const struct tech_place *at, const struct tech_cost *f,
-		    const struct tech_cost *b, struct tech_effect *e)
+/* Of one pass: 0 forward, 1 backward. */
+static void add_own(const struct tech_place *at, const struct tech_cost *before,
+		    const struct tech_cost *after, int pass,
+		    struct tech_effect *e)
 {
-	e->extra_s[0] += tech_own_s(at, f);
-	e->extra_s[1] += tech_own_s(at, b);
+	e->compress_s[pass] += tech_own_s(at, before);
+	e->restore_s[pass] += tech_own_s(at, after);
 }
 
 static enum status apply_lsh(const struct tech_place *at, struct workload *w,
@@ -197,7 +226,8 @@ static enum status apply_lsh(const struct tech_place *at, struct workload *w,
 	tech_scale(effect.rate, at, w);
 	e->rate *= effect.rate;
 	e->error += effect.error;
-	add_own(at, &effect.forward, &effect.backward, e);
+	add_own(at, &effect.before[0], &effect.after[0], 0, e);
+	add_own(at, &effect.before[1], &effect.after[1], 1, e);
 	return ST_OK;
 }
 
@@ -208,20 +238,22 @@ static enum status apply_condense(const struct tech_place *at,
 	struct condense_shape shape = {
 		.copies = copies_of(at), .experts = m->experts,
 		.dim = m->hidden, .element_bytes = dtype_bytes(m->dtype),
-		.peers = at->layout->ep - 1, .computed = 1,
+		.peers = at->layout->ep - 1,
 	};
 	struct condense_effect effect;
 	enum status st = measure(at);
 
 	if (st)
 		return st;
+	shape.computed = at->cache->condense_computed;
 	shape.edges = at->cache->condense_edges;
 	condense_effect_make(&shape, at->cache->condense_rate,
 			     at->cache->condense_error, &effect);
 	tech_scale(effect.rate, at, w);
 	e->rate *= effect.rate;
 	e->error += effect.error;
-	add_own(at, &effect.forward, &effect.backward, e);
+	e->compress_s[0] += tech_own_s(at, &effect.forward);
+	e->compress_s[1] += tech_own_s(at, &effect.backward);
 	return ST_OK;
 }
 
@@ -263,7 +295,7 @@ static enum status measure_migration(const struct tech_place *at)
 				    m->experts_per_token, &r, &effect);
 		at->cache->migrate_gpus = ep;
 		at->cache->migrate_share = effect.combine_share;
-		at->cache->migrate_extra_s = effect.controller_s +
+		at->cache->migrate_host_s = effect.controller_s +
 			tech_own_s(at, &effect.forward);
 		migrate_result_release(&r);
 	}
@@ -282,7 +314,7 @@ static enum status apply_migration(const struct tech_place *at,
 	}
 	e->combine_share *= at->cache->migrate_share;
 	e->combine_bwd_share *= at->cache->migrate_share;
-	e->extra_s[0] += at->cache->migrate_extra_s;
+	e->host_s += at->cache->migrate_host_s;
 	return ST_OK;
 }
 
@@ -406,7 +438,7 @@ enum status tech_apply(const struct tech_place *at, unsigned mask,
 	int gate = tech_gate_of(mask);
 	enum status st = ST_OK;
 
-	mask &= ~(1u << TECH_BASELINE);
+	mask &= ~(1u << TECH_BASELINE | TECH_SCHEDULES);
 	e.why_not = mask ? cannot(at, mask, w) : NULL;
 	if (!e.why_not && gate >= 0)
 		e.why_not = tech_gate_cannot(at, gate);

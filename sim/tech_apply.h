@@ -21,7 +21,10 @@ struct tech_effect {
 	 * dispatch; 0: nothing comes home.
 	 */
 	double combine_share, combine_bwd_share;
-	double extra_s[2];	/* on COMPUTE: forward, backward */
+	/* own work of forward, backward: before and after the exchanges on
+	 * COMPUTE, and on the host beside both */
+	double compress_s[2], restore_s[2], host_s;
+	double shadow_bytes;	/* of the experts copied to all ranks */
 	double gate_s[2];	/* instead of the gate op's; negative: as it is */
 	double memory_bytes;	/* per GPU, beside the plan's */
 };
@@ -41,7 +44,8 @@ struct tech_cache {
 	double lsh_rate, lsh_error;
 	double condense_rate, condense_error, condense_edges;
 	int migrate_gpus;	/* EP group measured; 0: none */
-	double migrate_share, migrate_extra_s;
+	double migrate_share, migrate_host_s;
+	double condense_computed;	/* share of pairs that history leaves */
 	struct tech_gate gate[TECH_GATES];
 };
 void tech_cache_release(struct tech_cache *c);
@@ -64,9 +68,10 @@ extern const struct tech_effect tech_none;
 
 /*
  * Masks to try, fewest techniques first: of those allowed, all sets that
- * technique_mask_fits(). At most `max`; returns their number.
+ * technique_mask_fits(), without those that change no workload
+ * (TECH_SCHEDULES). At most `max`; returns their number.
  */
-#define TECH_SETS_MAX 256
+#define TECH_SETS_MAX 1024
 int tech_sets(unsigned allowed, unsigned *out, int max);
 
 /* Seconds of a technique's own work on one rank, small exchanges and waits

@@ -150,7 +150,8 @@ struct lsh_shape {
 struct lsh_effect {
 	double rate;	/* multiplies exchanged bytes and experts' rows */
 	double error;	/* centroid_error */
-	struct tech_cost forward, backward;	/* hash, cluster, restore */
+	/* forward, backward: hash, cluster, sum; and restore */
+	struct tech_cost before[2], after[2];
 };
 
 void lsh_effect_make(const struct lsh_spec *spec, const struct lsh_shape *s,

@@ -136,9 +136,19 @@ static void add_hash_cost(const struct lsh_spec *spec,
 	c->hbm_bytes += CODE_BYTES * spec->hashes * s->tokens;
 }
 
+/* Token, centroid and result of every copy in, one row out. */
+static struct tech_cost restore_cost(const struct lsh_shape *s, double rho)
+{
+	double row = (double)s->dim * s->element_bytes;
+
+	return (struct tech_cost){
+		.hbm_bytes = s->copies * row * (2 + 2 * rho),
+		.vector_flop = 2 * s->copies * s->dim, .kernels = 1,
+	};
+}
+
 /*
- * Forward: hash, sort, find the clusters' borders, mean; after the exchange
- * restore reads token, centroid and result of every copy and writes one.
+ * Forward: hash, sort, find the clusters' borders, mean; after the exchange restore.
  * Backward: sum of the gradients of a cluster, then restore.
  */
 void lsh_effect_make(const struct lsh_spec *spec, const struct lsh_shape *s,
@@ -146,7 +156,7 @@ void lsh_effect_make(const struct lsh_spec *spec, const struct lsh_shape *s,
 {
 	double row = (double)s->dim * s->element_bytes;
 	double rho = measured.rate;
-	struct tech_cost f = { 0 }, b = { 0 };
+	struct tech_cost f = { 0 };
 
 	add_hash_cost(spec, s, &f);
 	f.hbm_bytes += s->copies * SORT_PASSES * SORT_BYTES;
@@ -154,18 +164,16 @@ void lsh_effect_make(const struct lsh_spec *spec, const struct lsh_shape *s,
 	f.hbm_bytes += s->copies * (8 + 4);	/* borders */
 	f.hbm_bytes += s->copies * row * (1 + rho);	/* mean */
 	f.vector_flop += s->copies * s->dim;
-	f.hbm_bytes += s->copies * row * (2 + 2 * rho);	/* restore */
-	f.vector_flop += 2 * s->copies * s->dim;
-	f.kernels += 3;
+	f.kernels += 2;
 	f.exchanges = 1;
 	f.exchange_bytes = COUNT_BYTES * s->experts;
 	f.messages = s->peers;
 	f.host_syncs = 1;
-	b.hbm_bytes = s->copies * row * (1 + rho);
-	b.hbm_bytes += s->copies * row * (2 + 2 * rho);
-	b.vector_flop = 3 * s->copies * s->dim;
-	b.kernels = 2;
-	*out = (struct lsh_effect){ .rate = rho,
-				    .error = measured.centroid_error,
-				    .forward = f, .backward = b };
+	*out = (struct lsh_effect){
+		.rate = rho, .error = measured.centroid_error,
+		.before = { f, { .hbm_bytes = s->copies * row * (1 + rho),
+				 .vector_flop = s->copies * s->dim,
+				 .kernels = 1 } },
+		.after = { restore_cost(s, rho), restore_cost(s, rho) },
+	};
 }

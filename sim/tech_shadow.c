@@ -184,7 +184,6 @@ static double away(const struct workload *w, int src)
 int tech_shadow(const struct tech_place *at, struct workload *w,
 		struct tech_effect *e)
 {
-	const struct comm_tier *tier = &at->s->cluster.gpu.inter;
 	struct shadow x;
 	int n;
 
@@ -205,9 +204,8 @@ int tech_shadow(const struct tech_place *at, struct workload *w,
 		traffic_release(&w->combine);
 		traffic_transpose(&w->dispatch, at->s->cluster.nodes,
 				  &w->combine);
-		e->extra_s[0] += n * (x.expert_s + tier->launch_s);
-		e->extra_s[1] += n * (x.expert_s + tier->launch_s);
-		e->memory_bytes += n * x.expert_s * link_Bps(at);
+		e->shadow_bytes = n * x.expert_s * link_Bps(at);
+		e->memory_bytes += e->shadow_bytes;
 	}
 	free(x.list);
 	return n;

@@ -32,7 +32,10 @@ static int64_t even_cell(const struct world *w)
 	const struct routing *r = w->routing;
 	int64_t n = (int64_t)r->ranks * r->experts, i;
 
-	for (i = 1; i < n; i++) {
+	if (r->n_levels > 1) {
+		return 0;
+	}
+	for (i = 1; i < n && !r->n_levels; i++) {
 		if (r->count[i] != r->count[0]) {
 			return 0;
 		}
@@ -192,14 +195,17 @@ void workload_release(struct workload *w)
 static double rows_sent(const struct workload *w)
 {
 	const struct traffic *t = &w->dispatch;
-	size_t n = (size_t)t->n_ranks * (size_t)t->n_ranks, i;
+	size_t n = (size_t)t->n_ranks, i, j, step, peers;
 	double sum = 0;
 
 	if (!t->bytes) {
 		return t->each * t->group * t->n_ranks / w->token_bytes;
 	}
 	for (i = 0; i < n; i++) {
-		sum += t->bytes[i];
+		j = traffic_first(t, i, &step, &peers);
+		for (; peers--; j += step) {
+			sum += t->bytes[i * n + j];
+		}
 	}
 	return sum / w->token_bytes;
 }

@@ -66,6 +66,20 @@ const struct step_load *cost_op_load(const struct cost *c, const struct op *op)
 	return op_kind_is_comm(op->kind) ? &c->load[op->kind] : NULL;
 }
 
+/* Every link by itself. */
+const struct link_set *cost_links(const struct cost *c)
+{
+	static struct link_set all;
+	static int number[64];
+
+	assert_true(c->net.n_links < 64);
+	for (int i = 0; i < 64; i++)
+		number[i] = i;
+	all = (struct link_set){ .n = c->net.n_links, .n_kinds = 1,
+				 .begin = number, .link = number };
+	return &all;
+}
+
 const struct net *cost_net(const struct cost *c)
 {
 	return &c->net;

@@ -302,6 +302,26 @@ static void test_failure(void **state)
 	assert_int_equal(b.released, 1);
 }
 
+/* Held for 2 s and then measured for all of the 1 s, however sure it is. */
+static void test_hold(void **state)
+{
+	static const double script[] = { 0.01 };
+	struct backend b = { .script = script, .n = 1 };
+	struct bench be = { .ops = &fake, .b = &b, .cap_s = 1, .hold_s = 2 };
+	struct bench_case c = exchange();
+	struct sample out[BENCH_SAMPLES_MAX];
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(bench_measure(&be, &c, out, &n), ST_OK);
+	assert_true(out[0].count >= 100);
+	assert_true(b.at >= 200 + out[0].count && b.at < 300 + out[0].count);
+	b.at = 0;
+	be.hold_s = 0;
+	assert_int_equal(bench_measure(&be, &c, out, &n), ST_OK);
+	assert_true(out[0].count < 100 && b.at < 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_interval),
 		cmocka_unit_test(test_outlier),
 		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_steady),
 		cmocka_unit_test(test_noisy),
 		cmocka_unit_test(test_slow),

@@ -363,7 +363,8 @@ static void test_loads(void **state)
 	for (l = 0; l < f.net.n_links; l++) {
 		if (net_link_class(&f.net, l) == LINK_NVLINK_UP ||
 		    net_link_class(&f.net, l) == LINK_NIC_UP)
-			up += load->link_bytes[l];
+			up += load->link_bytes[link_set_find(cost_links(c),
+							     &f.net, l)];
 	}
 	total = traffic_total(&f.work.dispatch);
 	near(up, total);

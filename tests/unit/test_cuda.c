@@ -175,6 +175,8 @@ static void products(void **state)
 	TRY(b, "gemm", "strided-batched", shapes);
 	TRY(b, "gemm", "per-expert", shapes);
 	TRY(b, "gemm", "grouped", shapes);
+	TRY(b, "gemm", "sustained", shapes);
+	TRY(b, "gemm", "adding", shapes);
 }
 
 static void gates(void **state)
@@ -229,6 +231,25 @@ static void streams(void **state)
 	TRY(b, "copy", "", shapes);
 }
 
+/* launch: m kernels; plan: m tokens, n experts, k of them, in chunks */
+static void turns(void **state)
+{
+	static const struct shape launches[] = {
+		{ 1, 0, 0, 0 }, { 2, 0, 0, 0 }, { 77, 0, 0, 0 },
+	};
+	static const struct shape plans[] = {
+		{ 1, 64, 1, 1 }, { 509, 64, 4, 1 }, { 1021, 128, 8, 5 },
+	};
+	struct backend *b = need(state);
+
+	TRY(b, "launch", "kernel", launches);
+	TRY(b, "launch", "stream", launches);
+	TRY(b, "launch", "graph", launches);
+	TRY(b, "plan", "flat", plans);
+	TRY(b, "plan", "dedup", plans);
+	TRY(b, "plan", "esp", plans);
+}
+
 static struct backend *need_peers(void **state)
 {
 	struct backend *b = need(state);
@@ -247,7 +268,7 @@ static void exchanges(void **state)
 		{ "alltoall", "even" }, { "alltoall", "uneven" },
 		{ "sendrecv", "" }, { "allgather", "" },
 		{ "reducescatter", "" }, { "allreduce", "" },
-		{ "alltoall", "direct" },
+		{ "alltoall", "direct" }, { "allgather", "counts" },
 	};
 	static const uint64_t sizes[] = { 64, 1000003, 20000000 };
 	static const int ctas[] = { 0, 4 };
@@ -337,6 +358,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(decisions),
 		cmocka_unit_test(rows),
 		cmocka_unit_test(streams),
+		cmocka_unit_test(turns),
 		cmocka_unit_test(exchanges),
 		cmocka_unit_test(contention),
 		cmocka_unit_test(refusals),

@@ -111,6 +111,7 @@ static void check_pool(const struct net *net, const struct coll_step *a,
 
 /* The rule for too many flows: speeds while both run, then the other one alone. */
 static struct pair exchange_by_exchange(const struct net *net,
+					const struct cost *c,
 					const struct coll_step *a,
 					const struct step_load *la,
 					const struct coll_step *b,
@@ -126,8 +127,10 @@ static struct pair exchange_by_exchange(const struct net *net,
 	int l;
 
 	for (l = 0; l < net->n_links; l++) {
-		ua[l] = la->link_bytes[l] / net->capacity_Bps[l];
-		ub[l] = lb->link_bytes[l] / net->capacity_Bps[l];
+		int i = link_set_find(cost_links(c), net, l);
+
+		ua[l] = la->link_bytes[i] / net->capacity_Bps[l];
+		ub[l] = lb->link_bytes[i] / net->capacity_Bps[l];
 	}
 	share_solve(x, 2, net->n_links);
 	out.a = a->flow_s / x[0].speed;
@@ -152,7 +155,7 @@ static void compare(const struct net *net, const struct cost *c,
 		return;
 	check_pool(net, a, b);
 	f = flow_by_flow(net, a, b, 0);
-	e = exchange_by_exchange(net, a, cost_op_load(c, p), b,
+	e = exchange_by_exchange(net, c, a, cost_op_load(c, p), b,
 				 cost_op_load(c, q));
 	error = fmax(e.a, e.b) / fmax(f.a, f.b) - 1;
 	/* links are work-conserving in both: neither beats the busiest link */

@@ -26,6 +26,17 @@ static void four_gpus(struct cost *c)
 	scenario_release(&s);
 }
 
+static void make_load(struct step_load *l, const struct coll_step *s,
+		      const struct cost *c)
+{
+	struct coll_step step = *s;
+	struct link_rows rows;
+
+	step_rows_take(&rows, &step, &c->net);
+	step_load_init(l, s, &c->net, cost_links(c), &rows);
+	link_rows_release(&rows);
+}
+
 /* A and B as the two steps of "lanes" on four_gpus(): where each ends. */
 static void run_two(const struct coll_step *a, const struct coll_step *b,
 		    double hbm_bytes, double *a_s, double *b_s)
@@ -38,8 +49,8 @@ static void run_two(const struct coll_step *a, const struct coll_step *b,
 
 	four_gpus(&c);
 	c.step[OP_DISPATCH] = *a;
-	step_load_init(&c.load[OP_DISPATCH], a, &c.net);
-	step_load_init(&load_b, b, &c.net);
+	make_load(&c.load[OP_DISPATCH], a, &c);
+	make_load(&load_b, b, &c);
 	load_b.hbm_bytes = c.load[OP_DISPATCH].hbm_bytes = hbm_bytes;
 	c.second = b;
 	c.second_load = &load_b;

@@ -32,6 +32,11 @@ static const struct bench_work works[] = {
 	{ "combine", "", "fp32", 0, 0, 31, 7, 3, 5 },
 	{ "stream", "", "fp32", 0, 0, 1001, 0, 0, 0 },
 	{ "copy", "", "fp32", 0, 0, 1001, 0, 0, 0 },
+	{ "allgather", "counts", "fp32", 0, 6000, 0, 0, 0, 0 },
+	{ "launch", "kernel", "fp32", 0, 0, 17, 0, 0, 0 },
+	{ "plan", "flat", "fp32", 0, 0, 101, 840, 3, 2 },
+	{ "plan", "dedup", "fp32", 0, 0, 101, 840, 3, 1 },
+	{ "plan", "esp", "fp32", 0, 0, 101, 840, 3, 3 },
 };
 #define N_WORKS (sizeof(works) / sizeof(works[0]))
 

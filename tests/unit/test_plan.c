@@ -195,7 +195,7 @@ static void test_errors(void **state)
 static void test_long_word(void **state)
 {
 	struct plan p;
-	char big[1000];
+	char big[5000];
 
 	(void)state;
 	memset(big, 'a', sizeof(big) - 1);

@@ -85,8 +85,10 @@ static int play_runner(char **argv)
 			fflush(stdout);
 		}
 	}
-	printf("%s|%s|%s\n%s|%s", argv[2], argv[3], argv[4],
-	       getenv("PASS_NEW"), getenv("PASS_OLD"));
+	printf("%s|%s|%s", argv[2], argv[3], argv[4]);
+	if (argv[5])
+		printf("|%s|%s", argv[5], argv[6]);
+	printf("\n%s|%s", getenv("PASS_NEW"), getenv("PASS_OLD"));
 	return 0;
 }
 
@@ -110,7 +112,7 @@ static enum status pass(const char *job, struct heard *h)
 {
 	static const char *const env[] = { "PASS_NEW=a", "PASS_OLD=b", NULL };
 
-	return pass_run("socket", 0.2, env, job, strlen(job), hear, h);
+	return pass_run("socket", 0.2, 0, env, job, strlen(job), hear, h);
 }
 
 static void test_pass(void **state)
@@ -124,6 +126,21 @@ static void test_pass(void **state)
 	assert_string_equal(h.line[0], "socket|--budget-share|0.2");
 	assert_string_equal(h.line[1], "a|b");
 	assert_string_equal(getenv("PASS_OLD"), "was");
+}
+
+/* Emulated nodes, and nothing of the environment changed. */
+static void test_pass_nodes(void **state)
+{
+	struct heard h = { 0 };
+
+	(void)state;
+	setenv("PASS_OLD", "was", 1);
+	unsetenv("PASS_NEW");
+	assert_int_equal(pass_run("socket", 0.5, 3, NULL, "talk", 4, hear, &h),
+			 ST_OK);
+	assert_string_equal(h.line[0], "socket|--budget-share|0.5|"
+				       "--emulate-nodes|3");
+	assert_string_equal(h.line[1], "(null)|was");
 }
 
 static void test_pass_fails(void **state)
@@ -149,6 +166,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_kicked),
 		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_pass),
+		cmocka_unit_test(test_pass_nodes),
 		cmocka_unit_test(test_pass_fails),
 	};
 

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "sim/order_search.h"
 #include "sim/search.h"
 
 #include <math.h>
@@ -77,7 +78,8 @@ static void test_sets(void **state)
 			}
 		}
 		assert_int_equal(technique_mask_fits(m), ok);
-		fit += ok;
+		/* those that change the program alone are no sets */
+		fit += ok && !(m & TECH_SCHEDULES);
 	}
 	assert_int_equal(n, fit);
 	for (int i = 1; i < n; i++)
@@ -224,7 +226,7 @@ static void test_shadow(void **state)
 	assert_float_equal(f.w.rows[0], 1024, 1e-9);
 	assert_float_equal(f.w.rows[1], 1024 + 4 * 342, 1e-9);
 	assert_float_equal(rows_sum(&f.w), 4 * 2048, 1e-9);
-	assert_true(e.extra_s[0] > 0 && e.extra_s[1] > 0);
+	assert_float_equal(e.shadow_bytes, e.memory_bytes, 0);
 	assert_float_equal(e.memory_bytes, (f.s.model.gated ? 3.0 : 2.0) *
 			   1024 * 512 * dtype_bytes(f.s.model.dtype), 1);
 	teardown(&f);
@@ -265,7 +267,8 @@ static void test_apply(void **state)
 	assert_null(e.why_not);
 	assert_float_equal(e.rate, 0.5, 0);
 	assert_float_equal(e.error, 0.1, 1e-12);
-	assert_true(e.extra_s[0] > e.extra_s[1] && e.extra_s[1] > 0);
+	assert_true(e.compress_s[0] > e.compress_s[1]);
+	assert_true(e.compress_s[1] > 0 && e.restore_s[1] > 0);
 	assert_float_equal(rows_sum(&f.w), 4096, 1e-9);
 	teardown(&f);
 	setup(&f, uneven, NULL, 0);
@@ -323,6 +326,62 @@ static void test_gates(void **state)
 	teardown(&f);
 }
 
+/*
+ * What the block before knows: of these tokens four fifths lie in clusters of
+ * cosine 0.9, which are above 0.8, and the rest near 0, below 0.2. So blocks
+ * after the first compute no pair; with 0.5 all pairs inside clusters.
+ */
+static void test_history(void **state)
+{
+	const char *const sure[] = { "technique.condensation.rate=0",
+				     "technique.similarity=0.9",
+				     "model.layers=4" };
+	const char *const open[] = { "technique.condensation.rate=0",
+				     "technique.similarity=0.5",
+				     "model.layers=4" };
+	struct tech_effect e;
+	struct fixture f;
+	double known;
+
+	(void)state;
+	setup(&f, uneven, sure, 3);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_CONDENSATION, &f.w, &e),
+			 ST_OK);
+	known = f.cache.condense_computed;
+	assert_float_equal(known, 0.25, 0.001);
+	assert_true(e.compress_s[0] > 0 && e.restore_s[0] == 0);
+	teardown(&f);
+	setup(&f, uneven, open, 3);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_CONDENSATION, &f.w, &e),
+			 ST_OK);
+	assert_true(f.cache.condense_computed > known + 0.005);
+	teardown(&f);
+}
+
+/*
+ * Post-norm models move no residual stream: the same sequences, the same homes,
+ * fewer bytes home.
+ */
+static void test_post_norm(void **state)
+{
+	const char *const pre[] = { "technique.migration.post_norm=false" };
+	const char *const post[] = { "technique.migration.post_norm=true" };
+	struct tech_effect a, b;
+	struct fixture f;
+
+	(void)state;
+	setup(&f, uneven, pre, 1);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_MIGRATION, &f.w, &a),
+			 ST_OK);
+	teardown(&f);
+	setup(&f, uneven, post, 1);
+	assert_int_equal(tech_apply(&f.at, 1u << TECH_MIGRATION, &f.w, &b),
+			 ST_OK);
+	teardown(&f);
+	assert_true(b.combine_share < a.combine_share - 0.05);
+	assert_float_equal(a.host_s, b.host_s, 0);
+}
+
 /* ---- the search ---- */
 
 static bool feasible(const struct scenario *s, const struct evaluation *e)
@@ -331,6 +390,24 @@ static bool feasible(const struct scenario *s, const struct evaluation *e)
 		e->effect.rerouted <= s->constraints.max_reroute + 1e-9 &&
 		e->workload.drop_fraction <= s->constraints.max_drop &&
 		e->memory.total <= s->cluster.gpu.hbm_bytes;
+}
+
+/* The plan with every order of its ops, and what may overlap overlapping. */
+static double all_orders(const struct scenario *s, struct plan p,
+			 const struct evaluation *e)
+{
+	struct program prog;
+	uint64_t time[128], total = 0;
+
+	p.overlap = OVERLAP_WEIGHT;	/* of degree 1; else it says nothing */
+	assert_int_equal(program_lower(&p, &s->cluster, &s->model, &prog),
+			 ST_OK);
+	assert_true(prog.n_ops <= 128);
+	order_durations(&prog, e->cost, time);
+	for (int pass = 0; pass < 2; pass++)
+		total += order_brute_force(&prog, pass, time);
+	program_release(&prog);
+	return s_from_ps(total);
 }
 
 static double brute_force(const struct scenario *s, const struct layout *l,
@@ -346,16 +423,19 @@ static double brute_force(const struct scenario *s, const struct layout *l,
 			.degree_backward = 1 + (i >> 2 & 1),
 		};
 
-		for (unsigned m = 1; m < 1u << TECH_N; m++) {
+		for (unsigned m = 1; m < 1u << TECH_ORDER; m++) {
+			unsigned allowed = s->search.technique_mask;
 			struct evaluation e;
 
 			p.technique_mask = m;
-			if (m & ~s->search.technique_mask ||
+			if (m & ~allowed ||
 			    evaluate_plan(s, &p, EXEC_LANE, NULL, &e))
 				continue;
 			if (feasible(s, &e))
 				best = fmin(best,
 					    s_from_ps(e.exec.time_ps));
+			if (feasible(s, &e) && allowed & 1u << TECH_ORDER)
+				best = fmin(best, all_orders(s, p, &e));
 			evaluation_release(&e);
 		}
 	}
@@ -403,6 +483,15 @@ static void test_brute_force(void **state)
 				    "constraints.max_reroute=0" };
 	const char *const some[] = {
 		"search.techniques=[migration, shadowing]" };
+	const char *const order[] = {
+		"search.techniques=[baseline, order, migration]" };
+	const char *const order_esp[] = {
+		"search.techniques=[baseline, order, gradient-partition]",
+		"layout.ep=auto", "layout.esp=auto",
+		"cluster.nic.bandwidth=400Gb/s" };
+	const char *const order_shared[] = {
+		"search.techniques=[baseline, order]",
+		"model.shared_experts=2" };
 
 	(void)state;
 	compare(plain, 1);
@@ -411,6 +500,9 @@ static void test_brute_force(void **state)
 	compare(loose, 3);
 	compare(hot, 3);
 	compare(some, 1);
+	compare(order, 1);
+	compare(order_esp, 4);
+	compare(order_shared, 2);
 }
 
 /* With no error allowed the plan compresses nothing, and says so. */
@@ -444,6 +536,8 @@ int main(void)
 		cmocka_unit_test(test_shadow),
 		cmocka_unit_test(test_fetch),
 		cmocka_unit_test(test_apply),
+		cmocka_unit_test(test_history),
+		cmocka_unit_test(test_post_norm),
 		cmocka_unit_test(test_gates),
 		cmocka_unit_test(test_brute_force),
 		cmocka_unit_test(test_limits),

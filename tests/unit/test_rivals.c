@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What published systems choose: layouts, by hand and on a scenario. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/units.h"
+#include "sim/search.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void load(struct scenario *s, const char *const *sets, int n_sets)
+{
+	static const char text[] =
+		"cluster:\n"
+		"  nodes: 2\n"
+		"  gpus_per_node: 2\n"
+		"  gpu: h100-sxm\n"
+		"  intra: {kind: nvswitch, bandwidth: 450GB/s, latency: 1us}\n"
+		"  nic: {bandwidth: 50Gb/s, latency: 3us}\n"
+		"model: {hidden: 1024, layers: 4, experts: 4,\n"
+		"        experts_per_token: 1, expert_ffn: 2048,\n"
+		"        sequence: 1024, batch_per_gpu: 1}\n"
+		"layout: {ep: 4}\n"
+		"routing: {kind: uniform}\n"
+		"search: {degree: [1, 2], capacity: [0], flow_tolerance: 0,\n"
+		"         alltoall: [flat], techniques: [baseline]}\n";
+	char path[] = "test_rivals_XXXXXX";
+	struct scenario_set set[16];
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	for (int i = 0; i < n_sets; i++)
+		set[i].text = sets[i];
+	if (scenario_load(s, path, set, n_sets))
+		fail_msg("%s", err_msg());
+	unlink(path);
+}
+
+static void is_layout(struct layout l, int ep, int esp, int tp, int dp)
+{
+	assert_int_equal(l.ep, ep);
+	assert_int_equal(l.esp, esp);
+	assert_int_equal(l.tp, tp);
+	assert_int_equal(l.dp, dp);
+}
+
+static void test_packed(void **state)
+{
+	const char *const four[] = { "cluster.nodes=4", "model.experts=8",
+				     "layout.ep=8" };
+	struct layout l;
+	struct scenario s;
+
+	(void)state;
+	load(&s, four, 3);
+	l = (struct layout){ 8, 1, 1, 1, 1 };
+	assert_true(rival_packed(&l, &s.cluster, &s.model, &l));
+	is_layout(l, 4, 1, 1, 2);
+	assert_true(rival_packed(&l, &s.cluster, &s.model, &l));
+	is_layout(l, 2, 1, 1, 4);
+	/* an exchange must be left */
+	assert_false(rival_packed(&l, &s.cluster, &s.model, &l));
+	is_layout(l, 2, 1, 1, 4);
+	/* copies of experts are not packed */
+	s.model.experts = 4;
+	l = (struct layout){ 8, 1, 1, 1, 1 };
+	assert_false(rival_packed(&l, &s.cluster, &s.model, &l));
+	scenario_release(&s);
+}
+
+static void test_groupwise(void **state)
+{
+	const char *const four[] = { "cluster.nodes=4",
+				     "cluster.gpus_per_node=4",
+				     "model.experts=16", "layout.ep=16" };
+	struct layout l = { 16, 1, 1, 1, 1 }, tensor = { 16, 1, 2, 1, 1 };
+	struct scenario s;
+
+	(void)state;
+	load(&s, four, 4);
+	/* the node, four GPUs */
+	assert_true(rival_groupwise(&l, &s.cluster, &s.model, &l));
+	is_layout(l, 4, 4, 1, 1);
+	/* done already */
+	assert_false(rival_groupwise(&l, &s.cluster, &s.model, &l));
+	/* the tensor group */
+	assert_true(rival_groupwise(&tensor, &s.cluster, &s.model, &tensor));
+	is_layout(tensor, 8, 2, 2, 1);
+	/* nobody is left to exchange with */
+	l = (struct layout){ 4, 1, 1, 4, 1 };
+	assert_false(rival_groupwise(&l, &s.cluster, &s.model, &l));
+	scenario_release(&s);
+}
+
+static double op_s(const struct evaluation *e, enum op_kind kind)
+{
+	for (int i = 0; i < e->program.n_ops; i++) {
+		if (e->program.op[i].kind == kind)
+			return s_from_ps(e->exec.op[i].finish_ps -
+					 e->exec.op[i].start_ps);
+	}
+	fail_msg("no '%s'", op_kind_name(kind));
+	return 0;
+}
+
+/*
+ * The group-wise exchange by hand, links at their full rate and nothing but
+ * latencies beside it. A group of t = 2 ranks has V = 2 x 1,024 rows of 2,048
+ * bytes, half of them for the other node. Each rank carries V / t of that:
+ * 512 rows, 1 MiB, over its NIC of 6.25 GB/s, 167.77 us and 3 us. Gathering:
+ * of the 2,048 rows that the group computes a rank gets the other's half, V
+ * (t - 1) / t = 2 MiB at 450 GB/s, 4.66 us and 1 us. In two chunks each chunk
+ * has half of the bytes and all of the latency.
+ */
+static void test_groupwise_by_hand(void **state)
+{
+	struct plan p = { .layout = { 2, 2, 1, 1, 1 }, .alltoall = A2A_FLAT,
+			  .degree_forward = 1, .degree_backward = 2,
+			  .technique_mask = 1u << TECH_BASELINE };
+	const struct comm_tier plain = { .efficiency = 1, .ll_efficiency = 1 };
+	const double mib = 1 << 20;
+	struct evaluation e;
+	struct scenario s;
+
+	(void)state;
+	load(&s, NULL, 0);
+	s.cluster.gpu.intra = s.cluster.gpu.inter = plain;
+	s.comm.ll_bytes = 0;
+	if (evaluate_plan(&s, &p, EXEC_LANE, NULL, &e))
+		fail_msg("%s", err_msg());
+	assert_float_equal(op_s(&e, OP_DISPATCH), 3e-6 + mib / 6.25e9, 1e-11);
+	assert_float_equal(op_s(&e, OP_COMBINE), 3e-6 + mib / 6.25e9, 1e-11);
+	assert_float_equal(op_s(&e, OP_ALLGATHER), 1e-6 + 2 * mib / 450e9,
+			   1e-11);
+	assert_float_equal(op_s(&e, OP_REDUCESCATTER),
+			   1e-6 + 2 * mib / 450e9, 1e-11);
+	assert_float_equal(op_s(&e, OP_COMBINE_BWD),
+			   3e-6 + mib / 2 / 6.25e9, 1e-11);
+	evaluation_release(&e);
+	scenario_release(&s);
+}
+
+static const struct baseline *find(const struct search_result *r,
+				   const char *name)
+{
+	for (int i = 0; i < r->n_baselines; i++) {
+		if (!strcmp(r->baseline[i].system, name))
+			return &r->baseline[i];
+	}
+	fail_msg("no '%s'", name);
+	return NULL;
+}
+
+static void plan_layer(const char *const *sets, int n, struct scenario *s,
+		       struct search_result *r)
+{
+	struct search_options o = { .top = 1 };
+
+	load(s, sets, n);
+	if (search_run(s, &o, r))
+		fail_msg("%s", err_msg());
+}
+
+/* Exchange by products of a chunk. */
+static double exchange_share(const struct scenario *s, const struct plan *p)
+{
+	struct evaluation e;
+	double share;
+
+	if (evaluate_plan(s, p, EXEC_LANE, NULL, &e))
+		fail_msg("%s", err_msg());
+	share = op_s(&e, OP_DISPATCH) / op_s(&e, OP_EXPERT);
+	evaluation_release(&e);
+	return share;
+}
+
+/*
+ * Lina doubles the experts of a device while the exchange is the longer: over
+ * slow NICs until a node has all of them, 4 ranks, and the exchange is inside
+ * it. With fast NICs or large experts it stays as it was.
+ */
+static void test_lina(void **state)
+{
+	const char *const slow[] = { "cluster.gpus_per_node=4",
+				     "model.experts=8", "layout.ep=8",
+				     "model.sequence=16384" };
+	const char *const large[] = { "cluster.gpus_per_node=4",
+				      "model.experts=8", "layout.ep=8",
+				      "model.expert_ffn=65536",
+				      "model.sequence=16384",
+				      "cluster.nic.bandwidth=400Gb/s" };
+	const char *const tight[] = { "cluster.gpus_per_node=4",
+				      "model.experts=8", "layout.ep=8",
+				      "model.sequence=16384",
+				      "constraints.memory=1.3GB" };
+	struct search_result r;
+	struct scenario s;
+	struct plan p;
+
+	(void)state;
+	plan_layer(slow, 4, &s, &r);
+	p = find(&r, "lina")->plan;
+	is_layout(p.layout, 4, 1, 1, 2);
+	assert_true(exchange_share(&s, &p) <= 1);
+	p.layout = (struct layout){ 8, 1, 1, 1, 1 };
+	assert_true(exchange_share(&s, &p) > 1);
+	/* nobody else moves experts */
+	is_layout(find(&r, "tutel")->plan.layout, 8, 1, 1, 1);
+	is_layout(r.best.plan.layout, 8, 1, 1, 1);
+	search_release(&r);
+	scenario_release(&s);
+	plan_layer(large, 6, &s, &r);
+	is_layout(find(&r, "lina")->plan.layout, 8, 1, 1, 1);
+	search_release(&r);
+	scenario_release(&s);
+	/* what does not fit the memory is not done */
+	plan_layer(tight, 5, &s, &r);
+	is_layout(find(&r, "lina")->plan.layout, 8, 1, 1, 1);
+	search_release(&r);
+	scenario_release(&s);
+}
+
+/*
+ * LocMoE takes groups where they are faster, as over slow NICs with many
+ * small messages, and runs what evaluate_plan() runs.
+ */
+static void test_locmoe(void **state)
+{
+	const char *const many[] = { "cluster.gpus_per_node=8",
+				     "cluster.nodes=8", "model.experts=64",
+				     "layout.ep=64", "model.sequence=512",
+				     "cluster.nic.latency=30us" };
+	const struct baseline *b;
+	struct search_result r;
+	struct evaluation e;
+	struct scenario s;
+	double flat_s;
+	struct plan p;
+
+	(void)state;
+	plan_layer(many, 6, &s, &r);
+	b = find(&r, "locmoe");
+	is_layout(b->plan.layout, 8, 8, 1, 1);
+	p = b->plan;
+	assert_int_equal(evaluate_plan(&s, &p, EXEC_FLOW, NULL, &e), ST_OK);
+	assert_float_equal(s_from_ps(e.exec.time_ps), b->time_s, 1e-12);
+	evaluation_release(&e);
+	p.layout = (struct layout){ 64, 1, 1, 1, 1 };
+	assert_int_equal(evaluate_plan(&s, &p, EXEC_LANE, NULL, &e), ST_OK);
+	flat_s = s_from_ps(e.exec.time_ps);
+	evaluation_release(&e);
+	assert_true(b->time_s < flat_s);
+	search_release(&r);
+	scenario_release(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_packed),
+		cmocka_unit_test(test_groupwise),
+		cmocka_unit_test(test_groupwise_by_hand),
+		cmocka_unit_test(test_lina),
+		cmocka_unit_test(test_locmoe),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

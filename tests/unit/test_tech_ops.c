@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Techniques' own work: which lane it is on, and what waits for it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "sim/search.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void load(struct scenario *s, const char *const *sets, int n_sets)
+{
+	static const char text[] =
+		"cluster:\n"
+		"  nodes: 2\n"
+		"  gpus_per_node: 2\n"
+		"  gpu: h100-sxm\n"
+		"  intra: {kind: nvswitch, bandwidth: 450GB/s, latency: 1us}\n"
+		"  nic: {bandwidth: 50Gb/s, latency: 3us}\n"
+		"model: {hidden: 1024, layers: 4, experts: 4,\n"
+		"        experts_per_token: 2, expert_ffn: 2048,\n"
+		"        sequence: 1024, batch_per_gpu: 1}\n"
+		"layout: {ep: 4}\n"
+		"routing: {kind: zipf, skew: 1, seed: 5}\n"
+		"technique: {lsh: {rate: 0.5, error: 10%},\n"
+		"            condensation: {rate: 0.3, error: 50%},\n"
+		"            locality: 0.5}\n"
+		"search: {degree: [1, 2], capacity: [0], flow_tolerance: 0,\n"
+		"         alltoall: [flat, dedup], techniques: all}\n";
+	char path[] = "test_techniques_XXXXXX";
+	struct scenario_set set[16];
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	for (int i = 0; i < n_sets; i++)
+		set[i].text = sets[i];
+	if (scenario_load(s, path, set, n_sets))
+		fail_msg("%s", err_msg());
+	unlink(path);
+}
+
+static struct exec_op span(const struct evaluation *e, enum op_kind kind,
+			   int chunk)
+{
+	for (int i = 0; i < e->program.n_ops; i++) {
+		if (e->program.op[i].kind == kind &&
+		    e->program.op[i].chunk == chunk)
+			return e->exec.op[i];
+	}
+	fail_msg("no '%s'", op_kind_name(kind));
+	return (struct exec_op){ 0 };
+}
+
+static bool has_op(const struct evaluation *e, enum op_kind kind)
+{
+	for (int i = 0; i < e->program.n_ops; i++) {
+		if (e->program.op[i].kind == kind)
+			return true;
+	}
+	return false;
+}
+
+static void run(const char *const *sets, int n_sets, unsigned mask,
+		int degree, struct evaluation *e)
+{
+	struct plan p = { .layout = { 4, 1, 1, 1, 1 }, .alltoall = A2A_FLAT,
+			  .degree_forward = degree, .degree_backward = degree,
+			  .technique_mask = mask };
+	struct scenario s;
+
+	load(&s, sets, n_sets);
+	if (evaluate_plan(&s, &p, EXEC_LANE, NULL, e))
+		fail_msg("%s", err_msg());
+	program_check(&e->program);
+	exec_check(&e->program, &e->exec);
+	scenario_release(&s);
+}
+
+/* seconds of an op, in picoseconds */
+static void takes(struct exec_op o, double s)
+{
+	assert_true(llabs((long long)(o.finish_ps - o.start_ps) -
+			  (long long)ps_from_s(s)) <= 1);
+}
+
+/*
+ * Hashing and clustering: between gate and permutation. Restoring: between
+ * the combine and the weighted sum. The sums of gradients and their way back
+ * stand in the same places of the backward pass.
+ */
+static void test_lsh_ops(void **state)
+{
+	struct evaluation e;
+
+	(void)state;
+	run(NULL, 0, 1u << TECH_LSH, 2, &e);
+	takes(span(&e, OP_COMPRESS, 0), e.effect.compress_s[0]);
+	takes(span(&e, OP_RESTORE, 0), e.effect.restore_s[0]);
+	takes(span(&e, OP_COMPRESS_BWD, 0), e.effect.compress_s[1]);
+	takes(span(&e, OP_RESTORE_BWD, 0), e.effect.restore_s[1]);
+	assert_true(e.effect.restore_s[0] > 0);
+	assert_int_equal(span(&e, OP_COMPRESS, 0).start_ps,
+			 span(&e, OP_GATE, 0).finish_ps);
+	assert_int_equal(span(&e, OP_PERMUTE, 0).start_ps,
+			 span(&e, OP_COMPRESS, 0).finish_ps);
+	assert_int_equal(span(&e, OP_RESTORE, 0).start_ps,
+			 span(&e, OP_COMBINE, 1).finish_ps);
+	assert_int_equal(span(&e, OP_UNPERMUTE, 0).start_ps,
+			 span(&e, OP_RESTORE, 0).finish_ps);
+	assert_int_equal(span(&e, OP_COMBINE_BWD, 0).start_ps,
+			 span(&e, OP_COMPRESS_BWD, 0).finish_ps);
+	assert_int_equal(span(&e, OP_PERMUTE_BWD, 0).start_ps,
+			 span(&e, OP_RESTORE_BWD, 0).finish_ps);
+	evaluation_release(&e);
+}
+
+/*
+ * The plan of a migration is made beside dispatch and experts, and the combine
+ * waits for it. Its tables travel twice and its host waits once; with a latency
+ * of 5 ms that is longer than both.
+ */
+static void test_migrate_ops(void **state)
+{
+	const char *const slow[] = { "cluster.nic.latency=5ms" };
+	struct exec_op o;
+	struct evaluation e;
+
+	(void)state;
+	run(NULL, 0, 1u << TECH_MIGRATION, 1, &e);
+	o = span(&e, OP_MIGRATE, 0);
+	takes(o, e.effect.host_s);
+	assert_int_equal(o.start_ps, span(&e, OP_GATE, 0).finish_ps);
+	assert_int_equal(span(&e, OP_PERMUTE, 0).start_ps, o.start_ps);
+	assert_true(o.finish_ps < span(&e, OP_EXPERT, 0).finish_ps);
+	assert_int_equal(span(&e, OP_COMBINE, 0).start_ps,
+			 span(&e, OP_EXPERT, 0).finish_ps);
+	assert_int_equal(e.exec.lane_busy_ps[LANE_HOST],
+			 o.finish_ps - o.start_ps);
+	assert_false(has_op(&e, OP_COMPRESS));
+	evaluation_release(&e);
+	run(slow, 1, 1u << TECH_MIGRATION, 1, &e);
+	o = span(&e, OP_MIGRATE, 0);
+	assert_true(o.finish_ps > span(&e, OP_EXPERT, 0).finish_ps);
+	assert_int_equal(span(&e, OP_COMBINE, 0).start_ps, o.finish_ps);
+	evaluation_release(&e);
+}
+
+/*
+ * The copied expert travels behind the dispatch, and only the last chunk waits
+ * for it. A node has half of the bytes and gets the other half through its two
+ * NICs: a quarter of all through each, at the least.
+ */
+static void test_shadow_ops(void **state)
+{
+	const char *const hot[] = { "routing.kind=hot-expert",
+				    "routing.skew=0.8",
+				    "model.expert_ffn=512" };
+	struct exec_op o, chunk;
+	struct evaluation e;
+	double bytes;
+
+	(void)state;
+	run(hot, 3, 1u << TECH_SHADOWING, 2, &e);
+	o = span(&e, OP_SHADOW, 0);
+	bytes = e.effect.shadow_bytes;
+	assert_true(bytes > 0);
+	assert_true(s_from_ps(o.finish_ps - o.start_ps) >
+		    bytes / 4 / (50e9 / 8));
+	assert_int_equal(o.start_ps, span(&e, OP_DISPATCH, 1).finish_ps);
+	chunk = span(&e, OP_EXPERT, 0);
+	assert_int_equal(chunk.start_ps, span(&e, OP_DISPATCH, 0).finish_ps);
+	assert_true(o.finish_ps > chunk.finish_ps);
+	assert_int_equal(span(&e, OP_EXPERT, 1).start_ps, o.finish_ps);
+	o = span(&e, OP_SHADOW_BWD, 0);
+	assert_true(o.start_ps >= span(&e, OP_EXPERT_BWD_WEIGHT, 1).finish_ps);
+	evaluation_release(&e);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lsh_ops),
+		cmocka_unit_test(test_migrate_ops),
+		cmocka_unit_test(test_shadow_ops),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -7,7 +7,8 @@
 # One line for each run; exit 1 when one of them found something. Kernels that
 # are not ours (cuBLAS, NCCL) are left out, and so are errors of calls: these
 # libraries ask for kernels of other devices and take the answer. racecheck
-# looks at one rank: it cannot follow what waits for another.
+# looks at one rank: it cannot follow what waits for another; on whole layers
+# it ends with an error of its own ("failed to handle a hardware exception").
 build=${1:-.}
 unit=$build/tests/unit
 skip='regex=nccl|nvjet|cutlass|cublas|splitK|gemm|gemv|sm90|sm80|xmma'
@@ -33,8 +34,6 @@ MOECAST_KERNELS_RANKS=1 CUDA_VISIBLE_DEVICES=0 check racecheck test_cuda_kernels
 MOECAST_KERNELS_RANKS=1 CUDA_VISIBLE_DEVICES=0 check synccheck test_cuda_kernels
 check memcheck test_cuda_kernels
 # layers: plain, gated with a capacity, many experts, direct of each kind
-MOECAST_LAYER_TEST=test_1x1 MOECAST_LAYER_CASE=0,12,25 CUDA_VISIBLE_DEVICES=0 \
-	check racecheck test_cuda_layer
 MOECAST_LAYER_TEST=test_1x2 MOECAST_LAYER_CASE=2,12,20,51,58,65 \
 	check memcheck test_cuda_layer
 exit $bad

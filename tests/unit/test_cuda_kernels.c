@@ -284,10 +284,13 @@ static enum status exchange(struct rank_data *d)
 		c.stage = d->stage + token * (uint64_t)d->w->n * row;
 		c.out = d->out + token * row;
 		c.out_pair = d->pair + token * (uint64_t)s->k * 4;
+		/* few and large blocks, or many */
+		cuda_direct_limit(d->direct, i % 2 ? 2 : 0);
 		st = cuda_direct_dispatch(d->direct, &r, d->x + token * row,
 					  row, rows, d->stream);
 		if (!st)
-			st = cuda_direct_combine(d->direct, &r, &c, d->stream);
+			st = cuda_direct_combine(d->direct, &r, &c, 0,
+						 d->stream);
 	}
 	if (!st)
 		CUDA_GOTO(out, st, cudaStreamSynchronize(d->stream));
@@ -379,7 +382,7 @@ static void test_exchange(void **state)
 	static const struct shape shapes[] = {
 		{ 96, 64, 8, 2, 1, true },
 		{ 61, 72, 4, 3, 1, false },
-		{ 700, 256, 8, 4, 1, false },	/* several segments */
+		{ 700, 256, 8, 4, 1, false },
 		{ 200, 64, 16, 2, 3, true },
 		{ 150, 32, 128, 8, 6, true },	/* more bins than a block */
 		{ 5, 32, 8, 2, 8, false },	/* chunks without tokens */

@@ -57,6 +57,12 @@ static void add_schedule(const struct plan *p, json_t *out)
 	if (p->gradient_bytes > 0)
 		json_object_set_new(out, "gradient_bytes",
 				    json_real(p->gradient_bytes));
+	if (p->dense) {
+		json_object_set_new(out, "dense", json_string(
+			p->dense == DENSE_WHOLE ? "whole" : "chunks"));
+		json_object_set_new(out, "dense_pieces", json_integer(
+			p->dense_pieces > 1 ? p->dense_pieces : 1));
+	}
 }
 
 json_t *json_knobs(const struct plan *p)

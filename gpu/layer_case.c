@@ -161,9 +161,9 @@ enum status layer_case_check(const struct layer_case *c)
 			     "techniques but '%s' and '%s'",
 			     technique_table[TECH_BASELINE].name,
 			     technique_table[TECH_ORDER].name);
-	if (!st && p->gradient_bytes > 0)
+	if (!st && (p->gradient_bytes > 0 || p->dense))
 		st = err_set(ST_INPUT, "field 'plan': the runner has no dense "
-			     "layers ('gradient')");
+			     "layers ('gradient', 'dense')");
 	if (!st)
 		st = check_capacity(c);
 	if (!st)

@@ -53,7 +53,7 @@ int order_kind(const struct op *op)
 		[OP_SHARED] = SHARED, [OP_SHARED_BWD] = SHARED,
 		[OP_COMPRESS] = -1, [OP_RESTORE] = -1,
 		[OP_COMPRESS_BWD] = -1, [OP_RESTORE_BWD] = -1,
-		[OP_MIGRATE] = -1,
+		[OP_MIGRATE] = -1, [OP_DENSE] = -1, [OP_DENSE_BWD] = -1,
 		[OP_SHADOW] = COPY, [OP_SHADOW_BWD] = COPY,
 	};
 	bool is_sum = op->kind == OP_ALLREDUCE_GATE ||
@@ -64,6 +64,11 @@ int order_kind(const struct op *op)
 	if (l < 0 || l == SUM_SHARED || l == SUM_DENSE)
 		return l < 0 ? -1 : l * ORDER_STEPS;
 	return l * ORDER_STEPS + op->step;
+}
+
+bool order_is_sum(int kind)
+{
+	return kind / ORDER_STEPS == SUM_DENSE;
 }
 
 bool order_is_default(const struct pass_order order[2])

@@ -53,6 +53,9 @@ struct pass_order {
 /* The kind of an op in 0..ORDER_KINDS - 1; -1: it cannot be moved. */
 int order_kind(const struct op *op);
 
+/* Is a place's kind the all-reduce of dense gradients? */
+bool order_is_sum(int kind);
+
 bool order_is_default(const struct pass_order order[2]);
 int order_compare(const struct pass_order *a, const struct pass_order *b);
 

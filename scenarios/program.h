@@ -49,6 +49,9 @@ enum op_kind {
 	OP_MIGRATE,	/* on the host: where each sequence goes on */
 	OP_SHADOW,	/* copied experts to all ranks of the group */
 	OP_SHADOW_BWD,	/* their gradients back */
+	/* attention and dense networks of a block (plan.dense) */
+	OP_DENSE,
+	OP_DENSE_BWD,
 	OP_KIND_N,
 };
 
@@ -105,10 +108,19 @@ struct program {
  * as the gate is known, and the combine waits for it (Luffy); copied experts
  * travel behind the dispatch and the last chunk of the experts waits for them,
  * their gradients after the exchanges of the backward pass (FasterMoE).
+ *
+ * dense=whole: the dense part comes before the layer forward; backward that of
+ * the block above comes first, and its gradients are summed where the lane has
+ * room. dense=chunks: scenarios/program_pipe.c.
  */
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out);
 void program_release(struct program *p);
+
+/* The same for dense=chunks, into an empty program that has its plan; called
+ * by program_lower() alone. */
+enum status program_lower_pipe(const struct cluster *c, const struct model *m,
+			       struct program *out);
 
 /* Asserts the invariants above; for tests and MOECAST_CHECK=1. */
 void program_check(const struct program *p);

@@ -66,6 +66,12 @@ struct step_load;
 const struct step_load *cost_op_load(const struct cost *c,
 				     const struct op *op);
 
+/*
+ * What a block (plan.dense) has beside its layer, run apart: its dense part,
+ * and of the all-reduce what its backward pass does not hide.
+ */
+double cost_apart_s(const struct cost *c);
+
 /* The links that the loads are by; none unless keep_flows was set. */
 struct link_set;
 const struct link_set *cost_links(const struct cost *c);

@@ -36,6 +36,7 @@ static enum status flow_run(struct search *x, struct candidate *k,
 	struct group g = search_plan_group(x, &k->plan);
 	struct cost *c;
 	uint64_t *end;
+	double apart_s;
 	enum status st = search_at(x, g.layout, g.factor, g.tech);
 
 	if (!st)
@@ -46,13 +47,14 @@ static enum status flow_run(struct search *x, struct candidate *k,
 	if (st)
 		return st;
 	end = xcalloc((size_t)prog->n_ops, sizeof(*end));
-	k->lane_s = s_from_ps(exec_lane_time(prog, c, end));
+	apart_s = k->plan.dense ? cost_apart_s(c) : 0;
+	k->lane_s = s_from_ps(exec_lane_time(prog, c, end)) - apart_s;
 	free(end);
 	st = exec_run(prog, c, x->o->lane_only ? EXEC_LANE : EXEC_FLOW, run);
 	if (st)
 		program_release(prog);
 	else
-		k->flow_s = s_from_ps(run->time_ps);
+		k->flow_s = s_from_ps(run->time_ps) - apart_s;
 	return st;
 }
 
@@ -200,7 +202,8 @@ void search_competes(struct search *x, const struct candidate *k,
 {
 	const struct plan *p = &k->plan;
 
-	if (k->flow_s < out->best_s && has_degree(x, p->degree_forward) &&
+	if (k->flow_s < out->best_s && !p->dense &&
+	    has_degree(x, p->degree_forward) &&
 	    search_plan_group(x, p).layout < x->n_layouts &&
 	    search_limit_listed(x, p->ctas) &&
 	    has_degree(x, p->degree_backward) && in_limits(x, k) &&

@@ -216,6 +216,8 @@ static enum status rival_plan(struct search *x, const struct rival_row *r,
 
 	if (!st && r->packs)
 		st = pack(x, r, best);
+	if (!st && r->dense)
+		st = search_block(x, r, best);
 	if (st || !r->groupwise ||
 	    !rival_groupwise(&flat.plan.layout, &x->s->cluster, &x->s->model,
 			     &l))

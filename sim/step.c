@@ -2,21 +2,13 @@
 #include "sim/step.h"
 
 #include "base/units.h"
-#include "sim/cost_layer.h"
+#include "sim/dense.h"
 #include "sim/gradient.h"
 #include "sim/gradient_slots.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Two products for each of a forward one, and FlashAttention's recomputation
- * (Dao 2023: 2.5 times the forward operations). */
-#define BACKWARD_GEMM 2.0
-#define BACKWARD_SCORES 2.5
-/* Q K^T and P V, 2 operations each, half of both masked. */
-#define SCORE_FLOP 2.0
-/* A layer's all-gather and reduce-scatter, for attention and network. */
-#define TENSOR_PAIRS 2
 /* The optimizer reads and writes its state, and passes over gradients and
  * weights. */
 #define STATE_PASSES 2.0
@@ -31,7 +23,7 @@ struct step {
 	double element;		/* bytes */
 	double tokens;		/* of a tensor group, one micro-batch */
 	double layers, moe_layers;	/* of one stage */
-	double dense_params;	/* of one layer, not routed, whole */
+	struct dense dense;
 };
 
 /* A pass of a layer's dense parts, on one GPU. */
@@ -49,8 +41,6 @@ static void step_init(struct step *x, const struct step_spec *spec)
 	const struct scenario *s = spec->s;
 	const struct model *m = &s->model;
 	const struct layout *l = &spec->plan->layout;
-	double in_moe = layer_shared_params(m) +
-		(double)m->hidden * m->experts;
 
 	*x = (struct step){
 		.spec = spec, .m = m, .l = l, .g = &s->cluster.gpu,
@@ -60,44 +50,16 @@ static void step_init(struct step *x, const struct step_spec *spec)
 		.tokens = (double)layout_tokens(l, m) * l->tp,
 		.layers = (double)m->layers / l->pp,
 		.moe_layers = (double)m->moe_layers / l->pp,
-		/* shared experts and router are in the MoE layer's time */
-		.dense_params = max_0(m->params_other - in_moe *
-				      m->moe_layers) / m->layers,
 	};
+	dense_init(&x->dense, x->g, m, l);
 }
 
-/* One product with all of a layer's dense weights, and the scores. */
-static void dense_pass(const struct step *x, bool backward, double *out)
+static double dense_s(const struct step *x, bool backward)
 {
-	double h = x->m->hidden, n = x->dense_params / h / x->l->tp;
-	double rate = x->g->flops[x->m->dtype] * x->g->gemm_efficiency;
-	double scores = SCORE_FLOP * x->tokens * x->m->sequence * h /
-		x->l->tp / rate;
-	double product = cost_gemm(x->g, x->m->dtype, x->tokens, n, h, 1);
+	struct work w;
 
-	*out = backward ? BACKWARD_GEMM * product + BACKWARD_SCORES * scores :
-		product + scores;
-}
-
-static enum status tensor_pass(const struct step *x, double *out)
-{
-	double bytes = x->tokens * x->m->hidden * x->element;
-	struct coll ag, rs;
-	enum status st;
-
-	*out = 0;
-	if (x->l->tp == 1)
-		return ST_OK;
-	st = coll_ring(&x->coll, COLL_ALLGATHER, x->l->tp, 1, bytes, &ag);
-	if (st)
-		return st;
-	st = coll_ring(&x->coll, COLL_REDUCESCATTER, x->l->tp, 1, bytes, &rs);
-	if (!st) {
-		*out = TENSOR_PAIRS * (coll_time(&ag, 1) + coll_time(&rs, 1));
-		coll_release(&rs);
-	}
-	coll_release(&ag);
-	return st;
+	dense_work(&x->dense, backward, 1, &w);
+	return w.seconds;
 }
 
 /* ---- gradients ---- */
@@ -202,7 +164,7 @@ static enum status gradients(const struct step *x, double window_s,
 	int ranks = l->dp * l->ep * l->esp, n = (int)ceil(x->layers);
 	struct gradient_problem g = { .pass_s = gradient_slots_pass,
 				      .hidden_s = gradient_slots_hides };
-	double bytes = x->dense_params / l->tp * x->element, all = bytes * n;
+	double bytes = dense_gradient_bytes(&x->dense), all = bytes * n;
 	bool is_cut = x->spec->plan->technique_mask & 1u << TECH_GRADIENT;
 	enum status st;
 
@@ -285,9 +247,9 @@ enum status step_run(const struct step_spec *spec, struct step_time *out)
 	enum status st;
 
 	step_init(&x, spec);
-	dense_pass(&x, false, &f.dense);
-	dense_pass(&x, true, &b.dense);
-	st = tensor_pass(&x, &f.tensor);
+	f.dense = dense_s(&x, false);
+	b.dense = dense_s(&x, true);
+	st = dense_tensor(&x.dense, &x.coll, 1, &f.tensor);
 	b.tensor = f.tensor;
 	if (!st)
 		st = gradients(&x, b.dense + b.tensor, &t);

@@ -66,4 +66,5 @@ dist_ready_DATA += %D%/lsh-moe-v100.yaml
 dist_ready_DATA += %D%/luffy-v100.yaml
 dist_ready_DATA += %D%/locmoe-ascend.yaml
 dist_ready_DATA += %D%/shadowing-hot-expert.yaml
+dist_ready_DATA += %D%/gates-skewed.yaml %D%/topology-two-nodes.yaml
 dist_ready_DATA += %D%/janus-small-experts.yaml

@@ -93,8 +93,7 @@ static enum status open_events(struct cuda_layer *l)
 				l->is_awaited[op[i].dep[d]] = true;
 		}
 		d = program_previous_step(p, i);
-		if (d >= 0 && layer_stream(l, &op[d]) !=
-			      layer_stream(l, &op[i]))
+		if (d >= 0 && layer_stream(l, &op[d]) != layer_stream(l, &op[i]))
 			l->is_awaited[d] = true;
 	}
 	for (i = 0; i < p->n_ops; i++) {

@@ -338,7 +338,7 @@ static enum status check_ready(const struct program *p, int pass, int i,
 	int first = pass_first(p, pass), end = pass_end(p, pass), d;
 	const struct op *o = &p->op[i];
 	bool is_late = data_missing(p, i, laid, first, end);
-	int before = program_previous_step(p, i);
+	int before = program_forwarded_step(p, i);
 	struct buf name = { 0 };
 
 	is_late = is_late || (before >= 0 && !laid[before - first]);
@@ -461,4 +461,25 @@ void order_lay(struct program *p, int pass, const int *sequence)
 	memcpy(p->op + first, op, (size_t)n * sizeof(*op));
 	free(to);
 	free(op);
+}
+
+enum status order_lay_plan(struct program *p)
+{
+	enum status st = ST_OK;
+	int pass;
+
+	for (pass = 0; pass < 2 && !st; pass++) {
+		const struct pass_order *order = &p->plan.order[pass];
+		int n = pass_end(p, pass) - pass_first(p, pass);
+		int *sequence;
+
+		if (order->rule == ORDER_DISPATCH_FIRST)
+			continue;
+		sequence = xcalloc((size_t)n, sizeof(*sequence));
+		st = order_sequence(p, pass, order, sequence);
+		if (!st)
+			order_lay(p, pass, sequence);
+		free(sequence);
+	}
+	return st;
 }

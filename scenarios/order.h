@@ -79,4 +79,7 @@ bool order_from_sequence(const struct program *p, int pass,
 /* Lays the pass' ops in that sequence; keeps dependencies what they are. */
 void order_lay(struct program *p, int pass, const int *sequence);
 
+/* Both passes in the order of the program's plan; they are dispatch-first. */
+enum status order_lay_plan(struct program *p);
+
 #endif

@@ -442,28 +442,6 @@ static enum status check_plan(const struct plan *p)
 	return ST_OK;
 }
 
-/* Each pass in the plan's order. */
-static enum status lay_orders(struct program *o)
-{
-	enum status st = ST_OK;
-	int pass, n;
-
-	for (pass = 0; pass < 2 && !st; pass++) {
-		const struct pass_order *order = &o->plan.order[pass];
-		int *sequence;
-
-		if (order->rule == ORDER_DISPATCH_FIRST)
-			continue;
-		n = pass ? o->n_ops - o->n_forward : o->n_forward;
-		sequence = xcalloc((size_t)n, sizeof(*sequence));
-		st = order_sequence(o, pass, order, sequence);
-		if (!st)
-			order_lay(o, pass, sequence);
-		free(sequence);
-	}
-	return st;
-}
-
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out)
 {
@@ -485,7 +463,7 @@ enum status program_lower(const struct plan *p, const struct cluster *c,
 	lower_forward(&forward);
 	out->n_forward = out->n_ops;
 	lower_backward(&backward);
-	st = lay_orders(out);
+	st = order_lay_plan(out);
 	if (st)
 		program_release(out);
 	return st;
@@ -516,7 +494,8 @@ static void check_op(const struct program *p, int i)
 	assert((op->lane == LANE_INTRA || op->lane == LANE_INTER) ==
 	       op_kind_is_comm(op->kind));
 	assert(!op->step || !op_kind_is_exchange(op->kind) ||
-	       program_previous_step(p, i) >= 0);
+	       !a2a_table[p->plan.alltoall].forwards ||
+	       program_forwarded_step(p, i) >= 0);
 }
 
 int program_previous_step(const struct program *p, int i)
@@ -534,6 +513,12 @@ int program_previous_step(const struct program *p, int i)
 			return j;
 	}
 	return -1;
+}
+
+int program_forwarded_step(const struct program *p, int i)
+{
+	return a2a_table[p->plan.alltoall].forwards ?
+		program_previous_step(p, i) : -1;
 }
 
 /* Chunks of each (kind, step, pass) must come in order and be complete. */

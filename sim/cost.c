@@ -32,9 +32,9 @@ enum cost_coll {
 	COST_SHARED,
 	COST_COPIES,
 	COST_DP,
+	COST_DENSE,	/* the plan's gradients of dense layers */
 	COST_SHADOW,	/* copied experts there, their gradients back */
 	COST_SHADOW_BWD,
-	COST_DENSE,
 	COST_COLL_N,
 };
 

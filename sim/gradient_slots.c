@@ -102,7 +102,7 @@ static enum status slots_lower(const struct gradient_slots_spec *spec,
 static uint64_t run_line(const struct slots_program *s, const int *line,
 			 int n, uint64_t *end)
 {
-	uint64_t lane[LANE_N] = { 0 }, last = 0;
+	uint64_t lane[LANES_ALL] = { 0 }, last = 0;
 
 	for (int k = 0; k < n; k++) {
 		const struct op *o = &s->prog.op[line[k]];

@@ -485,11 +485,12 @@ static struct work op_work(const struct cost *c, const struct op *op)
 	e = &c->expert->at[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
 	if (!e->known) {
 		e->work = slowest_expert(c, op);
-		e->work.seconds += power_holds(c, op->n_chunks) *
-			e->work.held_s;
 		e->known = true;
 	}
-	return e->work;
+	/* others with other exchanges share the work, not the power */
+	work = e->work;
+	work.seconds += power_holds(c, op->n_chunks) * work.held_s;
+	return work;
 }
 
 /* Which collective an op is a step of; COST_COLL_N: none. */

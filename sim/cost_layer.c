@@ -300,3 +300,16 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 		break;
 	}
 }
+
+void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
+		      struct work *out)
+{
+	struct layer chunk = *l;
+
+	chunk.tokens /= n;
+	chunk.copies /= n;
+	chunk.slots /= n;
+	chunk.pairs /= n;
+	chunk.sums_bytes /= n;
+	layer_work(&chunk, kind, out);
+}

@@ -35,6 +35,10 @@ void layer_set_direct(struct layer *l, const struct layout *layout,
 /* An op without chunks: gate, permute, unpermute, shared, ... */
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out);
 
+/* The same of the rows of one of n chunks. */
+void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
+		      struct work *out);
+
 /*
  * An expert op on a rank with these rows per local expert, times share. adds:
  * gradients of weights are added to those of an earlier chunk.

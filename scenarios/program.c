@@ -306,6 +306,8 @@ static void add_exchange(struct pass *p, int first, int shared)
 		p->expert[i] = add_expert(p, p->backward ? OP_EXPERT_BWD_DATA :
 					  OP_EXPERT, i);
 	}
+	if (p->backward && p->degree != p->out->plan.degree_forward)
+		p->out->op[p->expert[0]].plans = p->degree;
 	/* all input gradients first: their exchange waits for them */
 	for (i = 0; p->backward && i < p->degree; i++)
 		p->weight[i] = add_expert(p, OP_EXPERT_BWD_WEIGHT, i);
@@ -335,6 +337,7 @@ static void lower_forward(struct pass *p)
 	int permute, shared = -1, last;
 
 	p->known = last = add_op(p, OP_GATE, LANE_COMPUTE);
+	p->out->op[last].plans = p->degree;
 	if (has_tech(p, TECH_MIGRATION)) {
 		p->migrate = add_op(p, OP_MIGRATE, LANE_HOST);
 		add_dep(p, p->migrate, p->known);

@@ -281,15 +281,6 @@ static void make_loads(struct cost *c)
 	}
 }
 
-/* On a GPU that others leave `speed` of; it is as far from the limit. */
-static void work_slow(struct work *w, double speed)
-{
-	double s = w->seconds;
-
-	w->seconds /= speed;
-	w->held_s = fmax(w->held_s + s - w->seconds, 0);
-}
-
 static struct work slowest_expert(const struct cost *c, const struct op *op);
 
 static double pair_time(const struct cost *c, enum cost_coll there,
@@ -383,7 +374,8 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		cost_shared_experts(spec->shared);
 	layer_init(&c->layer, c->gpu, spec->model, &spec->layout,
 		   spec->workload);
-	c->layer.measured = spec->measured;
+	layer_set_measured(&c->layer, spec->measured, &spec->layout,
+			   spec->alltoall);
 	if (spec->alltoall == A2A_DIRECT && spec->layout.ep > 1)
 		layer_set_direct(&c->layer, &spec->layout, spec->workload);
 	st = make_colls(c);
@@ -466,7 +458,7 @@ static struct work slowest_expert(const struct cost *c, const struct op *op)
 	return most;
 }
 
-static struct work op_work(const struct cost *c, const struct op *op)
+static struct work plain_work(const struct cost *c, const struct op *op)
 {
 	int kind = expert_kind(op);
 	struct expert_cost *e;
@@ -474,18 +466,27 @@ static struct work op_work(const struct cost *c, const struct op *op)
 
 	if (kind < 0) {
 		work = c->fixed[op->kind];
-		work.seconds += power_holds(c, 1) * work.held_s;
+		work_hold(&work, power_holds(c, 1));
 		return work;
 	}
 	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
 	e = &c->expert->at[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
 	if (!e->known) {
 		e->work = slowest_expert(c, op);
-		e->work.seconds += power_holds(c, op->n_chunks) *
-			e->work.held_s;
+		work_hold(&e->work, power_holds(c, op->n_chunks));
 		e->known = true;
 	}
 	return e->work;
+}
+
+static struct work op_work(const struct cost *c, const struct op *op)
+{
+	struct work work = plain_work(c, op);
+
+	if (op->plans)
+		layer_plan_work(&c->layer, op->kind, op->plans,
+				layer_busiest_rows(c->spec.workload), &work);
+	return work;
 }
 
 /* Which collective an op is a step of; COST_COLL_N: none. */
@@ -560,6 +561,16 @@ double cost_op(const struct cost *c, const struct op *op)
 double cost_op_outside(const struct cost *c, const struct op *op)
 {
 	return op_kind_is_comm(op->kind) ? 0 : op_work(c, op).outside_s;
+}
+
+double cost_op_first(const struct cost *c, const struct op *op)
+{
+	struct work w;
+
+	if (op_kind_is_comm(op->kind) || !c->layer.pads)
+		return 0;
+	w = op_work(c, op);
+	return w.seconds > 0 ? w.first_s / w.seconds : 0;
 }
 
 double cost_op_hbm_bytes(const struct cost *c, const struct op *op)

@@ -31,6 +31,7 @@ libscenarios_a_SOURCES += %D%/lines.c %D%/lines.h
 libscenarios_a_SOURCES += %D%/smi_topo.c %D%/smi_topo.h
 libscenarios_a_SOURCES += %D%/measured.c %D%/measured_product.c %D%/measured.h
 libscenarios_a_SOURCES += %D%/measured_fill.c %D%/measured_krige.c %D%/measured_grid.h
+libscenarios_a_SOURCES += %D%/measured_kernel.c
 libscenarios_a_SOURCES += %D%/measured_json.c %D%/measured_json.h
 libscenarios_a_SOURCES += %D%/curve_json.c %D%/curve_json.h
 libscenarios_a_SOURCES += %D%/sample_line.c %D%/sample_line.h

@@ -75,6 +75,9 @@ struct op {
 	int step;		/* all-to-all ops: step in order of execution
 				   (a2a_step_at()); all-reduces: below */
 	int backward;		/* 0 forward, 1 backward */
+	int plans;		/* chunks whose exchanges are planned with it: a
+				   gate's; or those that the rows of a forward pass
+				   with others are regrouped into; 0: none */
 	int n_deps;
 	int dep[OP_DEPS_MAX];	/* indices, each < own */
 	double slow;		/* its time is so many times as long; 0: as 1.

@@ -17,9 +17,18 @@ struct layer {
 	double slots;		/* the same with padding; = copies when dropless */
 	double ffn;		/* inner size of one rank's expert shard */
 	int local_experts;
+	bool dropless;
 	double empty;		/* share of the slots that stay empty */
+	/* experts' rows as the runner lays them out (gpu/ffn_rows.h): padded
+	 * to those of the expert that has most, unless that is too many */
+	bool pads, can_pad;
+	double spread;		/* of an expert's rows in a chunk: their variance
+				   is so many times share (1 - share) rows */
+	double adding_s;	/* see measured_adding_seconds() */
 	bool regroup;		/* arriving rows must be sorted by expert */
 	/* direct: the exchange permutes and regroups, what is left is ... */
+	const char *plan;	/* measured curve of the host's plan; NULL: none */
+	int group;		/* ranks that exchange */
 	bool direct;
 	double pairs;		/* ... to find places for these copies */
 	double sums_bytes;	/* ... to add these rows; see traffic_sums() */
@@ -28,9 +37,21 @@ struct layer {
 void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
 		const struct layout *layout, const struct workload *w);
 
+/* Products and kernels as measured; may be NULL. */
+void layer_set_measured(struct layer *l, const struct measured *m,
+			const struct layout *layout, enum a2a_alg alg);
+
 /* The layer exchanges `direct`; ep > 1. */
 void layer_set_direct(struct layer *l, const struct layout *layout,
 		      const struct workload *w);
+
+/*
+ * What a dropless layer adds to an op that plans `chunks` exchanges: the gate's
+ * counts go to the host, which makes the plan while the GPU waits; rows of a
+ * pass of other chunks are regrouped, `rows` of them. Only where it was measured.
+ */
+void layer_plan_work(const struct layer *l, enum op_kind kind, int chunks,
+		     double rows, struct work *out);
 
 /* An op without chunks: gate, permute, unpermute, shared, ... */
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out);

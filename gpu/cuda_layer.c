@@ -129,8 +129,9 @@ int cuda_layer_beside(const struct cuda_layer *l)
 
 /*
  * Multiprocessors that products of a part leave to the exchanges beside them.
- * With overlap=weight and one chunk the exchange begins with dw2's products
- * and is done with them: those of dw1 have the device alone.
+ * With overlap=weight and one chunk the exchange begins with dw2's products;
+ * what is left of it then keeps its multiprocessors until it is done, and
+ * those of dw1 take them after it.
  */
 static int left_by(const struct cuda_layer *l, enum ffn_part part,
 		   bool is_shared)

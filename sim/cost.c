@@ -294,6 +294,9 @@ static void power_init(struct cost *c)
 	struct op op = { .n_chunks = 1 };
 	size_t i;
 
+	/* bounds of a search know no exchange in full, and use none of it */
+	if (c->spec.bound_only)
+		return;
 	p->spared = 1 - c->gpu->exchange_power;
 	for (i = 0; i < sizeof(expert) / sizeof(expert[0]); i++) {
 		op.kind = expert[i];
@@ -316,8 +319,7 @@ static double power_holds(const struct cost *c, int chunks)
 	const struct power *p = &c->power;
 	double saved = p->spared * (p->chunked_s / chunks + p->whole_s);
 
-	/* bounds of a search know no exchange in full */
-	if (c->spec.bound_only || !(p->held_s > 0))
+	if (!(p->held_s > 0))
 		return 0;
 	return fmax(0, 1 - saved / p->held_s);
 }

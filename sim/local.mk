@@ -13,6 +13,7 @@ libsim_a_SOURCES += %D%/coll_tree.c %D%/coll_tree.h
 libsim_a_SOURCES += %D%/coll_ring.c %D%/coll_ideal.c
 libsim_a_SOURCES += %D%/fair_comp.c %D%/fair_full.c %D%/fair_heap.c
 libsim_a_SOURCES += %D%/fair_piece.c %D%/fair_run.c %D%/fair_solve.c
+libsim_a_SOURCES += %D%/fair_move.c %D%/fair_guess.c %D%/fair_order.h
 libsim_a_SOURCES += %D%/fair_check.c %D%/fair_int.h
 libsim_a_SOURCES += %D%/route.c %D%/route.h
 libsim_a_SOURCES += %D%/cost.c %D%/cost.h

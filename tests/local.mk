@@ -181,6 +181,7 @@ tests_unit_draw_figures_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t150-topo.sh
 shell_tests += %D%/t151-figures.sh
 EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
+EXTRA_DIST += %D%/golden/topo-faults.txt %D%/golden/topo-faults-figure.txt
 
 shell_tests += %D%/t110-keys.sh
 shell_tests += %D%/t111-bad-scenario.sh
@@ -202,7 +203,12 @@ tests_unit_test_sample_LDADD = $(UNIT_LIBS)
 if HAVE_CUDA
 unit_tests += tests/unit/test_cuda
 unit_tests += tests/unit/test_cuda_layer
+unit_tests += tests/unit/test_cuda_kernels
 endif
+tests_unit_test_cuda_kernels_SOURCES = %D%/unit/test_cuda_kernels.c
+tests_unit_test_cuda_kernels_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
+EXTRA_DIST += %D%/sanitize_gpu.sh
 tests_unit_test_cuda_layer_SOURCES = %D%/unit/test_cuda_layer.c
 tests_unit_test_cuda_layer_LDADD = libgpu.a libscenarios.a libbase.a \
 	$(CMOCKA_LIBS) $(GPU_LIBS)

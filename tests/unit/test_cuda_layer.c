@@ -178,6 +178,11 @@ static const struct variant variants[] = {
 	{ .name = "direct, overlap, shared, graph", .alg = A2A_DIRECT,
 	  .overlap = OVERLAP_WEIGHT, .shared = 32, .capacity = 1,
 	  .graph = true, .is_fp32 = true },
+	{ .name = "direct, many tokens", .alg = A2A_DIRECT, .tokens = 1500,
+	  .hidden = 128, .ffn = 32, .k = 3, .is_fp32 = true },
+	{ .name = "direct, many tokens, overlap, degree 2/1",
+	  .alg = A2A_DIRECT, .tokens = 1100, .hidden = 256, .ffn = 32,
+	  .forward = 2, .overlap = OVERLAP_WEIGHT },
 	{ .name = "direct, degree 4, ctas", .alg = A2A_DIRECT, .ctas = 8,
 	  .forward = 4, .backward = 4, .gated = true },
 };

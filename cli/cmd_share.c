@@ -21,6 +21,9 @@ struct opts {
 
 struct job {
 	struct scenario s;
+	struct scenario own;	/* s with the faults of its own nodes alone;
+				   not released */
+	struct degraded *fault;	/* those, owned */
 	struct profile_use profile;
 	bool loaded;
 };
@@ -73,23 +76,41 @@ static const struct argp argp = {
 	.children = children,
 };
 
-static enum status load(const struct opts *o, int i, struct job *j,
-			struct shared_job *out)
+static enum status load(const struct opts *o, int i, struct job *j)
 {
-	const struct search_options search = { .top = 1 };
-	struct search_result r;
 	enum status st = scenario_load(&j->s, o->path[i], o->common.sets,
 				       o->common.n_sets);
 
 	if (st)
 		return st;
 	j->loaded = true;
-	st = profile_use_load(&j->profile, &j->s);
-	if (!st)
-		st = search_run(&j->s, &search, &r);
+	return profile_use_load(&j->profile, &j->s);
+}
+
+/* On its own nodes, with their faults. */
+static enum status plan(const struct opts *o, struct job *job, int i,
+			struct shared_job *out)
+{
+	const struct search_options search = { .top = 1 };
+	const struct scenario *all[SHARED_JOBS_MAX];
+	struct job *j = &job[i];
+	struct search_result r;
+	enum status st;
+
+	for (int k = 0; k < o->n; k++)
+		all[k] = &job[k].s;
+	j->own = j->s;
+	st = shared_own_faults(all, o->n, o->place, i, &j->fault,
+			       &j->own.cluster.n_faults);
 	if (st)
 		return st;
-	*out = (struct shared_job){ .s = &j->s, .plan = r.best.plan };
+	j->own.cluster.fault = j->fault;
+	st = search_run(&j->own, &search, &r);
+	if (st)
+		return st;
+	*out = (struct shared_job){ .s = &j->own, .plan = r.best.plan,
+				    .fault = j->s.cluster.fault,
+				    .n_faults = j->s.cluster.n_faults };
 	search_release(&r);
 	return ST_OK;
 }
@@ -178,7 +199,9 @@ static enum status run(const struct opts *o, struct job *job,
 	enum status st = ST_OK;
 
 	for (int i = 0; !st && i < o->n; i++)
-		st = load(o, i, &job[i], &shared[i]);
+		st = load(o, i, &job[i]);
+	for (int i = 0; !st && i < o->n; i++)
+		st = plan(o, job, i, &shared[i]);
 	if (!st)
 		st = shared_run(shared, o->n, o->place);
 	if (st)
@@ -204,6 +227,7 @@ enum status cmd_share(int argc, char **argv)
 		if (!job[i].loaded)
 			continue;
 		profile_use_release(&job[i].profile);
+		free(job[i].fault);
 		scenario_release(&job[i].s);
 	}
 	free(job);

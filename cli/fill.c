@@ -57,6 +57,12 @@ static void add_schedule(const struct plan *p, json_t *out)
 	if (p->gradient_bytes > 0)
 		json_object_set_new(out, "gradient_bytes",
 				    json_real(p->gradient_bytes));
+	if (p->dense) {
+		json_object_set_new(out, "dense", json_string(
+			p->dense == DENSE_WHOLE ? "whole" : "chunks"));
+		json_object_set_new(out, "dense_pieces", json_integer(
+			p->dense_pieces > 1 ? p->dense_pieces : 1));
+	}
 }
 
 json_t *json_knobs(const struct plan *p)
@@ -127,7 +133,11 @@ json_t *json_links(const struct net *net, const struct exec_result *run)
 
 json_t *json_step(const struct step_time *t)
 {
-	return json_pack("{s:f, s:f, s:f, s:i, s:i, s:{s:f, s:f, s:f, s:f, "
+	json_t *partition = json_array(), *out;
+
+	for (int i = 0; i < t->n_partition; i++)
+		json_array_append_new(partition, json_real(t->partition[i]));
+	out = json_pack("{s:f, s:f, s:f, s:i, s:i, s:{s:f, s:f, s:f, s:f, "
 			 "s:f, s:f}, s:{s:f, s:f, s:f, s:f}}",
 			 "time_s", t->time_s, "tokens", t->tokens,
 			 "tokens_per_s", t->tokens_per_s,
@@ -139,6 +149,10 @@ json_t *json_step(const struct step_time *t)
 			 "in_windows_s", t->in_windows_s,
 			 "two_step_s", t->two_step_s,
 			 "searched_s", t->searched_s);
+	if (t->n_partition)
+		json_object_set(out, "partition_bytes", partition);
+	json_decref(partition);
+	return out;
 }
 
 void fill_step(const struct step_time *t, struct report_step *out)

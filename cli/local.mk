@@ -37,6 +37,7 @@ moecast_SOURCES += %D%/sweep_view.c %D%/sweep_view.h
 moecast_SOURCES += %D%/sweep_figures.h %D%/sweep_draw.c
 moecast_SOURCES += %D%/sweep_base.c %D%/sweep_page.c
 moecast_SOURCES += %D%/sweep_next.c %D%/sweep_next.h %D%/sweep_tables.c
+moecast_SOURCES += %D%/sweep_text.c
 moecast_SOURCES += %D%/report_sweeps.c %D%/report_sweeps.h
 moecast_SOURCES += %D%/cmd_share.c
 moecast_SOURCES += \

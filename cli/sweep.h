@@ -48,6 +48,9 @@ enum status sweep_row_parse(long point, const char *text, json_t **out_p);
 struct buf;
 void sweep_row_plan(const json_t *row, bool with_dp, struct buf *out);
 
+/* Over the sequential plan; NaN: not known. */
+double sweep_row_gain(const json_t *row);
+
 enum status sweep_print_json(const struct sweep_run *r);
 enum status sweep_print_table(const struct sweep_run *r, struct buf *out);
 enum status sweep_write_csv(const struct sweep_run *r, const char *path);

@@ -13,6 +13,7 @@
 
 #define Y_LOG_FACTOR 12.0	/* times that differ more: logarithmic */
 #define BYTES_PER_GB 1e9
+#define BYTES_STEP 1e3	/* GB to MB to kB */
 #define LINES_MAX 8		/* more have no colours and marks of their own */
 
 /* ---- files ---- */
@@ -178,6 +179,17 @@ static void lines_add(const struct slice *s, enum quantity q, int y,
 	};
 }
 
+/* "GB", or what small models need. */
+static const char *memory_unit(double most_bytes, double *unit_p)
+{
+	static const char *const name[] = { "GB", "MB", "kB" };
+	int i = 0;
+
+	for (*unit_p = BYTES_PER_GB; i < 2 && most_bytes < *unit_p; i++)
+		*unit_p /= BYTES_STEP;
+	return name[i];
+}
+
 /* Into a unit that the axis can name; the range decides the scale. */
 static void lines_scale(struct lines *l, enum quantity q, char *axis,
 			size_t size)
@@ -187,8 +199,8 @@ static void lines_scale(struct lines *l, enum quantity q, char *axis,
 		"routed copies dropped",
 	};
 	double lo = INFINITY, hi = 0;
-	double unit = q == QUANTITY_MEMORY ? BYTES_PER_GB : 0.01;
-	const char *name = q == QUANTITY_MEMORY ? "GB" : "%";
+	double unit = 0.01;
+	const char *name = "%";
 	int k, i;
 
 	for (k = 0; k < l->chart.n_series; k++) {
@@ -199,6 +211,8 @@ static void lines_scale(struct lines *l, enum quantity q, char *axis,
 	}
 	if (q == QUANTITY_TIME)
 		name = chart_time_unit(hi, &unit);
+	else if (q == QUANTITY_MEMORY)
+		name = memory_unit(hi, &unit);
 	for (k = 0; k < l->chart.n_series; k++) {
 		for (i = 0; i < l->series[k].n; i++)
 			l->value[k][i] /= unit;
@@ -337,6 +351,8 @@ struct heat {
 	const char *x_tic[CHART_HEAT_SIDE_MAX], *y_tic[CHART_HEAT_SIDE_MAX];
 	int letter[VIEW_PLANS_MAX];	/* of the sweep's plans; 0: none yet */
 	const char *plan[VIEW_PLANS_MAX];
+	int of_page[VIEW_PLANS_MAX];	/* the letters that the page's tables
+					   have */
 	struct chart_cell *cell;	/* owned */
 };
 
@@ -356,6 +372,7 @@ static int heat_letter(const struct slice *s, struct heat *h, int plan)
 	if (plan < 0)
 		return -1;
 	if (!h->letter[plan]) {
+		h->of_page[h->chart.n_plans] = plan;
 		h->plan[h->chart.n_plans++] = s->v->plan[plan];
 		h->letter[plan] = h->chart.n_plans;
 	}
@@ -392,7 +409,7 @@ static enum status draw_heat(const struct figure_sink *sink,
 		.head = { "Best plan, and where it changes", s->where },
 		.x_axis = x->name, .x_tic = h->x_tic, .y_tic = h->y_tic,
 		.n_y = 1, .value_name = "step time", .kind = TABLE_TIME,
-		.plan = h->plan,
+		.plan = h->plan, .letter = h->of_page,
 	};
 	c->n_x = heat_axis(x, h->x, h->x_tic);
 	if (s->y >= 0) {

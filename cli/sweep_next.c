@@ -3,6 +3,7 @@
 #include "cli/sweep_next.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 int next_subject(const struct sweep_view *v)
@@ -78,4 +79,66 @@ struct next_upgrade next_best(const struct sweep_view *v, long point)
 			best = (struct next_upgrade){ i, to, gain };
 	}
 	return best;
+}
+
+int next_subjects(const struct sweep_view *v)
+{
+	int subject = next_subject(v);
+	int n = subject < 0 ? 1 : v->axis[subject].n;
+
+	return n < NEXT_SUBJECTS_MAX ? n : NEXT_SUBJECTS_MAX;
+}
+
+bool next_is_of(const struct sweep_view *v, long point, int subject)
+{
+	int axis = next_subject(v);
+
+	return axis < 0 || view_index(v, point, axis) == subject;
+}
+
+void next_step_ends(const struct view_axis *x, int at, const char **from_p,
+		      const char **to_p)
+{
+	int from = x->down ? x->n - 1 - at : at;
+
+	*from_p = x->label[x->order[from]];
+	*to_p = x->label[x->order[x->down ? from - 1 : from + 1]];
+}
+
+bool next_is_step(const struct sweep_view *v, long point, int axis, int at)
+{
+	const struct view_axis *x = &v->axis[axis];
+
+	return view_index(v, point, axis) ==
+		x->order[x->down ? x->n - 1 - at : at];
+}
+
+static int by_double(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+struct next_gains next_gains(const struct sweep_view *v, int axis, int at,
+			     int subject)
+{
+	double *gain = xcalloc((size_t)v->n_points, sizeof(*gain));
+	struct next_gains out = { .n = 0 };
+
+	for (long p = 0; p < v->n_points; p++) {
+		if (!next_is_of(v, p, subject) || !next_is_step(v, p, axis, at))
+			continue;
+		gain[out.n] = next_gain(v, p, next_neighbour(v, p, axis,
+						v->axis[axis].down));
+		out.n += !isnan(gain[out.n]);
+	}
+	qsort(gain, out.n, sizeof(*gain), by_double);
+	if (out.n) {
+		out.least = gain[0];
+		out.median = gain[out.n / 2];
+		out.most = gain[out.n - 1];
+	}
+	free(gain);
+	return out;
 }

@@ -42,6 +42,26 @@ struct next_upgrade {
 /* Of a point's steps that which gains most; the earlier axis of equals. */
 struct next_upgrade next_best(const struct sweep_view *v, long point);
 
+/* ---- steps: pairs of neighbouring values of an axis ---- */
+
+#define NEXT_SUBJECTS_MAX 12
+
+int next_subjects(const struct sweep_view *v);	/* 1 when there is none */
+bool next_is_of(const struct sweep_view *v, long point, int subject);
+/* Is that where the at-th step of the axis begins, as it is walked? */
+bool next_is_step(const struct sweep_view *v, long point, int axis, int at);
+/* Labels of its ends. */
+void next_step_ends(const struct view_axis *x, int at, const char **from_p,
+		    const char **to_p);
+
+struct next_gains {
+	size_t n;	/* pairs that have plans */
+	double least, median, most;
+};
+
+struct next_gains next_gains(const struct sweep_view *v, int axis, int at,
+			     int subject);
+
 /* ---- on the page ---- */
 
 void next_put_glance(struct page *p, const struct sweep_view *v);

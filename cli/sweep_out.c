@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Rows of a sweep as JSON, text table, CSV. */
+/* Rows of a sweep as JSON, CSV. */
 #include "base/buf.h"
 #include "base/outfile.h"
 #include "cli/sweep.h"
-#include "reports/table.h"
 #include "scenarios/keys.h"
 
 #include <math.h>
@@ -112,98 +111,15 @@ enum status sweep_print_json(const struct sweep_run *r)
 	return st;
 }
 
-/* ---- text ---- */
+/* ---- CSV ---- */
 
-#define COLUMNS_AFTER 4		/* time, gain, tokens, plan */
-
-struct text_out {
-	const struct sweep_grid *grid;
-	struct table t;
-};
-
-/* A swept value as it was given. */
-static const char *given(const struct sweep_grid *g, long point, int axis)
-{
-	return g->axis[axis].value[sweep_grid_index(g, point, axis)];
-}
-
-static double gain(const json_t *row)
+double sweep_row_gain(const json_t *row)
 {
 	const json_t *first = json_array_get(json_object_get(row, "baselines"),
 					     0);
 
 	return first ? number_of(first, "speedup") : NAN;
 }
-
-static enum status table_row(void *arg, int64_t point, const char *text)
-{
-	struct text_out *o = arg;
-	struct buf plan = { 0 };
-	json_t *row;
-	enum status st = sweep_row_parse((long)point, text, &row);
-
-	if (st)
-		return st;
-	for (int i = 0; i < o->grid->n_axes; i++)
-		table_text(&o->t, given(o->grid, (long)point, i));
-	table_value(&o->t, number_of(row, "time_s"));
-	table_value(&o->t, gain(row));
-	table_value(&o->t, number_of(row, "tokens_per_s"));
-	if (json_object_get(row, "reason"))
-		table_text(&o->t, text_of(row, "reason"));
-	else {
-		sweep_row_plan(row, true, &plan);
-		table_text(&o->t, buf_str(&plan));
-	}
-	buf_release(&plan);
-	json_decref(row);
-	return ST_OK;
-}
-
-/* "cluster.nic.bandwidth" -> "bandwidth", or all of it when two end alike. */
-static const char *short_key(const struct sweep_grid *g, int axis)
-{
-	const char *key = g->axis[axis].key, *dot = strrchr(key, '.');
-	const char *name = dot ? dot + 1 : key;
-
-	for (int i = 0; i < g->n_axes; i++) {
-		const char *d = strrchr(g->axis[i].key, '.');
-
-		if (i != axis && !strcmp(d ? d + 1 : g->axis[i].key, name))
-			return key;
-	}
-	return name;
-}
-
-enum status sweep_print_table(const struct sweep_run *r, struct buf *out)
-{
-	struct table_column column[SWEEP_AXES_MAX + COLUMNS_AFTER];
-	struct text_out o = { .grid = r->spec.grid };
-	int n = 0;
-	enum status st;
-
-	for (; n < o.grid->n_axes; n++)
-		column[n] = (struct table_column){ short_key(o.grid, n),
-						   TABLE_TEXT, TABLE_RIGHT,
-						   0 };
-	column[n++] = (struct table_column){ "step", TABLE_TIME, 0, 0 };
-	column[n++] = (struct table_column){ "gain", TABLE_FACTOR, 0, 0 };
-	column[n++] = (struct table_column){ "tokens/s", TABLE_COUNT, 0, 0 };
-	column[n++] = (struct table_column){ "best plan, or why there is none",
-					     TABLE_TEXT, 0, 0 };
-	table_init(&o.t, column, n);
-	st = store_sweep_each(r->db, r->sweep, table_row, &o);
-	if (!st) {
-		buf_addf(out, "%ld points, %ld without a plan; simulated. Step: "
-			 "one MoE layer,\nforward and backward. Gain: over "
-			 "the sequential plan.\n\n", o.grid->n_points, r->n_failed);
-		table_print(&o.t, out, 0, TABLE_WIDTH);
-	}
-	table_release(&o.t);
-	return st;
-}
-
-/* ---- CSV ---- */
 
 static const char *const layout_keys[] = { "ep", "esp", "tp", "dp", "pp" };
 
@@ -278,7 +194,7 @@ static enum status csv_row(void *arg, int64_t point, const char *text)
 		csv_value(o->f, json_object_get(row, o->grid->axis[i].key));
 	csv_number(o->f, number_of(row, "time_s"));
 	csv_number(o->f, number_of(row, "tokens_per_s"));
-	csv_number(o->f, gain(row));
+	csv_number(o->f, sweep_row_gain(row));
 	csv_number(o->f, number_of(row, "drop_fraction"));
 	csv_number(o->f, number_of(row, "memory_bytes"));
 	csv_plan(o->f, row);

@@ -11,6 +11,7 @@
 #include "reports/gnuplot.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TABLE_ROWS_MAX 2000	/* of a page; the CSV has all */
@@ -93,12 +94,23 @@ static void put_best(struct page *p, const struct sweep_view *v, int axis,
 		  view_most_tokens(v, axis, index));
 }
 
+static const char *plans_win(const struct sweep_view *v, char *out,
+			     size_t size)
+{
+	if (v->n_plans == 1)
+		snprintf(out, size, "the same plan wins everywhere");
+	else
+		snprintf(out, size, "%d different plans win", v->n_plans);
+	return out;
+}
+
 static void put_answer(struct page *p, const struct sweep_view *v)
 {
 	int subject = next_subject(v);
-	char *text = xasprintf("%ld of %ld points have a plan; %d different "
-			       "plans win.", v->n_done - v->n_failed,
-			       v->n_points, v->n_plans);
+	char number[64];
+	char *text = xasprintf("%ld of %ld points have a plan; %s.",
+			       v->n_done - v->n_failed, v->n_points,
+			       plans_win(v, number, sizeof(number)));
 
 	page_heading(p, 2, "The answer in short");
 	page_list_begin(p);

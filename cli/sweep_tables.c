@@ -11,7 +11,6 @@
 
 #define COLUMNS_MAX 12	/* values along x; of more, some */
 #define ROWS_MAX 400
-#define SUBJECTS_MAX 12
 
 /* ---- one row for each combination of the keys but x ---- */
 
@@ -154,49 +153,16 @@ void next_put_glance(struct page *p, const struct sweep_view *v)
 
 /* ---- comparing pairs of neighbours ---- */
 
-static int n_subjects(const struct sweep_view *v)
-{
-	int subject = next_subject(v);
-	int n = subject < 0 ? 1 : v->axis[subject].n;
-
-	return n < SUBJECTS_MAX ? n : SUBJECTS_MAX;
-}
-
-static bool is_of(const struct sweep_view *v, long point, int subject)
-{
-	int axis = next_subject(v);
-
-	return axis < 0 || view_index(v, point, axis) == subject;
-}
-
 static void pair_head(struct page *p, const struct sweep_view *v,
 		      const char *first)
 {
-	const char *head[1 + SUBJECTS_MAX] = { first };
-	int axis = next_subject(v), n = n_subjects(v);
+	const char *head[1 + NEXT_SUBJECTS_MAX] = { first };
+	int axis = next_subject(v), n = next_subjects(v);
 
 	for (int i = 0; i < n; i++)
 		head[1 + i] = axis < 0 ? "all points" :
 			      v->axis[axis].label[i];
 	page_table_begin(p, head, 1 + n, 1 + n);
-}
-
-/* The at-th step of an axis, as it is walked; labels of its ends. */
-static void step_ends(const struct view_axis *x, int at, const char **from_p,
-		      const char **to_p)
-{
-	int from = x->down ? x->n - 1 - at : at;
-
-	*from_p = x->label[x->order[from]];
-	*to_p = x->label[x->order[x->down ? from - 1 : from + 1]];
-}
-
-static bool is_step(const struct sweep_view *v, long point, int axis, int at)
-{
-	const struct view_axis *x = &v->axis[axis];
-
-	return view_index(v, point, axis) ==
-		x->order[x->down ? x->n - 1 - at : at];
 }
 
 typedef void pair_cell_fn(const struct sweep_view *v, int axis, int at,
@@ -209,11 +175,11 @@ static void pair_row(struct page *p, const struct sweep_view *v, int axis,
 	struct buf text = { 0 };
 	const char *from, *to;
 
-	step_ends(x, at, &from, &to);
+	next_step_ends(x, at, &from, &to);
 	buf_addf(&text, "%s %s to %s", x->name, from, to);
 	page_row(p);
 	page_cell(p, buf_str(&text));
-	for (int i = 0; i < n_subjects(v); i++) {
+	for (int i = 0; i < next_subjects(v); i++) {
 		buf_clear(&text);
 		cell(v, axis, at, i, &text);
 		page_cell(p, buf_str(&text));
@@ -231,7 +197,7 @@ static void change_cell(const struct sweep_view *v, int axis, int at,
 	long n = 0, changes = 0, example = -1, other;
 
 	for (long p = 0; p < v->n_points; p++) {
-		if (!is_of(v, p, subject) || !is_step(v, p, axis, at))
+		if (!next_is_of(v, p, subject) || !next_is_step(v, p, axis, at))
 			continue;
 		other = next_neighbour(v, p, axis, v->axis[axis].down);
 		if (v->point[p].plan < 0 || v->point[other].plan < 0)
@@ -271,13 +237,6 @@ void next_put_changes(struct page *p, const struct sweep_view *v)
 
 /* ---- which upgrade pays next ---- */
 
-static int by_double(const void *a, const void *b)
-{
-	const double *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 /* Elasticity of a step: per cent more tokens per second for one per cent
  * more; NaN: the key is no positive number. */
 static double elasticity(const struct view_axis *x, int at, double gain)
@@ -294,28 +253,17 @@ static double elasticity(const struct view_axis *x, int at, double gain)
 static void gain_cell(const struct sweep_view *v, int axis, int at,
 		      int subject, struct buf *out)
 {
-	double *gain = xcalloc((size_t)v->n_points, sizeof(*gain)), e;
-	size_t n = 0;
+	struct next_gains g = next_gains(v, axis, at, subject);
+	double e = elasticity(&v->axis[axis], at, g.median);
 
-	for (long p = 0; p < v->n_points; p++) {
-		if (!is_of(v, p, subject) || !is_step(v, p, axis, at))
-			continue;
-		gain[n] = next_gain(v, p, next_neighbour(v, p, axis,
-						v->axis[axis].down));
-		n += !isnan(gain[n]);
-	}
-	qsort(gain, n, sizeof(*gain), by_double);
-	if (n) {
-		buf_addf(out, "%+.1f %% (%+.1f .. %+.1f)",
-			 100 * (gain[n / 2] - 1), 100 * (gain[0] - 1),
-			 100 * (gain[n - 1] - 1));
-		e = elasticity(&v->axis[axis], at, gain[n / 2]);
-		if (!isnan(e))
-			buf_addf(out, ", elasticity %.2f", e);
-	} else {
+	if (!g.n) {
 		buf_puts(out, "-");
+		return;
 	}
-	free(gain);
+	buf_addf(out, "%+.1f %% (%+.1f .. %+.1f)", 100 * (g.median - 1),
+		 100 * (g.least - 1), 100 * (g.most - 1));
+	if (!isnan(e))
+		buf_addf(out, ", elasticity %.2f", e);
 }
 
 static void next_cell(const struct sweep_view *v, long point, struct buf *out)
@@ -348,7 +296,7 @@ static void put_subject(struct page *p, const struct sweep_view *v,
 	for (long i = 0; i < v->n_points; i++) {
 		struct next_upgrade u = next_best(v, i);
 
-		if (!is_of(v, i, subject) || v->point[i].plan < 0)
+		if (!next_is_of(v, i, subject) || v->point[i].plan < 0)
 			continue;
 		if (u.axis < 0)
 			last++;
@@ -393,7 +341,7 @@ void next_put_upgrades(struct page *p, const struct sweep_view *v)
 	page_text(p, "Tokens per second after a step over those before it, "
 		  "each under its own best plan.");
 	page_list_begin(p);
-	for (int i = 0; i < n_subjects(v); i++)
+	for (int i = 0; i < next_subjects(v); i++)
 		put_subject(p, v, i);
 	page_list_end(p);
 	page_text(p, "What each step brings: median over the pairs of points, "

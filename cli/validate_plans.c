@@ -26,7 +26,8 @@ static const double spread_capacity[] = { 0, 1.0, 1.25, 2.0 };
 
 static bool can_run(const struct plan *p)
 {
-	return p->technique_mask == RUNNER_TECHNIQUES && p->layout.pp == 1;
+	return p->technique_mask == RUNNER_TECHNIQUES && p->layout.pp == 1 &&
+		!p->dense;
 }
 
 struct trial *contest_add(struct contest *c, const struct plan *p,

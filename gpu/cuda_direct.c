@@ -373,9 +373,9 @@ enum status cuda_direct_dispatch(struct cuda_direct *d,
 	struct k_direct_route k = kernel_route(d, r, 0);
 	enum status st = check_row(row_bytes);
 
-	return st ? st : cuda_status(k_direct_dispatch(&d->k, &k, from, row_bytes, to,
-					     d->ctas, d->has_bulk, s),
-			   "k_direct_dispatch()");
+	return st ? st : cuda_status(
+		k_direct_dispatch(&d->k, &k, from, row_bytes, to, d->ctas,
+				  d->has_bulk, s), "k_direct_dispatch()");
 }
 
 static struct k_direct_sums kernel_sums(const struct direct_combine *c)
@@ -401,8 +401,9 @@ enum status cuda_direct_send_sums(struct cuda_direct *d,
 	struct k_direct_sums sums = kernel_sums(c);
 	enum status st = check_row(sums.row_bytes);
 
-	return st ? st : cuda_status(k_direct_send_sums(&d->k, &k, &sums, d->ctas, s),
-			   "k_direct_send_sums()");
+	return st ? st : cuda_status(
+		k_direct_send_sums(&d->k, &k, &sums, d->ctas, s),
+		"k_direct_send_sums()");
 }
 
 enum status cuda_direct_add_sums(struct cuda_direct *d,
@@ -419,13 +420,12 @@ enum status cuda_direct_add_sums(struct cuda_direct *d,
 
 enum status cuda_direct_combine(struct cuda_direct *d,
 				const struct direct_route *r,
-				const struct direct_combine *c, cudaStream_t s)
+				const struct direct_combine *c, int channel,
+				cudaStream_t s)
 {
-	struct k_direct_route k = kernel_route(d, r, 0);
-	struct k_direct_sums sums = kernel_sums(c);
-	enum status st = check_row(sums.row_bytes);
+	enum status st = cuda_direct_send_sums(d, r, c, s);
 
-	return st ? st : cuda_status(
-		k_direct_exchange_sums(&d->k, &k, &sums, d->ctas, s),
-		"k_direct_exchange_sums()");
+	if (!st)
+		st = cuda_direct_barrier(d, channel, s);
+	return st ? st : cuda_direct_add_sums(d, r, c, s);
 }

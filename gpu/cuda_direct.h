@@ -21,10 +21,9 @@
  *				however many experts here want it
  *	(experts, weighted by the rows' weights)
  *	cuda_direct_combine()	adds the rows of a token here in fp32, sends
- *				the sum to the token's source, which adds what
- *				its own experts and the others made of it, in
- *				fp32, as soon as its part of the tokens has
- *				come (one kernel; one stream at a time)
+ *				the sum to the token's source; a barrier; the
+ *				source adds what its own experts and the others
+ *				made of it, in fp32
  *
  * Backward: cuda_direct_barrier() (dy is there), cuda_direct_dispatch() of
  * dy, experts, cuda_direct_combine() of dx with the weights' gradients. With
@@ -174,7 +173,8 @@ struct direct_combine {
 
 enum status cuda_direct_combine(struct cuda_direct *d,
 				const struct direct_route *r,
-				const struct direct_combine *c, cudaStream_t s);
+				const struct direct_combine *c, int channel,
+				cudaStream_t s);
 
 /* The two halves, without the barrier that belongs between them. */
 enum status cuda_direct_send_sums(struct cuda_direct *d,

@@ -92,9 +92,9 @@ static enum status open_events(struct cuda_layer *l)
 			    layer_stream(l, &op[i]))
 				l->is_awaited[op[i].dep[d]] = true;
 		}
-		if (op[i].step && layer_stream(l, &op[i - 1]) !=
-				  layer_stream(l, &op[i]))
-			l->is_awaited[i - 1] = true;
+		d = program_previous_step(p, i);
+		if (d >= 0 && layer_stream(l, &op[d]) != layer_stream(l, &op[i]))
+			l->is_awaited[d] = true;
 	}
 	for (i = 0; i < p->n_ops; i++) {
 		if (l->is_awaited[i])
@@ -129,8 +129,9 @@ int cuda_layer_beside(const struct cuda_layer *l)
 
 /*
  * Multiprocessors that products of a part leave to the exchanges beside them.
- * With overlap=weight and one chunk the exchange begins with dw2's products
- * and is done with them: those of dw1 have the device alone.
+ * With overlap=weight and one chunk the exchange begins with dw2's products;
+ * what is left of it then keeps its multiprocessors until it is done, and
+ * those of dw1 take them after it.
  */
 static int left_by(const struct cuda_layer *l, enum ffn_part part,
 		   bool is_shared)

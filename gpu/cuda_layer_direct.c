@@ -472,7 +472,7 @@ enum status cuda_layer_direct_from(struct cuda_layer *l, const struct op *op)
 
 	cuda_direct_limit(d, ctas_of(l, op));
 	if (adds_early(l, op->backward))
-		return cuda_direct_combine(d, &r, &c, s);
+		return cuda_direct_combine(d, &r, &c, LANE_INTRA, s);
 	st = cuda_direct_send_sums(d, &r, &c, s);
 	return st ? st : cuda_direct_barrier(d, LANE_INTRA, s);
 }

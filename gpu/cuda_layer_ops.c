@@ -440,7 +440,7 @@ enum status cuda_layer_op(struct cuda_layer *l, int i)
 	for (d = 0; d < op->n_deps && !st; d++)
 		st = wait_for(l, i, op->dep[d]);
 	if (!st && needs_previous(l, i))
-		st = wait_for(l, i, i - 1);
+		st = wait_for(l, i, program_previous_step(l->program, i));
 	if (!st && l->trace)
 		CUDA_GOTO(out, st, cudaEventRecord(
 			l->trace[2 * (ptrdiff_t)i], layer_stream(l, op)));

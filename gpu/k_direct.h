@@ -12,7 +12,6 @@
 
 #define K_DIRECT_RANKS 64
 #define K_DIRECT_CHANNELS 8
-#define K_DIRECT_SEGMENTS 32
 #define K_DIRECT_BLOCKS 264	/* of an all-to-all, that meet their twins */
 
 /* What went wrong, in the error word: (what << 16) | detail */
@@ -26,13 +25,9 @@ enum k_direct_fault {
 struct k_direct_ctl {
 	uint64_t flag[K_DIRECT_CHANNELS][K_DIRECT_RANKS];
 	uint64_t block_flag[K_DIRECT_BLOCKS][K_DIRECT_RANKS];
-	uint64_t segment_flag[K_DIRECT_SEGMENTS][K_DIRECT_RANKS];
 	/* own: */
 	uint64_t epoch[K_DIRECT_CHANNELS];
 	uint64_t block_epoch[K_DIRECT_BLOCKS];
-	uint64_t segment_epoch;
-	uint32_t segment_done[K_DIRECT_SEGMENTS];	/* blocks */
-	uint32_t unit_next, blocks_done;
 	uint32_t failed;
 };
 
@@ -121,6 +116,7 @@ cudaError_t k_direct_dispatch(const struct k_direct *d,
 			      const struct k_direct_route *r, uint64_t from,
 			      uint64_t row_bytes, void *to, int ctas,
 			      bool bulk, cudaStream_t s);
+/* ctas > 0: so many blocks at most, and large ones. */
 cudaError_t k_direct_send_sums(const struct k_direct *d,
 			       const struct k_direct_route *r,
 			       const struct k_direct_sums *c, int ctas,
@@ -129,12 +125,6 @@ cudaError_t k_direct_add_sums(const struct k_direct *d,
 			      const struct k_direct_route *r,
 			      const struct k_direct_sums *c, int ctas,
 			      cudaStream_t s);
-
-/* Both in one, on one stream at a time; ctas > 0: few and large blocks. */
-cudaError_t k_direct_exchange_sums(const struct k_direct *d,
-				   const struct k_direct_route *r,
-				   const struct k_direct_sums *c, int ctas,
-				   cudaStream_t s);
 
 /* ctas <= K_DIRECT_BLOCKS */
 cudaError_t k_direct_alltoall(const struct k_direct *d, uint64_t send,

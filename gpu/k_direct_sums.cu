@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Sums of the direct exchange: what a rank's experts made of another's tokens
- * is added up and sent, the receiver adds its own experts' rows. Either in
- * two kernels with a barrier between them, or in one:
- *
- * Tokens are cut into segments. The first half of the blocks sends them in
- * order; the last block to be done with a segment raises its flag at every
- * other rank. The other blocks, and those that have sent all, take tokens in
- * order and add up those whose segment has come from everyone: the link and
- * the memory are busy at the same time. Senders have the lower block numbers,
- * so that they run first and nobody waits for a block that cannot start.
+ * is added up and sent; behind a barrier the receiver adds its own experts'
+ * rows. Where few multiprocessors have to do, blocks are as large as they can
+ * be: a warp has four vectors of 16 bytes a lane on their way, no more.
  */
 #include "gpu/k_direct_common.h"
 
-#define SEGMENT_BYTES (64 * 1024)	/* of rows, at least */
-#define UNIT_ITEMS 8		/* of a warp, that it takes to add up at once */
-#define BLOCKS_EACH 4		/* on each multiprocessor */
-#define LIMITED_THREADS 1024	/* of a block, when few of them have to do */
+#define BLOCK_LIMITED 1024	/* threads of one of few blocks */
 
 template<typename E>
 static __device__ inline void add_vector(const uint4 &v, float *acc)
@@ -74,7 +65,8 @@ static __device__ inline void add_all(const uint4 *rows, const int32_t *p,
 	}
 }
 
-/* Of vectors of rows: n in a row, moved by a warp's width at a time. */
+/* Of vectors of rows: n in a row, moved by a warp's width at a time. Items are
+ * numbered in 31 bits: divisions of longer numbers take as long as an item. */
 struct row_items {
 	uint64_t n;
 	unsigned pieces;
@@ -92,13 +84,13 @@ template<typename E>
 static __device__ inline void send_item(const struct k_direct &d,
 					const struct k_direct_route &r,
 					const struct k_direct_sums &a,
-					struct row_items w, uint64_t i)
+					struct row_items w, unsigned i)
 {
-	uint64_t token = i / w.pieces / (d.ranks - 1);
+	unsigned token = i / w.pieces / (d.ranks - 1);
 	int to = (int)(i / w.pieces % (d.ranks - 1) + d.rank + 1) % d.ranks;
 	int lane = threadIdx.x % WARP;
 	const int32_t *p = places(r, to, token);
-	uint64_t c = i % w.pieces * WARP + lane;
+	unsigned c = i % w.pieces * WARP + lane;
 	float acc[E::N] = { 0 };
 	int mine = lane < r.k ? p[lane] : -1;
 
@@ -123,19 +115,20 @@ static __device__ inline void send_item(const struct k_direct &d,
  * What this rank's experts made of another's tokens: sums in fp32, one row
  * for each token that has an expert here, into the other's stage.
  */
-template<typename E>
-static __global__ void __launch_bounds__(BLOCK)
+template<typename E, int THREADS>
+static __global__ void __launch_bounds__(THREADS)
 send_sums(const __grid_constant__ struct k_direct d,
 	  const __grid_constant__ struct k_direct_route r,
 	  const __grid_constant__ struct k_direct_sums a, struct row_items w)
 {
-	uint64_t items = (uint64_t)w.pieces * (d.ranks - 1) * r.tokens;
-	uint64_t i = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+	unsigned items = w.pieces * (d.ranks - 1) * r.tokens;
+	unsigned warps = gridDim.x * (THREADS / WARP);
+	unsigned i = blockIdx.x * (THREADS / WARP) + threadIdx.x / WARP;
 
 	if (has_failed(d)) {
 		return;
 	}
-	for (; i < items; i += (uint64_t)gridDim.x * WARPS) {
+	for (; i < items; i += warps) {
 		send_item<E>(d, r, a, w, i);
 	}
 }
@@ -168,10 +161,10 @@ template<typename E>
 static __device__ inline void add_item(const struct k_direct &d,
 				       const struct k_direct_route &r,
 				       const struct k_direct_sums &a,
-				       struct row_items w, uint64_t i)
+				       struct row_items w, unsigned i)
 {
 	int lane = threadIdx.x % WARP;
-	uint64_t token = i / w.pieces, c = i % w.pieces * WARP + lane;
+	unsigned token = i / w.pieces, c = i % w.pieces * WARP + lane;
 	float *out_pair = (float *)(d.window[d.rank] + a.out_pair);
 	uint4 *out = (uint4 *)a.out + token * w.n + c;
 	float acc[E::N] = { 0 };
@@ -201,7 +194,7 @@ static __device__ inline void add_item(const struct k_direct &d,
 		while (from) {
 			int s = __shfl_sync(0xffffffffu, where,
 					    __ffs(from) - 1);
-			int64_t at = (int64_t)s * r.tokens + (int64_t)token;
+			int64_t at = (int64_t)s * r.tokens + token;
 
 			from &= from - 1;
 			if (c < w.n) {
@@ -215,155 +208,58 @@ static __device__ inline void add_item(const struct k_direct &d,
 	}
 }
 
-template<typename E>
-static __global__ void __launch_bounds__(BLOCK)
+template<typename E, int THREADS>
+static __global__ void __launch_bounds__(THREADS)
 add_sums(const __grid_constant__ struct k_direct d,
 	 const __grid_constant__ struct k_direct_route r,
 	 const __grid_constant__ struct k_direct_sums a, struct row_items w)
 {
-	uint64_t items = (uint64_t)w.pieces * r.tokens;
-	uint64_t i = (uint64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+	unsigned items = w.pieces * r.tokens;
+	unsigned warps = gridDim.x * (THREADS / WARP);
+	unsigned i = blockIdx.x * (THREADS / WARP) + threadIdx.x / WARP;
 
 	if (has_failed(d)) {
 		return;
 	}
-	for (; i < items; i += (uint64_t)gridDim.x * WARPS) {
+	for (; i < items; i += warps) {
 		add_item<E>(d, r, a, w, i);
 	}
 }
 
-/* One block of `senders` is done with a segment; the last one says so. */
-static __device__ inline void segment_sent(const struct k_direct &d,
-					   unsigned senders, int segment,
-					   uint64_t seq)
+typedef void sums_kernel(struct k_direct, struct k_direct_route,
+			 struct k_direct_sums, struct row_items);
+
+/* [few and large blocks][bf16] */
+static sums_kernel *const send_kernel[2][2] = {
+	{ send_sums<vec_f32, BLOCK>, send_sums<vec_bf16, BLOCK> },
+	{ send_sums<vec_f32, BLOCK_LIMITED>,
+	  send_sums<vec_bf16, BLOCK_LIMITED> }
+};
+static sums_kernel *const add_kernel[2][2] = {
+	{ add_sums<vec_f32, BLOCK>, add_sums<vec_bf16, BLOCK> },
+	{ add_sums<vec_f32, BLOCK_LIMITED>, add_sums<vec_bf16, BLOCK_LIMITED> }
+};
+
+/* `each`: items of a piece of a token's row. */
+static cudaError_t launch(sums_kernel *const kernel[2][2],
+			  const struct k_direct *d,
+			  const struct k_direct_route *r,
+			  const struct k_direct_sums *c, int each, int ctas,
+			  cudaStream_t s)
 {
-	struct k_direct_ctl *own = d.ctl[d.rank];
+	struct row_items w = items_of(c);
+	uint64_t items = (uint64_t)w.pieces * each * r->tokens;
+	int few = ctas > 0, threads = few ? BLOCK_LIMITED : BLOCK;
+	unsigned grid = limited(k_grid(items, threads / WARP), ctas);
 
-	__syncthreads();
-	if (threadIdx.x) {
-		return;
+	if (!items) {
+		return cudaSuccess;
 	}
-	__threadfence_system();
-	if (atomicAdd(&own->segment_done[segment], 1u) != senders - 1) {
-		return;
+	if (items > INT32_MAX) {
+		return cudaErrorInvalidValue;
 	}
-	own->segment_done[segment] = 0;
-	__threadfence_system();
-	for (int p = 0; p < d.ranks; p++) {
-		if (p != d.rank) {
-			store_release(&d.ctl[p]->segment_flag[segment][d.rank],
-				      seq);
-		}
-	}
-}
-
-/* Items go round all warps of the senders, whatever their segment. */
-template<typename E>
-static __device__ void send_segments(const struct k_direct &d,
-				     const struct k_direct_route &r,
-				     const struct k_direct_sums &a,
-				     struct row_items w, int segments,
-				     unsigned senders, uint64_t seq)
-{
-	uint64_t warps = blockDim.x / WARP;
-	uint64_t i = blockIdx.x * warps + threadIdx.x / WARP;
-
-	for (int g = 0; g < segments; g++) {
-		uint64_t end = order_first(r.tokens, g + 1, segments) *
-			       (d.ranks - 1) * w.pieces;
-
-		for (; i < end; i += senders * warps) {
-			send_item<E>(d, r, a, w, i);
-		}
-		segment_sent(d, senders, g, seq);
-	}
-}
-
-/* The segments of tokens [first, end) are here; all threads. */
-static __device__ inline void await_segments(const struct k_direct &d,
-					     const struct k_direct_route &r,
-					     uint64_t first, uint64_t end,
-					     int segments, uint64_t seq)
-{
-	int p = threadIdx.x;
-	int g = order_chunk(first, r.tokens, segments);
-	int last = order_chunk(end - 1, r.tokens, segments);
-
-	for (; p < d.ranks && p != d.rank && g <= last; g++) {
-		if (has_failed(d)) {
-			break;
-		}
-		await(d, &d.ctl[d.rank]->segment_flag[g][p], seq, p);
-	}
-	__syncthreads();
-}
-
-/* Units of tokens, in order, whoever is free. */
-template<typename E>
-static __device__ void add_segments(const struct k_direct &d,
-				    const struct k_direct_route &r,
-				    const struct k_direct_sums &a,
-				    struct row_items w, int segments,
-				    uint64_t seq)
-{
-	__shared__ unsigned taken;
-	unsigned warps = blockDim.x / WARP;
-	uint64_t unit = (warps * UNIT_ITEMS + w.pieces - 1) / w.pieces;
-
-	for (;;) {
-		uint64_t first, end;
-
-		__syncthreads();
-		if (threadIdx.x == 0) {
-			taken = atomicAdd(&d.ctl[d.rank]->unit_next, 1u);
-		}
-		__syncthreads();
-		first = taken * unit;
-		end = min(first + unit, (uint64_t)r.tokens);
-		if (first >= end) {
-			return;
-		}
-		await_segments(d, r, first, end, segments, seq);
-		for (uint64_t i = first * w.pieces + threadIdx.x / WARP;
-		     i < end * w.pieces; i += warps) {
-			add_item<E>(d, r, a, w, i);
-		}
-	}
-}
-
-/* The last block leaves everything as the next exchange wants it. */
-static __device__ inline void sums_done(const struct k_direct &d, uint64_t seq)
-{
-	struct k_direct_ctl *own = d.ctl[d.rank];
-
-	__syncthreads();
-	if (threadIdx.x == 0 &&
-	    atomicAdd(&own->blocks_done, 1u) == gridDim.x - 1) {
-		own->blocks_done = 0;
-		own->unit_next = 0;
-		own->segment_epoch = seq;
-	}
-}
-
-template<typename E>
-static __global__ void __launch_bounds__(LIMITED_THREADS)
-exchange_sums(const __grid_constant__ struct k_direct d,
-	      const __grid_constant__ struct k_direct_route r,
-	      const __grid_constant__ struct k_direct_sums a,
-	      struct row_items w, int segments)
-{
-	unsigned senders = gridDim.x > 1 ? gridDim.x / 2 : 1;
-	uint64_t seq = *(volatile uint64_t *)
-			&d.ctl[d.rank]->segment_epoch + 1;
-
-	if (has_failed(d)) {
-		return;
-	}
-	if (blockIdx.x < senders) {
-		send_segments<E>(d, r, a, w, segments, senders, seq);
-	}
-	add_segments<E>(d, r, a, w, segments, seq);
-	sums_done(d, seq);
+	kernel[few][c->bf16]<<<grid, threads, 0, s>>>(*d, *r, *c, w);
+	return cudaGetLastError();
 }
 
 extern "C" cudaError_t k_direct_send_sums(const struct k_direct *d,
@@ -371,19 +267,7 @@ extern "C" cudaError_t k_direct_send_sums(const struct k_direct *d,
 					  const struct k_direct_sums *c,
 					  int ctas, cudaStream_t s)
 {
-	struct row_items w = items_of(c);
-	uint64_t items = (uint64_t)w.pieces * (d->ranks - 1) * r->tokens;
-	unsigned grid = limited(k_grid(items, WARPS), ctas);
-
-	if (!items) {
-		return cudaSuccess;
-	}
-	if (c->bf16) {
-		send_sums<vec_bf16><<<grid, BLOCK, 0, s>>>(*d, *r, *c, w);
-	} else {
-		send_sums<vec_f32><<<grid, BLOCK, 0, s>>>(*d, *r, *c, w);
-	}
-	return cudaGetLastError();
+	return launch(send_kernel, d, r, c, d->ranks - 1, ctas, s);
 }
 
 extern "C" cudaError_t k_direct_add_sums(const struct k_direct *d,
@@ -391,73 +275,20 @@ extern "C" cudaError_t k_direct_add_sums(const struct k_direct *d,
 					 const struct k_direct_sums *c,
 					 int ctas, cudaStream_t s)
 {
-	struct row_items w = items_of(c);
-	uint64_t items = (uint64_t)w.pieces * r->tokens;
-	unsigned grid = limited(k_grid(items, WARPS), ctas);
-
-	if (!items) {
-		return cudaSuccess;
-	}
-	if (c->bf16) {
-		add_sums<vec_bf16><<<grid, BLOCK, 0, s>>>(*d, *r, *c, w);
-	} else {
-		add_sums<vec_f32><<<grid, BLOCK, 0, s>>>(*d, *r, *c, w);
-	}
-	return cudaGetLastError();
-}
-
-/* The same on all ranks, whatever their devices are. */
-static int segments_of(const struct k_direct_route *r, uint64_t row_bytes)
-{
-	uint64_t n = (uint64_t)r->tokens * row_bytes / SEGMENT_BYTES;
-
-	return n < 1 ? 1 : n > K_DIRECT_SEGMENTS ? K_DIRECT_SEGMENTS : (int)n;
-}
-
-extern "C" cudaError_t k_direct_exchange_sums(const struct k_direct *d,
-					      const struct k_direct_route *r,
-					      const struct k_direct_sums *c,
-					      int ctas, cudaStream_t s)
-{
-	struct row_items w = items_of(c);
-	int threads = ctas > 0 ? LIMITED_THREADS : BLOCK, sms;
-	uint64_t items = (uint64_t)w.pieces * (d->ranks - 1) * r->tokens;
-	int segments = segments_of(r, c->row_bytes);
-	unsigned grid, most;
-	bool has_bulk;
-	cudaError_t rc = device_of(&sms, &has_bulk);
-
-	if (rc != cudaSuccess) {
-		return rc;
-	}
-	most = ctas > 0 ? (unsigned)ctas : (unsigned)sms * BLOCKS_EACH;
-	grid = limited(2 * k_grid(items, threads / WARP), (int)most);
-	if (c->bf16) {
-		exchange_sums<vec_bf16><<<grid, threads, 0, s>>>(*d, *r, *c, w,
-								 segments);
-	} else {
-		exchange_sums<vec_f32><<<grid, threads, 0, s>>>(*d, *r, *c, w,
-								segments);
-	}
-	return cudaGetLastError();
+	return launch(add_kernel, d, r, c, 1, ctas, s);
 }
 
 extern "C" cudaError_t k_direct_load_sums(void)
 {
 	struct cudaFuncAttributes a;
-	const void *const all[] = {
-		(const void *)send_sums<vec_bf16>,
-		(const void *)send_sums<vec_f32>,
-		(const void *)add_sums<vec_bf16>,
-		(const void *)add_sums<vec_f32>,
-		(const void *)exchange_sums<vec_bf16>,
-		(const void *)exchange_sums<vec_f32>
-	};
 	cudaError_t rc = cudaSuccess;
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+	for (int i = 0; i < 4 && rc == cudaSuccess; i++) {
+		rc = cudaFuncGetAttributes(
+			&a, (const void *)send_kernel[i / 2][i % 2]);
 		if (rc == cudaSuccess) {
-			rc = cudaFuncGetAttributes(&a, all[i]);
+			rc = cudaFuncGetAttributes(
+				&a, (const void *)add_kernel[i / 2][i % 2]);
 		}
 	}
 	return rc;

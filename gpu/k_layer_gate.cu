@@ -291,8 +291,11 @@ static __global__ void weights_bwd(const int32_t *ids, const int32_t *pos,
 	for (EACH_UNIT(t, tokens)) {
 		float mean = 0;
 
-		for (uint64_t i = t * k; i < (t + 1) * k; i++) {
+		for (uint64_t i = t * k + lane; i < (t + 1) * k; i += WARP) {
 			mean += w[i] * gradient_of(g, pos, i);
+		}
+		for (int d = WARP / 2; d > 0; d /= 2) {
+			mean += __shfl_xor_sync(0xffffffffu, mean, d);
 		}
 		for (int e = lane; e < n; e += WARP) {
 			elem_store(dlogits, t * n + e, bf16, 0);

@@ -155,10 +155,15 @@ enum status layer_case_check(const struct layer_case *c)
 		st = err_set(ST_INPUT, "field 'plan': degree %d/%d is not in "
 			     "1..%d", p->degree_forward, p->degree_backward,
 			     PLAN_DEGREE_MAX);
-	if (!st && p->technique_mask & ~(1u << TECH_BASELINE))
+	if (!st && p->technique_mask & ~(1u << TECH_BASELINE |
+					 1u << TECH_ORDER))
 		st = err_set(ST_INPUT, "field 'plan': the runner has no "
-			     "technique but '%s'",
-			     technique_table[TECH_BASELINE].name);
+			     "techniques but '%s' and '%s'",
+			     technique_table[TECH_BASELINE].name,
+			     technique_table[TECH_ORDER].name);
+	if (!st && (p->gradient_bytes > 0 || p->dense))
+		st = err_set(ST_INPUT, "field 'plan': the runner has no dense "
+			     "layers ('gradient', 'dense')");
 	if (!st)
 		st = check_capacity(c);
 	if (!st)

@@ -381,7 +381,7 @@ double run_tier_share(const struct job *j, const char *tier)
 		const char *tier;
 		double share;
 	} shares[] = {
-		{ "shm", 0.13 }, { "socket", 0.39 },
+		{ "shm", 0.13 }, { "socket", 0.42 },
 	};
 	size_t i;
 

@@ -35,7 +35,7 @@ static const struct spacing {
 	bool has_late_ctas;
 } spacings[] = {
 	{ "nvlink", 0.5, 0.25, 0x1p18, 0x1p26, 0, 1, 0, false },
-	{ "socket", 1.25, 0.5, 0x1p19, 0x1p25, 1.25, 5, 0x1p29, true },
+	{ "socket", 1.25, 0.5, 0x1p19, 0x1p25, 1.25, 5, 0x1p28, true },
 	{ "", 0.75, 0, 0, 0, 0, 1, 0, false },
 };
 #define N_SPACINGS (sizeof(spacings) / sizeof(spacings[0]))

@@ -28,6 +28,9 @@
  * sizes that it was made from; else the polyline, which goes through them.
  */
 #define FEW_SIZES 8
+/* Of sizes too few to leave one out nothing is known: as far off as a time of
+ * twice or none. */
+#define ERROR_UNKNOWN 1.0
 #define MISS_MAX 0.05
 
 /* Laws, simplest first; then the polyline through as many sizes as can be,
@@ -188,7 +191,7 @@ static bool misses(const struct fit_data *d, const struct curve *f)
 static bool choose(const struct fit_data *d, int form, struct fit *out)
 {
 	double error[N_SHAPES];
-	int best, i;
+	int best, law, i;
 
 	try_shapes(d, form, error);
 	best = best_shape(error);
@@ -200,13 +203,15 @@ static bool choose(const struct fit_data *d, int form, struct fit *out)
 	}
 	if (best < 0 || !fit_model(d, &shapes[best], &out->curve))
 		return false;
+	law = best;
 	if (form < 0 && d->n_sizes < FEW_SIZES &&
 	    misses(d, &out->curve) &&
 	    fit_model(d, &shapes[POLYLINE], &out->curve)) {
 		best = POLYLINE;
 	}
 	out->form = shapes[best].form;
-	out->mape = error[best];
+	out->mape = isfinite(error[best]) ? error[best] :
+		    isfinite(error[law]) ? error[law] : ERROR_UNKNOWN;
 	return true;
 }
 

@@ -24,7 +24,8 @@ struct fit {
 	enum fit_form form;
 	struct curve curve;	/* source CURVE_MEASURED */
 	double r2;
-	double mape;		/* cross-validated */
+	double mape;		/* cross-validated; too few sizes for that: of
+				   the law that they do not follow, or 1 */
 	double min_n, max_n;	/* sizes seen */
 	int samples;
 };

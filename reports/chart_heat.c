@@ -41,6 +41,11 @@ struct heat {
 	char *x_tic[CHART_HEAT_SIDE_MAX], *y_tic[CHART_HEAT_SIDE_MAX];
 };
 
+static int letter_of(const struct chart_heat *c, int plan)
+{
+	return c->letter ? c->letter[plan] : plan;
+}
+
 char *chart_heat_letter(int plan, char out[CHART_LETTER_MAX])
 {
 	char text[CHART_LETTER_MAX];
@@ -212,7 +217,7 @@ static void put_cell(const struct heat *h, int x, int y, struct buf *out)
 		put_line(h, x, y + 1, x + 1, y, "0.7", RGB_SOFT, out);
 		return;
 	}
-	chart_heat_letter(k->plan, letter);
+	chart_heat_letter(letter_of(h->c, k->plan), letter);
 	table_value_text(k->value, h->c->kind, value, sizeof(value));
 	both = h->cell_h >= TWO_LINES_PT &&
 	       chart_text_pt(value, FONT_SMALL) <= h->cell_w - 2;
@@ -317,7 +322,7 @@ static void put_legend(const struct heat *h, struct buf *out)
 		       (lines - i % lines + 0.5);
 		at.bold = !last;
 		chart_label(out, &h->p, &at, last ? ".." :
-			    chart_heat_letter(i, letter));
+			    chart_heat_letter(letter_of(h->c, i), letter));
 		at.x += LEGEND_SAMPLE_PT;
 		at.bold = false;
 		text = last ? xasprintf("%d others", h->c->n_plans - i) :

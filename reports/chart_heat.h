@@ -27,6 +27,8 @@ struct chart_heat {
 	const struct chart_cell *cell;	/* [y * n_x + x], y upwards */
 	const char *const *plan;	/* what the letters stand for */
 	int n_plans;
+	const int *letter;	/* [n_plans] the letter of each, 0 is A; NULL:
+				   in order */
 };
 
 #define CHART_HEAT_SIDE_MAX 64

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "reports/chart_style.h"
+#include "reports/draw_fault.h"
 #include "reports/table.h"
 
 #include <stdio.h>
@@ -239,6 +240,33 @@ static int nic_of(const struct view *v, int k)
 	return k * n_nics(v) / v->n_gpus;
 }
 
+/* Its number among the node's NIC ports. */
+static int port_of(const struct view *v, int k)
+{
+	return n_nics(v) == v->n_gpus ? v->gpu[k] : k;
+}
+
+struct place {
+	double x0, y0, x1, y1;
+};
+
+/* A box that may be degraded; then its name makes room for the share. */
+static void put_part(struct view *v, enum fault_kind kind, int node,
+		     int index, const struct place *at, unsigned fill,
+		     const char *text)
+{
+	double share = draw_fault_share(v->c, kind, node, index);
+	char name[64] = "";
+
+	if (share == 1) {
+		put_box(v, at->x0, at->y0, at->x1, at->y1, fill, text);
+		return;
+	}
+	if (kind == FAULT_LEAF)
+		snprintf(name, sizeof(name), "%.50s: ", text);
+	draw_fault_box(v->d, at->x0, at->y0, at->x1, at->y1, name, share);
+}
+
 static void put_nics(struct view *v, int i)
 {
 	int n = n_nics(v), k, many = v->c->nic.per_gpu;
@@ -249,9 +277,12 @@ static void put_nics(struct view *v, int i)
 		put_wire(v, gpu_x(v, i, k), v->y_gpu + ROW_GPU,
 			 nic_x(v, i, nic_of(v, k)), v->y_nic);
 	for (k = 0; k < n; k++)
-		put_box(v, nic_x(v, i, k) - GPU_PT / 2.0, v->y_nic,
-			nic_x(v, i, k) + GPU_PT / 2.0, v->y_nic + ROW_NIC,
-			FILL_NIC, text);
+		put_part(v, FAULT_NIC, v->node[i], port_of(v, k),
+			 &(struct place){ nic_x(v, i, k) - GPU_PT / 2.0,
+					  v->y_nic,
+					  nic_x(v, i, k) + GPU_PT / 2.0,
+					  v->y_nic + ROW_NIC }, FILL_NIC,
+			 text);
 }
 
 static void put_gpus(struct view *v, int i)
@@ -263,8 +294,30 @@ static void put_gpus(struct view *v, int i)
 	for (k = 0; k < v->n_gpus; k++) {
 		x = gpu_x(v, i, k);
 		snprintf(text, sizeof(text), "%d", v->gpu[k]);
-		put_box(v, x - GPU_PT / 2.0, v->y_gpu, x + GPU_PT / 2.0,
-			v->y_gpu + ROW_GPU, FILL_GPU, text);
+		put_part(v, FAULT_GPU, v->node[i], v->gpu[k],
+			 &(struct place){ x - GPU_PT / 2.0, v->y_gpu,
+					  x + GPU_PT / 2.0,
+					  v->y_gpu + ROW_GPU }, FILL_GPU,
+			 text);
+	}
+}
+
+/* Of the wires between GPUs and what joins them. */
+static void put_port_faults(struct view *v, int i)
+{
+	static const struct {
+		enum fault_kind kind;
+		double below_pt;	/* the GPUs; PCIe switches are near */
+	} ports[] = { { FAULT_NVLINK, 16 }, { FAULT_PCIE, 6 } };
+
+	for (int k = 0; k < 2 * v->n_gpus; k++) {
+		int at = k / 2, p = k % 2;
+		double share = draw_fault_share(v->c, ports[p].kind,
+						v->node[i], v->gpu[at]);
+
+		if (share < 1)
+			draw_fault_mark(v->d, gpu_x(v, i, at), v->y_gpu -
+					ports[p].below_pt, share);
 	}
 }
 
@@ -280,6 +333,7 @@ static void put_node(struct view *v, int i)
 		 v->node_width - 8, text);
 	free(text);
 	put_intra(v, i);
+	put_port_faults(v, i);
 	put_gpus(v, i);
 	put_nics(v, i);
 }
@@ -354,10 +408,10 @@ static double put_rails(struct view *v)
 	}
 	for (k = 0; k < n; k++) {
 		x = left + k * pitch;
-		snprintf(text, sizeof(text), "rail %d", n == v->n_gpus ?
-			 v->gpu[k] : k);
-		put_box(v, x + 4, y, x + pitch - 4, y + ROW_TIER, FILL_LEAF,
-			text);
+		snprintf(text, sizeof(text), "rail %d", port_of(v, k));
+		put_part(v, FAULT_LEAF, 0, port_of(v, k),
+			 &(struct place){ x + 4, y, x + pitch - 4,
+					  y + ROW_TIER }, FILL_LEAF, text);
 	}
 	return put_bar(v, y + ROW_TIER + ROW_GAP, "spine; every rail "
 		       "reaches it with ", v->rates->leaf_Bps, " each way");
@@ -365,10 +419,10 @@ static double put_rails(struct view *v)
 
 /*
  * Boxes of groups of `per` nodes each, at height y over the drawn nodes, with
- * wires up. Returns the upper edge.
+ * wires up; leaves: which faults may name. Returns the upper edge.
  */
-static double put_groups(struct view *v, double y, int per, const char *name,
-			 const char *after)
+static double put_groups(struct view *v, double y, int per, bool leaves,
+			 const char *name, const char *after)
 {
 	double x0, x1;
 	char text[96];
@@ -385,7 +439,12 @@ static double put_groups(struct view *v, double y, int per, const char *name,
 			 v->node[from] / per, after);
 		put_wire(v, (x0 + x1) / 2, y + ROW_TIER, (x0 + x1) / 2,
 			 y + ROW_TIER + ROW_GAP);
-		put_box(v, x0, y, x1, y + ROW_TIER, FILL_LEAF, text);
+		if (leaves)
+			put_part(v, FAULT_LEAF, 0, v->node[from] / per,
+				 &(struct place){ x0, y, x1, y + ROW_TIER },
+				 FILL_LEAF, text);
+		else
+			put_box(v, x0, y, x1, y + ROW_TIER, FILL_LEAF, text);
 		from = i + 1;
 	}
 	return y + ROW_TIER;
@@ -399,12 +458,12 @@ static double put_leaves(struct view *v)
 
 	for (i = 0; i < v->n_nodes; i++)
 		put_uplinks(v, i, y);
-	y = put_groups(v, y, per, "leaf", "");
+	y = put_groups(v, y, per, true, "leaf", "");
 	if (!pods)
 		return put_bar(v, y + ROW_GAP, "spine; every leaf reaches it "
 			       "with ", v->rates->leaf_Bps, " each way");
 	y = put_groups(v, y + ROW_GAP, per * v->c->fabric.leaves_per_pod,
-		       "pod", "");
+		       false, "pod", "");
 	return put_bar(v, y + ROW_GAP, "core; every pod reaches it with ",
 		       v->rates->pod_Bps, " each way");
 }
@@ -417,7 +476,7 @@ static double put_racks(struct view *v)
 
 	for (i = 0; i < v->n_nodes; i++)
 		put_uplinks(v, i, y);
-	y = put_groups(v, y, per, "rack", ": one NVLink domain");
+	y = put_groups(v, y, per, true, "rack", ": one NVLink domain");
 	return put_bar(v, y + ROW_GAP, "scale-out network; every rack "
 		       "reaches it with ", v->rates->leaf_Bps, " each way");
 }
@@ -440,12 +499,24 @@ static double put_fabric(struct view *v)
 	return v->top;
 }
 
+/* Nodes with faults first, then the cluster's first, last and second. */
+static void show_faulty(struct view *v)
+{
+	const int others[] = { 0, v->c->nodes - 1, 1 };
+	int n = draw_fault_nodes(v->c, v->n_nodes, v->node);
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		n = draw_fault_node_add(others[i], v->n_nodes, v->node, n);
+}
+
 static void view_init(struct view *v)
 {
 	double x = EDGE;
 	int i;
 
 	v->n_nodes = pick(v->c->nodes, NODES_SHOWN, v->node);
+	if (v->c->n_faults)
+		show_faulty(v);
 	v->n_gpus = pick(v->c->gpus_per_node, GPUS_SHOWN, v->gpu);
 	v->node_width = v->n_gpus * GPU_PITCH - (GPU_PITCH - GPU_PT) +
 			2 * NODE_PAD;
@@ -509,6 +580,8 @@ void draw_cluster(struct drawing *d, const struct cluster *c,
 		put_node(&v, i);
 	put_more(&v);
 	top = put_fabric(&v);
-	d->height = top + HEAD_PT;
+	d->height = top + HEAD_PT + draw_fault_notes_pt(c);
 	put_head(&v);
+	draw_fault_notes(d, c, EDGE, d->height - HEAD_PT - 4,
+			 d->width - 2 * EDGE);
 }

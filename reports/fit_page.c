@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/outfile.h"
+#include "reports/page.h"
 #include "reports/table.h"
 #include "reports/text.h"
 
@@ -12,27 +13,6 @@
 #include <string.h>
 
 #define SVG_BYTES_MAX (8u << 20)
-
-static const char style[] =
-	"body{font:15px/1.45 'DejaVu Sans',Helvetica,Arial,sans-serif;"
-	"color:#000;background:#fff;max-width:87em;margin:1.5em auto;"
-	"padding:0 1em}\n"
-	"table{border-collapse:collapse;font-size:13px}\n"
-	"th,td{padding:.2em .7em;text-align:left;border-bottom:1px solid "
-	"#d9d9d9;overflow-wrap:anywhere}\n"
-	"td.n,th.n{text-align:right;white-space:nowrap}\n"
-	"figure{display:inline-block;margin:.5em .3em 1em 0;"
-	"vertical-align:top;max-width:100%}\n"
-	"figure svg{max-width:100%;height:auto}\n"
-	"@media(min-width:1200px){figure{max-width:49%}"
-	"figure.wide{max-width:100%}}\n"
-	"figcaption{font-size:13px;color:#555}\n"
-	"div.wide{overflow-x:auto}\n"
-	"pre{font-size:12px;background:#f7f7f7;padding:.7em;"
-	"white-space:pre-wrap;overflow-wrap:anywhere}\n"
-	"@media print{figure{display:block}figure svg{max-width:80%}"
-	"figure,tr{break-inside:avoid}h2,h3{break-after:avoid}"
-	"body{max-width:none;margin:0}thead{display:table-header-group}}\n";
 
 void html_text(struct buf *out, const char *text)
 {
@@ -305,7 +285,7 @@ enum status fit_page_write(const struct fit_page *p, const char *path)
 		 "style-src 'unsafe-inline'\"/>\n<title>Profile report: ");
 	html_text(&out, p->title);
 	buf_addf(&out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n"
-		 "<h1>Profile report: ", style);
+		 "<h1>Profile report: ", page_style);
 	html_text(&out, p->title);
 	buf_puts(&out, "</h1>\n");
 	if (p->n_runs)

@@ -10,6 +10,7 @@ libreports_a_SOURCES += %D%/chart_gantt.c
 libreports_a_SOURCES += %D%/chart_lines.c
 libreports_a_SOURCES += %D%/draw.c %D%/draw.h
 libreports_a_SOURCES += %D%/draw_cluster.c
+libreports_a_SOURCES += %D%/draw_fault.c %D%/draw_fault.h
 libreports_a_SOURCES += %D%/plan_text.c %D%/plan_text.h
 libreports_a_SOURCES += %D%/plan_explain.c %D%/plan_explain.h
 libreports_a_SOURCES += %D%/plan_files.c %D%/plan_files.h

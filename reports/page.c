@@ -12,13 +12,13 @@
 #define HALF_PAGE_MAX 700.0	/* of a figure's width */
 
 /* In print a figure stays on one sheet, and a table's head is repeated. */
-static const char style[] =
+const char page_style[] =
 	"body{font:15px/1.45 'DejaVu Sans',Helvetica,Arial,sans-serif;"
 	"color:#000;background:#fff;max-width:87em;margin:1.5em auto;"
 	"padding:0 1em}\n"
 	"table{border-collapse:collapse;font-size:13px}\n"
 	"th,td{padding:.2em .7em;text-align:left;border-bottom:1px solid "
-	"#d9d9d9;overflow-wrap:anywhere;vertical-align:top}\n"
+	"#d9d9d9;overflow-wrap:break-word;vertical-align:top}\n"
 	"td.n,th.n{text-align:right;white-space:nowrap}\n"
 	"figure{display:inline-block;margin:.5em .3em 1em 0;"
 	"vertical-align:top;max-width:100%}\n"
@@ -31,7 +31,9 @@ static const char style[] =
 	"div.wide{overflow-x:auto}\n"
 	"@media print{figure{display:block}figure svg{max-width:80%}"
 	"figure,tr{break-inside:avoid}h2,h3{break-after:avoid}"
-	"body{max-width:none;margin:0}thead{display:table-header-group}}\n";
+	"body{max-width:none;margin:0}thead{display:table-header-group}"
+	"table{font-size:9px}th,td{padding:.1em .4em}div.wide{overflow:visible}"
+	"pre{font-size:9px}}\n";
 
 void page_begin(struct page *p, const char *title)
 {
@@ -41,7 +43,7 @@ void page_begin(struct page *p, const char *title)
 		 "style-src 'unsafe-inline'\"/>\n<title>");
 	html_text(&p->out, title);
 	buf_addf(&p->out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n",
-		 style);
+		 page_style);
 	page_heading(p, 1, title);
 }
 

@@ -31,6 +31,8 @@ struct page {
 	int n_figures;
 };
 
+extern const char page_style[];	/* the sheet of every page, CSS */
+
 void page_begin(struct page *p, const char *title);
 void page_end(struct page *p);
 void page_release(struct page *p);

@@ -147,6 +147,11 @@ void plan_explain_gains(const struct plan_report *r, struct buf *out)
 	}
 	buf_puts(out, "\nTechniques, other knobs as in the plan\n");
 	table_print(&t, out, INDENT, TABLE_WIDTH);
+	for (int i = 0; i < r->n_gains; i++) {
+		if (r->gain[i].tech == TECH_GRADIENT)
+			buf_puts(out, "  gradient-partition: of a step of the "
+				 "whole model; the others: of the layer\n");
+	}
 	table_release(&t);
 }
 

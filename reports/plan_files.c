@@ -14,7 +14,8 @@
 /* The Gantt chart's legend; both passes share a colour. */
 enum box_kind {
 	BOX_GATE, BOX_PERMUTE, BOX_DISPATCH, BOX_EXPERT, BOX_WEIGHT,
-	BOX_COMBINE, BOX_SHARED, BOX_ESP, BOX_ALLREDUCE, BOX_TECHNIQUE, BOX_N,
+	BOX_COMBINE, BOX_SHARED, BOX_ESP, BOX_ALLREDUCE, BOX_TECHNIQUE,
+	BOX_DENSE, BOX_N,
 };
 
 static const char *const box_names[BOX_N] = {
@@ -28,6 +29,7 @@ static const char *const box_names[BOX_N] = {
 	[BOX_ESP] = "ESP gather/scatter",
 	[BOX_ALLREDUCE] = "gradient all-reduce",
 	[BOX_TECHNIQUE] = "technique's own work",
+	[BOX_DENSE] = "attention, dense networks",
 };
 
 static const enum box_kind box_of_op[OP_KIND_N] = {
@@ -57,6 +59,8 @@ static const enum box_kind box_of_op[OP_KIND_N] = {
 	[OP_MIGRATE] = BOX_TECHNIQUE,
 	[OP_SHADOW] = BOX_TECHNIQUE,
 	[OP_SHADOW_BWD] = BOX_TECHNIQUE,
+	[OP_DENSE] = BOX_DENSE,
+	[OP_DENSE_BWD] = BOX_DENSE,
 };
 
 /* Scenario and provenance: what every figure says below its title. */

@@ -50,4 +50,7 @@ double point_elements(const struct product_point *p);
 void grid_fill(const struct product_grid *g, const struct product_table *t,
 	       double start_s, struct node *node);
 
+/* Nodes without points get what those with points tell. */
+void grid_krige(const struct product_grid *g, struct node *node);
+
 #endif

@@ -16,13 +16,16 @@
 #include "base/mem.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The variant that starts a kernel for each product: their number is an axis
- * of its own; elsewhere it multiplies the columns. */
-#define ONE_BY_ONE "per-expert"
+/*
+ * Ways in which every product costs by itself, a kernel or a group: their
+ * number is an axis of its own; elsewhere it multiplies the columns.
+ */
+static const char *const one_by_one[] = { "per-expert", "grouped" };
 
 /* Logarithms closer than this are one node. */
 #define AXIS_STEP_MIN 1e-6
@@ -35,8 +38,23 @@
 /* So many nodes a point, and one grid would be guesses for the most part. */
 #define SPARSE 8
 
+/* Rounds that make logarithms isotonic; fewer when one changes less. */
+#define ISOTONIC 1e-4
+#define ISOTONIC_ROUNDS 60
+
 /* Beyond the ends by so much (of the logarithm) is still inside. */
 #define RANGE_SLACK 1e-9
+
+static bool is_one_by_one(const struct product_table *t)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(one_by_one) / sizeof(*one_by_one); i++) {
+		if (!strcmp(t->variant, one_by_one[i]))
+			return true;
+	}
+	return false;
+}
 
 static double plain_size(const struct product_grid *g,
 			 const struct product_point *p, int axis)
@@ -123,61 +141,88 @@ static struct node *nodes_of(const struct product_grid *g,
 	return node;
 }
 
-/* up: the largest time of all nodes that are not larger on any axis; low: the
- * smallest of all that are not smaller. */
-static void raise_up(const struct product_grid *g, double *up)
+/* Pools on a line of n nodes, `step` apart, so that v rises: the weighted mean
+ * of those that do not (pool adjacent violators, Ayer and others 1955). */
+static void pool_line(double *v, const double *w, int n, int step)
 {
-	int i, a;
+	double mean[AXIS_MAX], weight[AXIS_MAX];
+	int count[AXIS_MAX], pools = 0, i, k;
 
-	for (i = 0; i < g->n; i++) {
-		for (a = 0; a < AXES; a++) {
-			if (node_index(g, i, a) > 0)
-				up[i] = fmax(up[i], up[i - g->axis[a].step]);
+	for (i = 0; i < n; i++) {
+		mean[pools] = v[i * step];
+		weight[pools] = w[i * step];
+		count[pools++] = 1;
+		for (; pools > 1 && mean[pools - 2] > mean[pools - 1];
+		     pools--) {
+			mean[pools - 2] = (mean[pools - 2] *
+					   weight[pools - 2] +
+					   mean[pools - 1] *
+					   weight[pools - 1]) /
+				(weight[pools - 2] + weight[pools - 1]);
+			weight[pools - 2] += weight[pools - 1];
+			count[pools - 2] += count[pools - 1];
 		}
+	}
+	for (i = 0, k = 0; k < pools; k++) {
+		for (; count[k]; count[k]--)
+			v[step * i++] = mean[k];
 	}
 }
 
-static void lower_down(const struct product_grid *g, double *low)
+/* On all lines of one axis. *change: what the axis did to v the last time.
+ * Returns how far it is from that now, at most. */
+static double pool_axis(const struct product_grid *g, int axis, const double *w,
+		      double *change, double *v)
 {
-	int i, a;
+	const struct axis *x = &g->axis[axis];
+	double *before = xcalloc((size_t)g->n, sizeof(*before)), most = 0;
+	int i;
 
-	for (i = g->n - 1; i >= 0; i--) {
-		for (a = 0; a < AXES; a++) {
-			if (node_index(g, i, a) < g->axis[a].n - 1)
-				low[i] = fmin(low[i],
-					      low[i + g->axis[a].step]);
-		}
+	for (i = 0; i < g->n; i++) {
+		v[i] -= change[i];
+		before[i] = v[i];
 	}
+	for (i = 0; i < g->n; i++) {
+		if (!node_index(g, i, axis))
+			pool_line(v + i, w + i, x->n, x->step);
+	}
+	for (i = 0; i < g->n; i++) {
+		most = fmax(most, fabs(v[i] - before[i] - change[i]));
+		change[i] = v[i] - before[i];
+	}
+	free(before);
+	return most;
 }
 
 /*
- * Logarithms of times; both bounds never fall along an axis, and so does their
- * mean; where the times are so already, all three are the same. First nodes
- * with points among themselves, which then bound the others, so that what is
- * guessed cannot change what was measured.
+ * The nearest values (least squares) that never fall along an axis: lines of
+ * one axis after another, each time without what that axis did before
+ * (Dykstra 1983). What the last round leaves is mended by the largest before.
  */
 static void make_isotonic(const struct product_grid *g,
 			  const struct node *node, double *v)
 {
-	double *up = xcalloc((size_t)g->n * 2, sizeof(*up));
-	double *low = up + g->n;
-	int pass, i;
+	double *w = xcalloc((size_t)g->n * (1 + AXES), sizeof(*w));
+	double most = INFINITY;
+	int round, i, a;
 
-	for (pass = 0; pass < 3; pass++) {
-		for (i = 0; i < g->n; i++) {
-			up[i] = pass == 2 || node[i].n ? v[i] : -INFINITY;
-			low[i] = pass == 2 || node[i].n ? v[i] : INFINITY;
-		}
-		raise_up(g, up);
-		lower_down(g, low);
-		for (i = 0; i < g->n; i++) {
-			if (pass == 2 || (pass == 0 && node[i].n))
-				v[i] = (up[i] + low[i]) / 2;
-			else if (pass == 1)
-				v[i] = fmin(fmax(v[i], up[i]), low[i]);
+	for (i = 0; i < g->n; i++)
+		w[i] = node[i].n ? node[i].n : 1;
+	for (round = 0; round < ISOTONIC_ROUNDS && most > ISOTONIC; round++) {
+		for (a = 0, most = 0; a < AXES; a++) {
+			if (g->axis[a].n > 1)
+				most = fmax(most, pool_axis(
+					g, a, w, w + (ptrdiff_t)(1 + a) * g->n,
+					v));
 		}
 	}
-	free(up);
+	for (i = 0; i < g->n; i++) {
+		for (a = 0; a < AXES; a++) {
+			if (node_index(g, i, a) > 0)
+				v[i] = fmax(v[i], v[i - g->axis[a].step]);
+		}
+	}
+	free(w);
 }
 
 static bool any_missing(const struct product_grid *g, const struct node *node)
@@ -232,7 +277,7 @@ static struct product_grid *grid_new(const struct product_table *t,
 	struct node *node;
 	int i;
 
-	g->one_by_one = !strcmp(t->variant, ONE_BY_ONE);
+	g->one_by_one = is_one_by_one(t);
 	set_axes(g, t);
 	node = nodes_of(g, t);
 	g->elements_min = INFINITY;
@@ -286,7 +331,7 @@ static struct product_grid *grid_of(const struct product_table *t, bool narrow,
 static void set_grids(struct product_table *t)
 {
 	struct product_grid all = {
-		.one_by_one = !strcmp(t->variant, ONE_BY_ONE),
+		.one_by_one = is_one_by_one(t),
 	};
 	double start_s = INFINITY;
 	int narrow = 0, i;

@@ -53,7 +53,7 @@ int order_kind(const struct op *op)
 		[OP_SHARED] = SHARED, [OP_SHARED_BWD] = SHARED,
 		[OP_COMPRESS] = -1, [OP_RESTORE] = -1,
 		[OP_COMPRESS_BWD] = -1, [OP_RESTORE_BWD] = -1,
-		[OP_MIGRATE] = -1,
+		[OP_MIGRATE] = -1, [OP_DENSE] = -1, [OP_DENSE_BWD] = -1,
 		[OP_SHADOW] = COPY, [OP_SHADOW_BWD] = COPY,
 	};
 	bool is_sum = op->kind == OP_ALLREDUCE_GATE ||
@@ -64,6 +64,11 @@ int order_kind(const struct op *op)
 	if (l < 0 || l == SUM_SHARED || l == SUM_DENSE)
 		return l < 0 ? -1 : l * ORDER_STEPS;
 	return l * ORDER_STEPS + op->step;
+}
+
+bool order_is_sum(int kind)
+{
+	return kind / ORDER_STEPS == SUM_DENSE;
 }
 
 bool order_is_default(const struct pass_order order[2])
@@ -333,7 +338,10 @@ static enum status check_ready(const struct program *p, int pass, int i,
 	int first = pass_first(p, pass), end = pass_end(p, pass), d;
 	const struct op *o = &p->op[i];
 	bool is_late = data_missing(p, i, laid, first, end);
+	int before = program_previous_step(p, i);
 	struct buf name = { 0 };
+
+	is_late = is_late || (before >= 0 && !laid[before - first]);
 
 	for (d = 0; d < o->n_deps; d++)
 		is_late = is_late || (o->dep[d] >= first &&
@@ -453,4 +461,25 @@ void order_lay(struct program *p, int pass, const int *sequence)
 	memcpy(p->op + first, op, (size_t)n * sizeof(*op));
 	free(to);
 	free(op);
+}
+
+enum status order_lay_plan(struct program *p)
+{
+	enum status st = ST_OK;
+	int pass;
+
+	for (pass = 0; pass < 2 && !st; pass++) {
+		const struct pass_order *order = &p->plan.order[pass];
+		int n = pass_end(p, pass) - pass_first(p, pass);
+		int *sequence;
+
+		if (order->rule == ORDER_DISPATCH_FIRST)
+			continue;
+		sequence = xcalloc((size_t)n, sizeof(*sequence));
+		st = order_sequence(p, pass, order, sequence);
+		if (!st)
+			order_lay(p, pass, sequence);
+		free(sequence);
+	}
+	return st;
 }

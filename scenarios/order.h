@@ -53,6 +53,9 @@ struct pass_order {
 /* The kind of an op in 0..ORDER_KINDS - 1; -1: it cannot be moved. */
 int order_kind(const struct op *op);
 
+/* Is a place's kind the all-reduce of dense gradients? */
+bool order_is_sum(int kind);
+
 bool order_is_default(const struct pass_order order[2]);
 int order_compare(const struct pass_order *a, const struct pass_order *b);
 
@@ -75,5 +78,8 @@ bool order_from_sequence(const struct program *p, int pass,
 
 /* Lays the pass' ops in that sequence; keeps dependencies what they are. */
 void order_lay(struct program *p, int pass, const int *sequence);
+
+/* Both passes in the order of the program's plan; they are dispatch-first. */
+enum status order_lay_plan(struct program *p);
 
 #endif

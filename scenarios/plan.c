@@ -21,14 +21,19 @@ enum word_id {
 	WORD_ALLTOALL, WORD_DEGREE, WORD_CAPACITY, WORD_TECHNIQUES,
 	WORD_REQUIRED_N,
 	WORD_CTAS = WORD_REQUIRED_N, WORD_OVERLAP,
-	WORD_ORDER, WORD_GRADIENT,
+	WORD_ORDER, WORD_GRADIENT, WORD_DENSE,
 	WORD_N,
 };
 
 static const char *const word_names[WORD_N] = {
 	"ep", "esp", "tp", "dp", "pp",
 	"alltoall", "degree", "capacity", "techniques", "ctas",
-	"overlap", "order", "gradient",
+	"overlap", "order", "gradient", "dense",
+};
+
+static const char *const dense_names[DENSE_N] = {
+	[DENSE_APART] = "apart", [DENSE_WHOLE] = "whole",
+	[DENSE_CHUNKS] = "chunks",
 };
 
 static const char *const overlap_names[OVERLAP_N] = {
@@ -54,7 +59,8 @@ bool plan_same(const struct plan *p, const struct plan *q)
 		!order_compare(&p->order[0], &q->order[0]) &&
 		!order_compare(&p->order[1], &q->order[1]) &&
 		p->gradient_bytes == q->gradient_bytes &&
-		p->gradient_pieces == q->gradient_pieces;
+		p->gradient_pieces == q->gradient_pieces &&
+		p->dense == q->dense && p->dense_pieces == q->dense_pieces;
 }
 
 static void print_techniques(unsigned mask, struct buf *out)
@@ -98,6 +104,10 @@ void plan_print(const struct plan *p, struct buf *out)
 	}
 	if (p->gradient_bytes > 0 && p->gradient_pieces > 1)
 		buf_addf(out, "/%d", p->gradient_pieces);
+	if (p->dense)
+		buf_addf(out, " dense=%s", dense_names[p->dense]);
+	if (p->dense && p->dense_pieces > 1)
+		buf_addf(out, "/%d", p->dense_pieces);
 }
 
 char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX])
@@ -288,6 +298,28 @@ static enum status parse_techniques(char *value, struct plan *p)
 	return ST_OK;
 }
 
+/* "whole", or "whole/8": its gradients in eight pieces. */
+static enum status parse_dense(char *value, struct plan *p)
+{
+	char *slash = strchr(value, '/');
+	const char *end = "";
+	int i = 0, pieces = 1;
+
+	if (slash)
+		*slash = '\0';
+	while (i < DENSE_N && strcmp(value, dense_names[i]))
+		i++;
+	if (i == DENSE_N)
+		return fail_name("dense", value, dense_names, DENSE_N);
+	if (slash && (!parse_count(slash + 1, 1, PLAN_PIECES_MAX, &pieces,
+				   &end) || *end))
+		return err_set(ST_INPUT, "plan: 'dense' has '%s' pieces, must "
+			       "be in 1..%d", slash + 1, PLAN_PIECES_MAX);
+	p->dense = (enum plan_dense)i;
+	p->dense_pieces = i && pieces > 1 ? pieces : 0;
+	return ST_OK;
+}
+
 static enum status parse_value(enum word_id w, char *value, struct plan *p)
 {
 	switch (w) {
@@ -307,6 +339,8 @@ static enum status parse_value(enum word_id w, char *value, struct plan *p)
 		return order_parse(value, p->order);
 	case WORD_GRADIENT:
 		return parse_gradient(value, p);
+	case WORD_DENSE:
+		return parse_dense(value, p);
 	default:
 		return parse_layout(w, value, p);
 	}

@@ -12,7 +12,10 @@
  * chunk run beside its exchanges (none: after or before them); order= is the
  * order of the ops (scenarios/order.h); gradient=BYTES, or BYTES/PIECES, has
  * so many bytes of dense layers' gradients summed over the replicas inside
- * this layer's backward pass, cut into equal pieces (1).
+ * this layer's backward pass, cut into equal pieces (1); dense=whole/PIECES or
+ * dense=chunks/PIECES has the layer's dense part in the program, too, whole or
+ * in the two chunks of the pipeline, and the all-reduce of the dense part
+ * before it in the backward pass, in pieces (1).
  */
 #ifndef SCENARIOS_PLAN_H
 #define SCENARIOS_PLAN_H
@@ -26,6 +29,16 @@ struct buf;
 #define PLAN_DEGREE_MAX 1024	/* pipeline chunks of one pass */
 #define PLAN_CTAS_MAX 1024
 #define PLAN_PIECES_MAX 64	/* of the dense gradients */
+
+/* What of a block, its dense part (attention) and its MoE layer, a program
+ * runs. */
+enum plan_dense {
+	DENSE_APART,	/* the layer alone */
+	DENSE_WHOLE,	/* the dense part, then the layer */
+	DENSE_CHUNKS,	/* both cut in two, a steady state of many blocks: see
+			   scenarios/program_pipe.c (FlowMoE) */
+	DENSE_N,
+};
 
 /* What runs beside the exchanges of a pass of degree 1. Passes of more chunks
  * have all of it beside them anyway. */
@@ -47,6 +60,8 @@ struct plan {
 	struct pass_order order[2];	/* forward, backward */
 	double gradient_bytes;	/* 0: none */
 	int gradient_pieces;	/* 0: as 1 */
+	enum plan_dense dense;
+	int dense_pieces;	/* of its gradients; 0: as 1 */
 };
 
 /* Every knob equal? */

@@ -263,14 +263,19 @@ static void add_dense_gradients(struct pass *p, int first)
 {
 	const struct plan *plan = &p->out->plan;
 	const struct layout *l = &plan->layout;
-	int i, op, group = l->dp * l->ep * l->esp, n = plan->gradient_pieces;
+	int i, op, n = plan->gradient_pieces;
+	int group = l->dp * l->ep * l->esp / l->tp;	/* replicas */
 
-	if (!(plan->gradient_bytes > 0) || group == 1)
+	if (plan->dense) {	/* of the block before: they are there */
+		first = p->known;
+		n = plan->dense_pieces;
+	}
+	if ((!(plan->gradient_bytes > 0) && !plan->dense) || group < 2)
 		return;
 	n = n > 1 ? n : 1;
 	for (i = 0; i < n; i++) {
 		op = add_op(p, OP_ALLREDUCE_GATE,
-			    group_lane(p->cluster, group, 1));
+			    group_lane(p->cluster, group, l->tp));
 		p->out->op[op].step = ALLREDUCE_DENSE;
 		p->out->op[op].chunk = i;
 		p->out->op[op].n_chunks = n;
@@ -336,7 +341,12 @@ static void lower_forward(struct pass *p)
 	unsigned mask = p->out->plan.technique_mask;
 	int permute, shared = -1, last;
 
-	p->known = last = add_op(p, OP_GATE, LANE_COMPUTE);
+	if (p->out->plan.dense)
+		p->known = add_after(p, OP_GATE,
+				     add_op(p, OP_DENSE, LANE_COMPUTE));
+	else
+		p->known = add_op(p, OP_GATE, LANE_COMPUTE);
+	last = p->known;
 	p->out->op[last].plans = p->degree;
 	if (has_tech(p, TECH_MIGRATION)) {
 		p->migrate = add_op(p, OP_MIGRATE, LANE_HOST);
@@ -393,9 +403,12 @@ static void lower_backward(struct pass *p)
 {
 	const struct layout *l = &p->out->plan.layout;
 	unsigned mask = p->out->plan.technique_mask;
-	int first, gate, shared = -1;
+	int first = p->out->n_forward - 1, gate, shared = -1;
 
-	first = add_after(p, OP_UNPERMUTE_BWD, p->out->n_forward - 1);
+	p->known = first;
+	if (p->out->plan.dense)
+		first = add_after(p, OP_DENSE_BWD, first);
+	first = add_after(p, OP_UNPERMUTE_BWD, first);
 	if (technique_compresses(mask))
 		first = add_after(p, OP_COMPRESS_BWD, first);
 	if (p->model->shared_experts)
@@ -426,29 +439,10 @@ static enum status check_plan(const struct plan *p)
 		return err_set(ST_INPUT, "plan: 'alltoall' is '%d', must be "
 			       "below %d", (int)p->alltoall, A2A_N);
 	}
+	if (p->dense && p->gradient_bytes > 0)
+		return err_set(ST_INPUT, "plan: 'dense' and 'gradient' do not "
+			       "go together");
 	return ST_OK;
-}
-
-/* Each pass in the plan's order. */
-static enum status lay_orders(struct program *o)
-{
-	enum status st = ST_OK;
-	int pass, n;
-
-	for (pass = 0; pass < 2 && !st; pass++) {
-		const struct pass_order *order = &o->plan.order[pass];
-		int *sequence;
-
-		if (order->rule == ORDER_DISPATCH_FIRST)
-			continue;
-		n = pass ? o->n_ops - o->n_forward : o->n_forward;
-		sequence = xcalloc((size_t)n, sizeof(*sequence));
-		st = order_sequence(o, pass, order, sequence);
-		if (!st)
-			order_lay(o, pass, sequence);
-		free(sequence);
-	}
-	return st;
 }
 
 enum status program_lower(const struct plan *p, const struct cluster *c,
@@ -465,12 +459,14 @@ enum status program_lower(const struct plan *p, const struct cluster *c,
 	if (st)
 		return st;
 	*out = (struct program){ .plan = *p };
+	if (p->dense == DENSE_CHUNKS)
+		return program_lower_pipe(c, m, out);
 	paths_make(&forward);
 	paths_make(&backward);
 	lower_forward(&forward);
 	out->n_forward = out->n_ops;
 	lower_backward(&backward);
-	st = lay_orders(out);
+	st = order_lay_plan(out);
 	if (st)
 		program_release(out);
 	return st;
@@ -494,11 +490,31 @@ static void check_op(const struct program *p, int i)
 	assert(op->step >= 0 && op->step < A2A_STEPS_MAX);
 	assert(op->backward == (i >= p->n_forward));
 	assert(op->n_deps >= 0 && op->n_deps <= OP_DEPS_MAX);
-	assert(op->n_deps > 0 || i == 0);
+	/* blocks in chunks begin with what the block before left */
+	assert(op->n_deps > 0 || i == 0 || p->plan.dense == DENSE_CHUNKS);
 	for (d = 0; d < op->n_deps; d++)
 		assert(op->dep[d] >= 0 && op->dep[d] < i);
 	assert((op->lane == LANE_INTRA || op->lane == LANE_INTER) ==
 	       op_kind_is_comm(op->kind));
+	assert(!op->step || !op_kind_is_exchange(op->kind) ||
+	       program_previous_step(p, i) >= 0);
+}
+
+int program_previous_step(const struct program *p, int i)
+{
+	const struct op *o = &p->op[i];
+	int j = i;
+
+	if (!o->step || !op_kind_is_exchange(o->kind))
+		return -1;
+	while (--j >= 0) {
+		const struct op *q = &p->op[j];
+
+		if (q->kind == o->kind && q->chunk == o->chunk &&
+		    q->backward == o->backward && q->step == o->step - 1)
+			return j;
+	}
+	return -1;
 }
 
 /* Chunks of each (kind, step, pass) must come in order and be complete. */
@@ -528,57 +544,4 @@ void program_check(const struct program *p)
 		check_chunks(p, i);
 	}
 	assert(p->op[p->n_forward - 1].kind == OP_UNPERMUTE);
-}
-
-static const struct {
-	const char *name, *breakdown;
-	bool comm;
-} kinds[OP_KIND_N] = {
-	[OP_GATE] = { "gate", "gate", false },
-	[OP_PERMUTE] = { "permute", "permute", false },
-	[OP_DISPATCH] = { "dispatch", "alltoall", true },
-	[OP_ALLGATHER] = { "allgather", "allgather", true },
-	[OP_EXPERT] = { "expert", "expert", false },
-	[OP_REDUCESCATTER] = { "reducescatter", "reducescatter", true },
-	[OP_COMBINE] = { "combine", "alltoall", true },
-	[OP_UNPERMUTE] = { "unpermute", "permute", false },
-	[OP_SHARED] = { "shared", "shared", false },
-	[OP_UNPERMUTE_BWD] = { "unpermute_bwd", "permute", false },
-	[OP_COMBINE_BWD] = { "combine_bwd", "alltoall", true },
-	[OP_EXPERT_BWD_DATA] = { "expert_bwd_data", "expert", false },
-	[OP_EXPERT_BWD_WEIGHT] = { "expert_bwd_weight", "expert", false },
-	[OP_DISPATCH_BWD] = { "dispatch_bwd", "alltoall", true },
-	[OP_PERMUTE_BWD] = { "permute_bwd", "permute", false },
-	[OP_GATE_BWD] = { "gate_bwd", "gate", false },
-	[OP_SHARED_BWD] = { "shared_bwd", "shared", false },
-	[OP_ALLREDUCE_GATE] = { "allreduce_gate", "allreduce", true },
-	[OP_ALLREDUCE_EXPERT] = { "allreduce_expert", "allreduce", true },
-	[OP_COMPRESS] = { "compress", "technique", false },
-	[OP_RESTORE] = { "restore", "technique", false },
-	[OP_COMPRESS_BWD] = { "compress_bwd", "technique", false },
-	[OP_RESTORE_BWD] = { "restore_bwd", "technique", false },
-	[OP_MIGRATE] = { "migrate", "technique", false },
-	[OP_SHADOW] = { "shadow", "shadow", true },
-	[OP_SHADOW_BWD] = { "shadow_bwd", "shadow", true },
-};
-
-const char *op_kind_name(enum op_kind k)
-{
-	return k < OP_KIND_N ? kinds[k].name : "?";
-}
-
-const char *op_kind_breakdown(enum op_kind k)
-{
-	return k < OP_KIND_N ? kinds[k].breakdown : "?";
-}
-
-bool op_kind_is_comm(enum op_kind k)
-{
-	return kinds[k].comm;
-}
-
-bool op_kind_is_exchange(enum op_kind k)
-{
-	return k == OP_DISPATCH || k == OP_COMBINE || k == OP_COMBINE_BWD ||
-		k == OP_DISPATCH_BWD;
 }

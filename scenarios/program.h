@@ -49,6 +49,9 @@ enum op_kind {
 	OP_MIGRATE,	/* on the host: where each sequence goes on */
 	OP_SHADOW,	/* copied experts to all ranks of the group */
 	OP_SHADOW_BWD,	/* their gradients back */
+	/* attention and dense networks of a block (plan.dense) */
+	OP_DENSE,
+	OP_DENSE_BWD,
 	OP_KIND_N,
 };
 
@@ -108,13 +111,30 @@ struct program {
  * as the gate is known, and the combine waits for it (Luffy); copied experts
  * travel behind the dispatch and the last chunk of the experts waits for them,
  * their gradients after the exchanges of the backward pass (FasterMoE).
+ *
+ * dense=whole: the dense part comes before the layer forward; backward that of
+ * the block above comes first, and its gradients are summed where the lane has
+ * room. dense=chunks: scenarios/program_pipe.c.
  */
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out);
 void program_release(struct program *p);
 
+/* The same for dense=chunks, into an empty program that has its plan; called
+ * by program_lower() alone. */
+enum status program_lower_pipe(const struct cluster *c, const struct model *m,
+			       struct program *out);
+
 /* Asserts the invariants above; for tests and MOECAST_CHECK=1. */
 void program_check(const struct program *p);
+
+/*
+ * The op that is the step before op i of the same exchange; -1: it is the
+ * first. Steps that start together (`beside`) have no dependency, but an
+ * executor may need what the one before brings (dedup's fan-out), so they
+ * stand in their order in the array.
+ */
+int program_previous_step(const struct program *p, int i);
 
 /* Copies of each expert inside an EP group: ep / experts, at least 1. */
 int layout_expert_copies(const struct layout *l, const struct model *m);

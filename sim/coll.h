@@ -89,6 +89,9 @@ size_t traffic_first(const struct traffic *t, size_t rank, size_t *step_p,
 void traffic_release(struct traffic *t);
 void traffic_transpose(const struct traffic *t, int nodes,
 		       struct traffic *out);	/* combine from dispatch */
+/* `share` of all bytes, the flows in proportion; *out is the caller's. */
+void traffic_share(const struct traffic *t, int nodes, double share,
+		   struct traffic *out);
 double traffic_total(const struct traffic *t);	/* off-diagonal */
 double traffic_busiest(const struct traffic *t);	/* max over ranks of
 					sent or received off-diagonal bytes */

@@ -180,3 +180,20 @@ int coll_shift(const struct coll_shape *s, int group, int stride, int src,
 
 	return hop * local + turn;
 }
+
+void traffic_share(const struct traffic *t, int nodes, double share,
+			  struct traffic *out)
+{
+	struct traffic turned;
+	size_t n = (size_t)t->n_ranks;
+
+	traffic_transpose(t, nodes, &turned);
+	traffic_transpose(&turned, nodes, out);
+	traffic_release(&turned);
+	out->each *= share;
+	out->node_each *= share;
+	for (size_t i = 0; out->bytes && i < n * n; i++)
+		out->bytes[i] *= share;
+	for (size_t i = 0; out->node_bytes && i < n * (size_t)nodes; i++)
+		out->node_bytes[i] *= share;
+}

@@ -5,6 +5,7 @@
 #include "sim/cost_layer.h"
 #include "sim/cost_load.h"
 #include "sim/cost_shared.h"
+#include "sim/dense.h"
 #include "sim/exec_live.h"
 #include "sim/net_fault.h"
 
@@ -31,6 +32,7 @@ enum cost_coll {
 	COST_SHARED,
 	COST_COPIES,
 	COST_DP,
+	COST_DENSE,	/* the plan's gradients of dense layers */
 	COST_SHADOW,	/* copied experts there, their gradients back */
 	COST_SHADOW_BWD,
 	COST_COLL_N,
@@ -51,6 +53,7 @@ struct cost {
 	struct tech_effect effect;
 	const struct gpu *gpu;
 	struct layer layer;
+	struct dense dense;
 	struct coll coll[COST_COLL_N];
 	struct step_load load[COST_COLL_N][A2A_STEPS_MAX];
 	struct link_set links;	/* of the loads */
@@ -85,7 +88,7 @@ static enum status make_allreduce(struct cost *c, const struct coll_spec *cs,
 	struct coll tree;
 	enum status st;
 
-	if (group == 1 || !(bytes > 0))
+	if (group < 2 || !(bytes > 0))
 		return ST_OK;
 	plain.keep_flows = false;
 	st = make_ring(c, &plain, which, op, group, stride, bytes);
@@ -134,6 +137,7 @@ static enum status make_allreduces(struct cost *c, const struct coll_spec *cs)
 		{ COST_SHARED, all, 1, layer_shared_params(m) * b },
 		{ COST_COPIES, layout_expert_copies(l, m), l->esp, experts },
 		{ COST_DP, l->dp, l->ep * l->esp, experts },
+		{ COST_DENSE, all / l->tp, l->tp, c->spec.dense_bytes },
 	};
 	enum status st = ST_OK;
 	size_t i;
@@ -143,27 +147,6 @@ static enum status make_allreduces(struct cost *c, const struct coll_spec *cs)
 				    row[i].stride, row[i].bytes);
 	}
 	return st;
-}
-
-/*
- * `share` of an exchange's bytes, as a traffic whose arrays the caller frees;
- * flows are proportional, so only sizes change.
- */
-static void traffic_share(const struct traffic *t, int nodes, double share,
-			  struct traffic *out)
-{
-	struct traffic turned;
-	size_t n = (size_t)t->n_ranks;
-
-	traffic_transpose(t, nodes, &turned);
-	traffic_transpose(&turned, nodes, out);
-	traffic_release(&turned);
-	out->each *= share;
-	out->node_each *= share;
-	for (size_t i = 0; out->bytes && i < n * n; i++)
-		out->bytes[i] *= share;
-	for (size_t i = 0; out->node_bytes && i < n * (size_t)nodes; i++)
-		out->node_bytes[i] *= share;
 }
 
 /* Where techniques change what comes home; a share of 0 is no exchange. */
@@ -302,6 +285,9 @@ static void power_init(struct cost *c)
 	struct op op = { .n_chunks = 1 };
 	size_t i;
 
+	/* bounds of a search know no exchange in full, and use none of it */
+	if (c->spec.bound_only)
+		return;
 	p->spared = 1 - c->gpu->exchange_power;
 	for (i = 0; i < sizeof(expert) / sizeof(expert[0]); i++) {
 		op.kind = expert[i];
@@ -324,8 +310,7 @@ static double power_holds(const struct cost *c, int chunks)
 	const struct power *p = &c->power;
 	double saved = p->spared * (p->chunked_s / chunks + p->whole_s);
 
-	/* bounds of a search know no exchange in full */
-	if (c->spec.bound_only || !(p->held_s > 0))
+	if (!(p->held_s > 0))
 		return 0;
 	return fmax(0, 1 - saved / p->held_s);
 }
@@ -339,22 +324,6 @@ static enum status check_dtype(const struct cost_spec *spec)
 		return ST_OK;
 	return err_set(ST_INPUT, "'model.dtype' is '%s', which gpu '%s' has "
 		       "no rate for", dtype_name(t), g->name);
-}
-
-/* Techniques' own work, and a gate that is not the layer's. */
-static void set_own_work(struct cost *c)
-{
-	const struct tech_effect *e = &c->effect;
-
-	c->fixed[OP_COMPRESS].seconds = e->compress_s[0];
-	c->fixed[OP_COMPRESS_BWD].seconds = e->compress_s[1];
-	c->fixed[OP_RESTORE].seconds = e->restore_s[0];
-	c->fixed[OP_RESTORE_BWD].seconds = e->restore_s[1];
-	c->fixed[OP_MIGRATE].seconds = e->host_s;
-	if (e->gate_s[0] >= 0)
-		c->fixed[OP_GATE].seconds = e->gate_s[0];
-	if (e->gate_s[1] >= 0)
-		c->fixed[OP_GATE_BWD].seconds = e->gate_s[1];
 }
 
 enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
@@ -376,6 +345,7 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		   spec->workload);
 	layer_set_measured(&c->layer, spec->measured, &spec->layout,
 			   spec->alltoall);
+	dense_init(&c->dense, c->gpu, spec->model, &spec->layout);
 	if (spec->alltoall == A2A_DIRECT && spec->layout.ep > 1)
 		layer_set_direct(&c->layer, &spec->layout, spec->workload);
 	st = make_colls(c);
@@ -387,7 +357,7 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		make_loads(c);
 	for (k = 0; k < OP_KIND_N; k++)
 		layer_work(&c->layer, (enum op_kind)k, &c->fixed[k]);
-	set_own_work(c);
+	layer_own_work(&c->effect, c->fixed);
 	for (k = 0; k < OP_KIND_N; k++)
 		work_slow(&c->fixed[k], net_gpu_share_least(spec->net, 1));
 	power_init(c);
@@ -458,14 +428,32 @@ static struct work slowest_expert(const struct cost *c, const struct op *op)
 	return most;
 }
 
+static struct work dense_op(const struct cost *c, const struct op *op)
+{
+	const struct coll_spec cs = {
+		.net = c->spec.net, .comm = c->spec.comm,
+		.tolerance = c->spec.tolerance,
+	};
+
+	return dense_op_work(&c->dense, &cs, op->kind == OP_DENSE_BWD,
+			     op->n_chunks);
+}
+
 static struct work plain_work(const struct cost *c, const struct op *op)
 {
 	int kind = expert_kind(op);
 	struct expert_cost *e;
 	struct work work;
 
+	if (op->kind == OP_DENSE || op->kind == OP_DENSE_BWD)
+		return dense_op(c, op);
 	if (kind < 0) {
 		work = c->fixed[op->kind];
+		if (op->n_chunks > 1) {
+			layer_chunk_work(&c->layer, op->kind, op->n_chunks,
+					 &work);
+			work_slow(&work, net_gpu_share_least(c->spec.net, 1));
+		}
 		work_hold(&work, power_holds(c, 1));
 		return work;
 	}
@@ -509,6 +497,7 @@ static enum cost_coll op_coll(const struct cost *c, const struct op *op)
 		return COST_ESP_SCATTER;
 	case OP_ALLREDUCE_GATE:
 		return op->step == ALLREDUCE_SHARED ? COST_SHARED :
+			op->step == ALLREDUCE_DENSE ? COST_DENSE :
 			COST_ROUTER;
 	case OP_ALLREDUCE_EXPERT:
 		return op->step == ALLREDUCE_DP ? COST_DP : COST_COPIES;
@@ -578,6 +567,17 @@ double cost_op_hbm_bytes(const struct cost *c, const struct op *op)
 	if (op_kind_is_comm(op->kind))
 		return 0;
 	return op_work(c, op).bytes;
+}
+
+double cost_apart_s(const struct cost *c)
+{
+	struct op op = { .kind = OP_DENSE, .n_chunks = 1 };
+	double forward = dense_op(c, &op).seconds, backward;
+
+	op.kind = OP_DENSE_BWD;
+	backward = dense_op(c, &op).seconds;
+	return forward + backward +
+		fmax(0, coll_time(&c->coll[COST_DENSE], 1) - backward);
 }
 
 const struct link_set *cost_links(const struct cost *c)

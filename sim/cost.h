@@ -34,6 +34,7 @@ struct cost_spec {
 	const struct measured *measured;	/* products; may be NULL */
 	struct cost_shared *shared;	/* with other costs; may be NULL */
 	const struct progress *progress;	/* of exchanges; or NULL */
+	double dense_bytes;	/* of the plan: gradients of dense layers */
 	double tolerance;	/* see struct coll_spec */
 	bool bound_only;
 	bool keep_flows;	/* needed by the flow model */
@@ -71,6 +72,12 @@ const struct coll_step *cost_op_step(const struct cost *c,
 struct step_load;
 const struct step_load *cost_op_load(const struct cost *c,
 				     const struct op *op);
+
+/*
+ * What a block (plan.dense) has beside its layer, run apart: its dense part,
+ * and of the all-reduce what its backward pass does not hide.
+ */
+double cost_apart_s(const struct cost *c);
 
 /* The links that the loads are by; none unless keep_flows was set. */
 struct link_set;

@@ -451,3 +451,29 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 		break;
 	}
 }
+
+void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
+		      struct work *out)
+{
+	struct layer chunk = *l;
+
+	chunk.tokens /= n;
+	chunk.copies /= n;
+	chunk.slots /= n;
+	chunk.pairs /= n;
+	chunk.sums_bytes /= n;
+	layer_work(&chunk, kind, out);
+}
+
+void layer_own_work(const struct tech_effect *e, struct work *fixed)
+{
+	fixed[OP_COMPRESS].seconds = e->compress_s[0];
+	fixed[OP_COMPRESS_BWD].seconds = e->compress_s[1];
+	fixed[OP_RESTORE].seconds = e->restore_s[0];
+	fixed[OP_RESTORE_BWD].seconds = e->restore_s[1];
+	fixed[OP_MIGRATE].seconds = e->host_s;
+	if (e->gate_s[0] >= 0)
+		fixed[OP_GATE].seconds = e->gate_s[0];
+	if (e->gate_s[1] >= 0)
+		fixed[OP_GATE_BWD].seconds = e->gate_s[1];
+}

@@ -6,6 +6,7 @@
 #include "scenarios/program.h"
 #include "sim/cost_kernel.h"
 #include "sim/route.h"
+#include "sim/tech_apply.h"
 
 /* What the kernels need to know of one rank's layer. */
 struct layer {
@@ -55,6 +56,13 @@ void layer_plan_work(const struct layer *l, enum op_kind kind, int chunks,
 
 /* An op without chunks: gate, permute, unpermute, shared, ... */
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out);
+
+/* The same of the rows of one of n chunks. */
+void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
+		      struct work *out);
+
+/* Techniques' own work, and a gate that is not the layer's: [OP_KIND_N]. */
+void layer_own_work(const struct tech_effect *e, struct work *fixed);
 
 /*
  * An expert op on a rank with these rows per local expert, times share. adds:

@@ -2,6 +2,7 @@
 /* One plan of a scenario from end to end: what `moecast simulate` does. */
 #include "sim/search.h"
 
+#include "sim/dense.h"
 #include "sim/limit.h"
 #include "sim/order_search.h"
 #include "sim/search_priv.h"
@@ -47,10 +48,16 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 		.tolerance = s->search.flow_tolerance,
 		.keep_flows = true,
 	};
-	enum status st = cost_new(&spec, &e->cost);
+	struct dense dense;
+	enum status st;
 
+	dense_init(&dense, &s->cluster.gpu, &s->model, &p->layout);
+	spec.dense_bytes = p->dense ? dense_gradient_bytes(&dense) :
+		p->gradient_bytes;
+	st = cost_new(&spec, &e->cost);
 	if (st)
 		return st;
+	e->apart_s = p->dense ? cost_apart_s(e->cost) : 0;
 	st = lower_ordered(s, p, e);
 	if (st)
 		return st;

@@ -302,6 +302,8 @@ static bool needs_sms(enum op_kind k)
 	case OP_EXPERT_BWD_WEIGHT:
 	case OP_SHARED:
 	case OP_SHARED_BWD:
+	case OP_DENSE:
+	case OP_DENSE_BWD:
 		return true;
 	default:
 		return false;

@@ -21,8 +21,10 @@
  * (D. Bertsekas and R. Gallager, Data Networks, 1992, section 6.5.2). When a
  * flow leaves, nothing changes before the link that held it; from there on
  * the levels are computed afresh in the old order, and a link that comes
- * out of order is moved. Nothing is updated by differences, so rounding does
- * not accumulate.
+ * out of order is moved. Those that it has passed are gone through again, but
+ * computed only if a link that has changed has flows in common with them: not
+ * when all are, say, NICs that send. Nothing is updated by differences, so
+ * rounding does not accumulate.
  *
  * Work. All flows that a link holds have the same rate, so the link keeps
  * v = integral of level dt, and a flow the key v at which it is done; a
@@ -67,6 +69,10 @@ struct fair_link {
 	int comp, pos;	/* component, place in its order; or FAIR_NONE */
 	int n_flows;
 	uint32_t moved;	/* number of the solve that put it off */
+	uint32_t known;	/* of the solve that `rest` and `held` are of */
+	double rest;	/* what earlier links leave, to how many flows */
+	int held;
+	uint8_t sides;	/* of flows on which its pieces are: bits 0, 1 */
 };
 
 /* A flow to be moved: where it is held, the piece it is to be held by. */
@@ -82,6 +88,8 @@ struct fair_piece {
 	double sum;	/* rates of the entries held through the others */
 	double total;	/* of all entries, once the owner has its level */
 	int first_link, n_links;	/* in fair.piece_links */
+	uint32_t touched;	/* number of the walk that changed a link of it */
+	uint8_t sides;	/* of its flows: bit 0: it is piece[0], bit 1 */
 };
 
 struct fair_flow {
@@ -143,6 +151,8 @@ struct fair {
 	int n_active;
 	uint64_t solves;
 	uint32_t solve;	/* number of the present solve */
+	uint32_t walk;	/* over links of it that are known already */
+	uint8_t touched;	/* sides of the links that changed on it */
 	int *done;
 	size_t n_done, cap_done;
 	/* scratch */

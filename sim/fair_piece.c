@@ -161,6 +161,18 @@ static void piece_grow(struct fair_piece *p)
 	p->flow = xrealloc_array(p->flow, p->cap, sizeof(*p->flow));
 }
 
+/* The piece is on that side of a flow. */
+static void add_side(struct fair *f, struct fair_piece *p, int side)
+{
+	if (p->sides & 1u << side) {
+		return;
+	}
+	p->sides |= (uint8_t)(1u << side);
+	for (int i = 0; i < p->n_links; i++) {
+		f->links[f->piece_links[p->first_link + i]].sides |= p->sides;
+	}
+}
+
 void fair_piece_add(struct fair *f, int flow)
 {
 	struct fair_flow *w = &f->flows[flow];
@@ -171,6 +183,7 @@ void fair_piece_add(struct fair *f, int flow)
 		if (w->piece[s] == 0) {
 			continue;
 		}
+		add_side(f, p, s);
 		if (p->n == p->cap) {
 			piece_grow(p);
 		}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Levels from the first change on, in the old order, put right on the way. */
 #include "sim/fair_int.h"
+#include "sim/fair_order.h"
 
 #include "base/mem.h"
 
@@ -61,8 +62,7 @@ static double sum_of(const double *restrict val, const int32_t *restrict o,
 	return (a + b) + (c + d);
 }
 
-/* What earlier links leave of link number `link`, and how many it holds. */
-static double rest_of(struct fair *f, int link, int *held_p)
+double fair_rest(struct fair *f, int link, int *held_p)
 {
 	const struct fair_link *l = &f->links[link];
 	double sum = 0;
@@ -86,7 +86,7 @@ static double rest_of(struct fair *f, int link, int *held_p)
 	return l->capacity - sum;
 }
 
-static void accept(struct fair *f, int link, double level, double rest,
+void fair_accept(struct fair *f, int link, double level, double rest,
 		   int held)
 {
 	struct fair_link *l = &f->links[link];
@@ -110,8 +110,7 @@ static void accept(struct fair *f, int link, double level, double rest,
 	}
 }
 
-/* A link's pieces count as not yet filled. */
-static void unfill(struct fair *f, int link)
+void fair_unfill(struct fair *f, int link)
 {
 	const struct fair_link *l = &f->links[link];
 
@@ -122,190 +121,20 @@ static void unfill(struct fair *f, int link)
 	}
 }
 
-/* The flow is held by link `to`, through that piece, instead of `from`. */
-static void move_flow(struct fair *f, int flow, int from, int to, int piece)
-{
-	struct fair_flow *w = &f->flows[flow];
-	struct fair_link *a = &f->links[from], *b = &f->links[to];
-	double left = w->fresh ? w->value : a->heap[w->heap_at].key - a->v;
-
-	fair_heap_remove(f, a, w->heap_at);
-	f->pieces[w->piece[w->side]].held--;
-	w->side = w->piece[0] != piece;
-	f->pieces[piece].held++;
-	fair_hold(f, b, flow, fmax(left, 0));
-}
-
-/*
- * Flows that cross `link` and are held at places [from, to) are put in
- * f->moves; f->count[place - from] counts them.
- */
-static size_t find_held(struct fair *f, int link, int from, int to)
-{
-	const struct fair_link *l = &f->links[link];
-	size_t n = 0;
-
-	f->count = array_grow(f->count, &f->cap_count, to - from + 1,
-			      sizeof(*f->count));
-	memset(f->count, 0, (to - from) * sizeof(*f->count));
-	f->moves = array_grow(f->moves, &f->cap_moves, l->n_flows + 1,
-			      sizeof(*f->moves));
-	for (size_t k = 0; k < l->n_pieces; k++) {
-		const struct fair_piece *p = &f->pieces[l->pieces[k]];
-		int mine = f->place[l->pieces[k]];
-		const int32_t *other = p->other, *place = f->place;
-
-		if (mine < from) {
-			continue;
-		}
-		mine = mine < to ? mine : FAIR_NOWHERE;
-		for (int i = 0, n_entries = p->n; i < n_entries; i++) {
-			int at = place[other[i]];
-
-			at = at < mine ? at : mine;
-			if (at >= to || at < from) {
-				continue;
-			}
-			f->count[at - from]++;
-			f->moves[n++] = (struct fair_move){ at, p->flow[i],
-							    l->pieces[k] };
-		}
-	}
-	return n;
-}
-
-/* Puts the link at place `from` at place `to`, those between one on. */
-static void shift(struct fair *f, struct fair_comp *c, size_t from, size_t to)
-{
-	int link = c->order[from];
-
-	for (size_t i = from; i > to; i--) {
-		c->order[i] = c->order[i - 1];
-		fair_put(f, c->order[i], (int)i);
-	}
-	for (size_t i = from; i < to; i++) {
-		c->order[i] = c->order[i + 1];
-		fair_put(f, c->order[i], (int)i);
-	}
-	c->order[to] = link;
-	fair_put(f, link, (int)to);
-}
-
-/* Its pieces that a link at `to` or later owned are now the link's. */
-static void own_from(struct fair *f, int link, size_t to)
-{
-	const struct fair_link *l = &f->links[link];
-
-	for (size_t k = 0; k < l->n_pieces; k++) {
-		int place = f->place[l->pieces[k]];
-
-		if (place != FAIR_NOWHERE && (size_t)place > to) {
-			fair_own(f, l->pieces[k], link);
-			f->val[l->pieces[k]] = 0;
-		}
-	}
-}
-
 /*
  * The link at place `at` would be full below the level before it: it comes
- * earlier. Going back over link q gives it back what q's flows had here.
+ * earlier.
  */
 static size_t move_back(struct fair *f, struct fair_comp *c, size_t at,
 			double rest, int held)
 {
-	int link = c->order[at];
-	struct fair_link *l = &f->links[link];
-	double level = fair_level(rest, held, l->capacity);
-	size_t from = at, to = at, n;
+	size_t n, to = fair_place_back(f, c, 0, at, rest, held, &n);
 
-	while (from > 0 && f->links[c->order[from - 1]].level > level) {
-		from--;
-	}
-	n = find_held(f, link, (int)from, (int)at);
-	while (to > from) {
-		double q = f->links[c->order[to - 1]].level;
-		int k = f->count[to - 1 - from];
-
-		if (q * (1 - FAIR_TIE) <= fair_level(rest, held,
-						     l->capacity)) {
-			break;
-		}
-		if (k > 0) {
-			rest += q * k;
-			held += k;
-		}
-		to--;
-	}
 	if (to == at) {
 		to--;	/* rounding: one step all the same */
 	}
-	for (size_t i = to; i < at; i++) {
-		fair_link_sync(f, &f->links[c->order[i]]);
-		unfill(f, c->order[i]);
-	}
-	/* who holds what, while places and owners are still the old ones */
-	for (size_t i = 0; i < n; i++) {
-		const struct fair_move *m = &f->moves[i];
-
-		if ((size_t)m->place >= to) {
-			move_flow(f, m->flow, c->order[m->place], link,
-				  m->piece);
-		}
-	}
-	shift(f, c, at, to);
-	own_from(f, link, to);
+	fair_carry_back(f, c, at, to, n);
 	return to;
-}
-
-/*
- * A piece's owner has gone from place `at` to a later one. Flows that it
- * held and that meet a link of the places [at, new place) before it go
- * there; the others go to the piece's new first link, if that is another.
- */
-static void pass_on(struct fair *f, int link, int piece, int at)
-{
-	const struct fair_piece *p = &f->pieces[piece];
-	int mine = f->place[piece], owner = p->owner;
-	const int32_t *other = p->other, *place = f->place;
-	int limit = owner == link ? mine : FAIR_NOWHERE;
-
-	for (int i = 0, n = p->n; i < n; i++) {
-		int to = place[other[i]];
-
-		/* piece 0 is nowhere and must pass when there is an owner */
-		if (to < at || (to >= limit && owner == link)) {
-			continue;
-		}
-		if (to < mine) {
-			move_flow(f, p->flow[i], link,
-				  f->pieces[other[i]].owner, other[i]);
-		} else {
-			move_flow(f, p->flow[i], link, owner, piece);
-		}
-	}
-}
-
-/*
- * The link at place `at` has risen above levels that follow (the old ones
- * are a good guess of the new): it is put off to place `to`.
- */
-static void put_off(struct fair *f, struct fair_comp *c, size_t at, size_t to)
-{
-	int link = c->order[at];
-	struct fair_link *l = &f->links[link];
-
-	shift(f, c, at, to);
-	for (size_t k = 0; k < l->n_pieces; k++) {
-		struct fair_piece *p = &f->pieces[l->pieces[k]];
-
-		if (p->owner != link) {
-			continue;
-		}
-		fair_own(f, l->pieces[k], fair_first_link(f, l->pieces[k]));
-		if (p->held > 0) {
-			pass_on(f, link, l->pieces[k], (int)at);
-		}
-	}
 }
 
 static size_t place_off(const struct fair *f, const struct fair_comp *c,
@@ -321,28 +150,89 @@ static void begin(struct fair *f, struct fair_comp *c)
 {
 	for (size_t i = c->restart; i < c->n; i++) {
 		fair_link_sync(f, &f->links[c->order[i]]);
-		unfill(f, c->order[i]);
+		fair_unfill(f, c->order[i]);
 	}
+}
+
+/* ---- links that are gone through again ---- */
+
+/* Links of more pieces are taken to have flows in common with all. */
+#define LOOK_PIECES 8
+
+static void touch(struct fair *f, const struct fair_link *l)
+{
+	f->touched |= l->sides;
+	for (size_t k = 0; k < l->n_pieces; k++) {
+		f->pieces[l->pieces[k]].touched = f->walk;
+	}
+}
+
+/*
+ * Has a link that changed on this walk flows in common with the link? Links
+ * that are only ever on the same side of flows have when they share a piece.
+ */
+static bool is_touched(const struct fair *f, const struct fair_link *l)
+{
+	if (!f->touched) {
+		return false;
+	}
+	if ((f->touched | l->sides) == 3 || l->n_pieces > LOOK_PIECES) {
+		return true;
+	}
+	for (size_t k = 0; k < l->n_pieces; k++) {
+		if (f->pieces[l->pieces[k]].touched == f->walk) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void walk_begin(struct fair *f)
+{
+	f->walk++;
+	f->touched = 0;
+}
+
+/* fair_rest(), or what it was, when nothing can have changed it. */
+static double rest_known(struct fair *f, int link, bool again, int *held_p)
+{
+	struct fair_link *l = &f->links[link];
+
+	if (!again || l->known != f->solve || is_touched(f, l)) {
+		l->rest = fair_rest(f, link, &l->held);
+		l->known = f->solve;
+		if (again) {
+			touch(f, l);
+		}
+	}
+	*held_p = l->held;
+	return l->rest;
 }
 
 /* False: too far out of order. */
 static bool levels(struct fair *f, struct fair_comp *c)
 {
-	size_t i = c->restart;
+	size_t i = c->restart, known = i;	/* no later place is known */
 	size_t left = GIVE_UP * (c->n - i) + GIVE_UP_MIN;
 
 	for (; i < c->n; left--) {
 		int link = c->order[i], held;
 		struct fair_link *l = &f->links[link];
-		double rest = rest_of(f, link, &held);
-		double level = fair_level(rest, held, l->capacity);
 		double before = i ? f->links[c->order[i - 1]].level : 0;
+		double rest, level;
 		size_t to;
 
 		if (left == 0) {
 			return false;
 		}
+		if (i >= known) {
+			walk_begin(f);
+		}
+		rest = rest_known(f, link, i < known, &held);
+		level = fair_level(rest, held, l->capacity);
+		known = i < known ? known : i + 1;
 		if (level < before * (1 - FAIR_TIE)) {
+			touch(f, l);
 			i = move_back(f, c, i, rest, held);
 			c->restart = i < c->restart ? i : c->restart;
 			continue;
@@ -350,10 +240,12 @@ static bool levels(struct fair *f, struct fair_comp *c)
 		to = l->moved == f->solve ? i : place_off(f, c, i, level);
 		if (to > i) {
 			l->moved = f->solve;
-			put_off(f, c, i, to);
+			l->known = 0;
+			touch(f, l);
+			fair_put_off(f, c, i, to);
 			continue;
 		}
-		accept(f, link, level, rest, held);
+		fair_accept(f, link, level, rest, held);
 		i++;
 	}
 	return true;
@@ -384,7 +276,7 @@ void fair_solve(struct fair *f, struct fair_comp *c)
 	}
 	if (!c->full) {
 		begin(f, c);
-		c->full = !levels(f, c);
+		c->full = fair_guess(f, c) && !levels(f, c);
 	}
 	if (c->full) {
 		fair_solve_full(f, c);

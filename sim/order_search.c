@@ -16,11 +16,6 @@ static uint64_t max_of(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static uint64_t min_of(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 void order_durations(const struct program *p, const struct cost *c,
 		     uint64_t *duration_ps)
 {
@@ -246,16 +241,63 @@ static void try_rules(const struct program *p, int pass,
 	}
 }
 
-/* A faster sequence of the shop's ops takes the place of the rule. */
-static void take(const struct program *p, int pass, const struct shop *s,
-		 uint64_t time, int *sequence, struct order_found *out)
+/* May op i of the shop stand next in the array? */
+static bool may_stand(const struct program *p, const struct shop *s, int i,
+		      const bool *laid)
 {
+	int step = program_previous_step(p, s->first + i);
+
+	for (int b = 0; b < s->n_before[i]; b++) {
+		if (!laid[s->before[i][b]])
+			return false;
+	}
+	return step < 0 || laid[step - s->first];
+}
+
+/*
+ * One array of the lanes' sequences: of the lanes' next ops the first in
+ * `from` that may stand there, as ops of the program. False: they wait for
+ * each other, where steps that start together are the wrong way round.
+ */
+static bool merge_lanes(const struct program *p, const struct shop *s,
+			const int *from, int *to)
+{
+	bool laid[SHOP_OPS_MAX] = { false };
+
+	for (int n = 0; n < s->n; n++) {
+		bool lane_seen[LANES_ALL] = { false };
+		int k = 0;
+
+		for (; k < s->n; k++) {
+			int i = from[k];
+
+			if (laid[i] || lane_seen[s->lane[i]])
+				continue;
+			if (may_stand(p, s, i, laid))
+				break;
+			lane_seen[s->lane[i]] = true;
+		}
+		if (k == s->n)
+			return false;
+		laid[from[k]] = true;
+		to[n] = s->first + from[k];
+	}
+	return true;
+}
+
+/* A faster sequence of the shop's ops takes the place of the rule. */
+static bool take(const struct program *p, int pass, const struct shop *s,
+		 uint64_t time, const int *sequence, struct order_found *out)
+{
+	int merged[SHOP_OPS_MAX];
+
 	if (time >= out->time_ps)
-		return;
-	for (int i = 0; i < s->n; i++)
-		sequence[i] += s->first;
-	if (order_from_sequence(p, pass, sequence, &out->order))
-		out->time_ps = time;
+		return true;
+	if (!merge_lanes(p, s, sequence, merged) ||
+	    !order_from_sequence(p, pass, merged, &out->order))
+		return false;
+	out->time_ps = time;
+	return true;
 }
 
 void order_search(const struct program *p, int pass,
@@ -283,8 +325,7 @@ void order_search(const struct program *p, int pass,
 					 &out->nodes);
 	else
 		out->exact = best <= out->bound_ps;
-	take(p, pass, &s, best, sequence, out);
-	out->exact = out->exact && out->time_ps == min_of(best, out->time_ps);
+	out->exact = take(p, pass, &s, best, sequence, out) && out->exact;
 }
 
 void order_bound(const struct program *p, int pass,

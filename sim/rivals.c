@@ -31,13 +31,14 @@ const struct rival_row rival_table[] = {
 	{ .name = "lina", .help = "pieces of 30 MB, experts packed until "
 	  "their products take as long as the exchange",
 	  .alltoall = ALG(FLAT), .one_degree = true, .piece_bytes = 30e6,
-	  .packs = true },
+	  .packs = true, .dense = DENSE_WHOLE },
 	{ .name = "janus", .help = "experts move, once to each node",
 	  .alltoall = ALG(DEDUP), .degree = { 1, 2, 4, 8 },
 	  .one_degree = true, .techniques = TECH(EXPERT_FETCH),
 	  .exact_counts = true },
-	{ .name = "flowmoe", .help = "degree 2", .alltoall = ALG(FLAT),
-	  .degree = { 2 }, .one_degree = true },
+	{ .name = "flowmoe", .help = "attention in the pipeline, degree 2, "
+	  "gradients in pieces between the exchanges", .alltoall = ALG(FLAT),
+	  .degree = { 2 }, .one_degree = true, .dense = DENSE_CHUNKS },
 	{ .name = "ta-moe", .help = "sequential, a gate that knows the "
 	  "network", .alltoall = ALG(FLAT), .degree = { 1 },
 	  .techniques = TECH(TOPOLOGY) },

@@ -22,6 +22,9 @@ struct rival_row {
 	unsigned techniques;	/* that it uses where they can be used; 0 none */
 	double piece_bytes;	/* degree by the size of a piece; 0: by time */
 	bool exact_counts;	/* needs a dropless plan */
+	/* blocks instead of layers; pieces of gradients as piece_bytes says,
+	 * else as many as are fastest */
+	enum plan_dense dense;
 	bool packs;		/* see rival_packed() */
 	bool groupwise;		/* see rival_groupwise() */
 };

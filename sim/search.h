@@ -100,6 +100,8 @@ struct evaluation {
 	struct program program;
 	struct exec_result exec;
 	struct memory_use memory;
+	double apart_s;		/* of a block (plan.dense): what is not the
+				   layer's, see cost_apart_s() */
 	double memory_room;	/* bytes that it may use; 0: not known */
 };
 

@@ -4,10 +4,13 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "sim/step.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define GAIN_MIN 1e-6	/* of a step: less is rounding */
 
 struct group search_plan_group(const struct search *x, const struct plan *p)
 {
@@ -33,6 +36,7 @@ static enum status flow_run(struct search *x, struct candidate *k,
 	struct group g = search_plan_group(x, &k->plan);
 	struct cost *c;
 	uint64_t *end;
+	double apart_s;
 	enum status st = search_at(x, g.layout, g.factor, g.tech);
 
 	if (!st)
@@ -43,13 +47,14 @@ static enum status flow_run(struct search *x, struct candidate *k,
 	if (st)
 		return st;
 	end = xcalloc((size_t)prog->n_ops, sizeof(*end));
-	k->lane_s = s_from_ps(exec_lane_time(prog, c, end));
+	apart_s = k->plan.dense ? cost_apart_s(c) : 0;
+	k->lane_s = s_from_ps(exec_lane_time(prog, c, end)) - apart_s;
 	free(end);
 	st = exec_run(prog, c, x->o->lane_only ? EXEC_LANE : EXEC_FLOW, run);
 	if (st)
 		program_release(prog);
 	else
-		k->flow_s = s_from_ps(run->time_ps);
+		k->flow_s = s_from_ps(run->time_ps) - apart_s;
 	return st;
 }
 
@@ -197,7 +202,8 @@ void search_competes(struct search *x, const struct candidate *k,
 {
 	const struct plan *p = &k->plan;
 
-	if (k->flow_s < out->best_s && has_degree(x, p->degree_forward) &&
+	if (k->flow_s < out->best_s && !p->dense &&
+	    has_degree(x, p->degree_forward) &&
 	    search_plan_group(x, p).layout < x->n_layouts &&
 	    search_limit_listed(x, p->ctas) &&
 	    has_degree(x, p->degree_backward) && in_limits(x, k) &&
@@ -282,6 +288,86 @@ static void list_best_first(struct search *x, const struct candidate *best)
 	l->item[0] = *best;
 }
 
+/* ---- gradients ---- */
+
+/* A step of the model with the technique, and without it. */
+static enum status time_steps(struct search *x, const struct candidate *k,
+			      const struct program *prog,
+			      const struct exec_result *run, double *with_s,
+			      double *without_s)
+{
+	struct plan plan = k->plan;
+	struct step_spec spec = {
+		.s = x->s, .net = search_net(x, 0), .plan = &plan,
+		.program = prog, .exec = run,
+		.optimizer_bytes = k->memory.optimizer,
+		.parameter_bytes = k->memory.parameters,
+	};
+	struct step_time t;
+	enum status st;
+
+	plan.technique_mask |= 1u << TECH_GRADIENT;
+	st = step_run(&spec, &t);
+	if (st)
+		return st;
+	*with_s = t.time_s;
+	*without_s = t.time_s - t.gradient_s + t.in_windows_s;
+	return ST_OK;
+}
+
+/* Of the plan's knobs without any technique. */
+static enum status gain_alone(struct search *x, struct candidate k, double *out)
+{
+	struct exec_result run;
+	struct program prog;
+	double with_s, without_s;
+	enum status st;
+
+	search_clear_order(&k.plan);
+	k.plan.technique_mask = 1u << TECH_BASELINE;
+	st = flow_run(x, &k, &prog, &run);
+	if (st)
+		return st;
+	st = time_steps(x, &k, &prog, &run, &with_s, &without_s);
+	if (!st)
+		*out = without_s / with_s;
+	exec_release(&run);
+	program_release(&prog);
+	return st;
+}
+
+/*
+ * The technique `gradient-partition`: a layer takes what it took, but a step
+ * of the whole model may be shorter. Then it belongs to the plan.
+ */
+static enum status weigh_gradients(struct search *x, struct search_result *r)
+{
+	const unsigned bit = 1u << TECH_GRADIENT;
+	struct tech_gain *g = &r->gain[r->n_gains];
+	struct plan *p = &r->best.plan;
+	double with_s, without_s;
+	enum status st;
+
+	if (!(x->s->search.technique_mask & bit))
+		return ST_OK;
+	*g = (struct tech_gain){ .tech = TECH_GRADIENT };
+	st = time_steps(x, &r->best, &r->program, &r->exec, &with_s,
+			&without_s);
+	if (!st)
+		st = gain_alone(x, r->best, &g->alone);
+	if (st)
+		return st;
+	r->n_gains++;
+	g->with_others = without_s / with_s;
+	g->in_plan = g->with_others > 1 + GAIN_MIN;
+	if (!g->in_plan)
+		return ST_OK;
+	p->technique_mask = (p->technique_mask & ~(1u << TECH_BASELINE)) | bit;
+	r->program.plan.technique_mask = p->technique_mask;
+	x->top.item[0].plan = *p;
+	return ST_OK;
+}
+
 enum status search_choose(struct search *x, struct search_result *out)
 {
 	enum status st = rank_finalists(x);
@@ -297,5 +383,13 @@ enum status search_choose(struct search *x, struct search_result *out)
 	st = search_gains(x, out);
 	if (st)
 		return st;
-	return flow_run(x, &out->best, &out->program, &out->exec);
+	st = flow_run(x, &out->best, &out->program, &out->exec);
+	if (st)
+		return st;
+	st = weigh_gradients(x, out);
+	if (st) {
+		program_release(&out->program);
+		exec_release(&out->exec);
+	}
+	return st;
 }

@@ -6,6 +6,7 @@
 #include "sim/search_priv.h"
 
 #include "base/mem.h"
+#include "sim/dense.h"
 
 #include <stdlib.h>
 
@@ -43,6 +44,7 @@ static enum status memo_make(struct search *x, const struct group *g,
 	struct tech_place at = { x->s, &x->layout[g->layout], &x->routing,
 				 &x->cache, g->factor };
 	struct cost_spec spec = search_cost_spec(x, g);
+	struct dense dense;
 	enum status st = workload_make(&x->routing, &x->s->cluster,
 				       &x->s->model, at.layout, g->factor,
 				       &m->work);
@@ -54,6 +56,8 @@ static enum status memo_make(struct search *x, const struct group *g,
 	spec.workload = &m->work;
 	spec.effect = &m->effect;
 	spec.keep_flows = true;
+	dense_init(&dense, &x->s->cluster.gpu, &x->s->model, at.layout);
+	spec.dense_bytes = dense_gradient_bytes(&dense);
 	return cost_new(&spec, &m->cost);
 }
 

@@ -150,6 +150,10 @@ void search_competes(struct search *x, const struct candidate *k,
 /* k->memory of k->plan; its workload must be current. */
 void search_memory(struct search *x, struct candidate *k);
 
+/* search_block.c: the rival's plan of a layer becomes one of a block. */
+enum status search_block(struct search *x, const struct rival_row *r,
+			 struct candidate *best);
+
 /* search_rivals.c: published systems, with the layout and the capacity of
  * `like`; and what each technique gains. */
 enum status search_rivals(struct search *x, const struct candidate *like,

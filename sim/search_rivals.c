@@ -216,6 +216,8 @@ static enum status rival_plan(struct search *x, const struct rival_row *r,
 
 	if (!st && r->packs)
 		st = pack(x, r, best);
+	if (!st && r->dense)
+		st = search_block(x, r, best);
 	if (st || !r->groupwise ||
 	    !rival_groupwise(&flat.plan.layout, &x->s->cluster, &x->s->model,
 			     &l))
@@ -327,7 +329,8 @@ enum status search_gains(struct search *x, struct search_result *r)
 		return ST_OK;
 	st = time_with(x, r, 0, &none);
 	for (int i = TECH_BASELINE + 1; i < TECH_N && !st; i++) {
-		if (allowed & 1u << i)
+		/* what a step of the model gains: search_gradient() */
+		if (allowed & 1u << i && i != TECH_GRADIENT)
 			st = one_gain(x, r, i, none.flow_s);
 	}
 	return st;

@@ -82,31 +82,123 @@ static enum status join_clusters(struct shared *x, const struct shared_job *job)
 
 		if (key)
 			return differ(key, i);
-		if (c->n_faults)
-			return err_set(ST_INPUT, "'faults.degraded' of "
-				       "scenario %d: jobs that share a fabric "
-				       "must be without faults", i + 1);
 		if (c->nodes > INT32_MAX - x->cluster.nodes)
 			return err_set(ST_INPUT, "too many nodes in all");
 		x->cluster.nodes += c->nodes;
 	}
+	x->cluster.fault = job[0].fault;
+	x->cluster.n_faults = job[0].n_faults;
 	return net_init(&x->net, &x->cluster, NET_EFFECTIVE);
+}
+
+/* The fabric's nodes in order: whose each is, and which of its own. */
+struct placing {
+	const int *nodes;	/* of each job */
+	int n, given[SHARED_JOBS_MAX];
+	enum placement place;
+	int job, left;		/* that come now */
+};
+
+static void placing_next(struct placing *p, int *job_p, int *own_p)
+{
+	while (!p->left) {
+		int rest;
+
+		p->job = (p->job + 1) % p->n;
+		rest = p->nodes[p->job] - p->given[p->job];
+		p->left = p->place == PLACE_INTERLEAVED && rest > 1 ? 1 : rest;
+	}
+	p->left--;
+	*job_p = p->job;
+	*own_p = p->given[p->job]++;
 }
 
 static void place_nodes(struct shared *x, enum placement place)
 {
-	int at = 0, given[SHARED_JOBS_MAX] = { 0 };
+	int nodes[SHARED_JOBS_MAX], job, own;
+	struct placing p = { .nodes = nodes, .n = x->n, .place = place,
+			     .job = -1 };
 
-	while (at < x->cluster.nodes) {
-		for (int i = 0; i < x->n; i++) {
-			struct party *p = &x->party[i];
-			int n = p->job->s->cluster.nodes - given[i];
-
-			n = place == PLACE_INTERLEAVED && n > 1 ? 1 : n;
-			for (; n > 0; n--)
-				p->node[given[i]++] = at++;
-		}
+	for (int i = 0; i < x->n; i++)
+		nodes[i] = x->party[i].job->s->cluster.nodes;
+	for (int at = 0; at < x->cluster.nodes; at++) {
+		placing_next(&p, &job, &own);
+		x->party[job].node[own] = at;
 	}
+}
+
+/* ---- faults ---- */
+
+static bool same_faults(const struct cluster *a, const struct cluster *b)
+{
+	bool same = a->n_faults == b->n_faults;
+
+	for (int i = 0; same && i < a->n_faults; i++) {
+		const struct degraded *f = &a->fault[i], *g = &b->fault[i];
+
+		same = f->kind == g->kind && f->node == g->node &&
+			f->index == g->index && f->share == g->share;
+	}
+	return same;
+}
+
+/* Rails are every job's; leaves of nodes are not cut like a job's own. */
+static bool is_every_jobs(const struct cluster *c, const struct degraded *f)
+{
+	return f->kind == FAULT_LEAF && c->fabric.kind == FABRIC_RAIL;
+}
+
+static enum status faults_check(const struct scenario *const *s, int n,
+				int *nodes)
+{
+	const struct cluster *first = &s[0]->cluster;
+	long all = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (!same_faults(first, &s[i]->cluster))
+			return differ("faults.degraded", i);
+		nodes[i] = s[i]->cluster.nodes;
+		all += nodes[i];
+	}
+	for (int i = 0; i < first->n_faults; i++) {
+		const struct degraded *f = &first->fault[i];
+
+		if (f->kind != FAULT_LEAF && f->node >= all)
+			return err_set(ST_INPUT, "key 'faults.degraded': %s "
+				       "%d:%d: the jobs have %ld nodes in all",
+				       fault_kind_name(f->kind), f->node,
+				       f->index, all);
+	}
+	return ST_OK;
+}
+
+enum status shared_own_faults(const struct scenario *const *s, int n,
+			      enum placement place, int which,
+			      struct degraded **out_p, int *n_p)
+{
+	const struct cluster *c = &s[0]->cluster;
+	int nodes[SHARED_JOBS_MAX], n_own = 0;
+	struct degraded *own;
+	enum status st = faults_check(s, n, nodes);
+
+	if (st)
+		return st;
+	own = xcalloc((size_t)c->n_faults + 1, sizeof(*own));
+	for (int i = 0; i < c->n_faults; i++) {
+		struct placing p = { .nodes = nodes, .n = n, .place = place,
+				     .job = -1 };
+		struct degraded f = c->fault[i];
+		int job = which, at = f.node;
+
+		for (int k = 0; f.kind != FAULT_LEAF && k <= at; k++)
+			placing_next(&p, &job, &f.node);
+		if (f.kind == FAULT_LEAF ? is_every_jobs(c, &f) :
+					   job == which)
+			own[n_own++] = f;
+	}
+	*out_p = own;
+	*n_p = n_own;
+	return ST_OK;
 }
 
 /* ---- exchanges ---- */

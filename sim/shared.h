@@ -11,6 +11,11 @@
  * order, over and over). The flows' part of every exchange is then what it
  * takes there, and the step is run again with those times:
  *
+ * Faults are the fabric's: every scenario has the same list, its nodes are
+ * counted over all jobs as they are placed, its leaves are the fabric's. A
+ * job is planned on its own nodes with their faults (and those of rails);
+ * other leaves' faults are in the solutions on the whole fabric.
+ *
  *	alone_s		nobody else on the fabric
  *	worst_s		every exchange meets all the others' exchanges
  *	mean_s		jobs that know nothing of one another: an exchange
@@ -27,8 +32,10 @@
 enum placement { PLACE_BLOCK, PLACE_INTERLEAVED };
 
 struct shared_job {
-	const struct scenario *s;
+	const struct scenario *s;	/* with the faults of its own nodes */
 	struct plan plan;
+	const struct degraded *fault;	/* of the fabric; the same for all */
+	int n_faults;
 	/* out */
 	double alone_s, worst_s, mean_s;
 	/* flow part of all its exchanges between nodes: with others over
@@ -36,6 +43,15 @@ struct shared_job {
 	double exchange_slowdown;
 	double exchange_share;	/* of its step alone, all such exchanges */
 };
+
+/*
+ * Of the fabric's faults (those of every s[i]) what job `which` has to be
+ * planned with, by its own numbers; *out is owned, free(). ST_INPUT: the
+ * lists differ, or no job has such a node.
+ */
+enum status shared_own_faults(const struct scenario *const *s, int n,
+			      enum placement place, int which,
+			      struct degraded **out_p, int *n_p);
 
 /*
  * ST_INPUT names the key in which the jobs' fabrics differ, or the exchange

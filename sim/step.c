@@ -2,19 +2,13 @@
 #include "sim/step.h"
 
 #include "base/units.h"
-#include "sim/cost_layer.h"
+#include "sim/dense.h"
 #include "sim/gradient.h"
+#include "sim/gradient_slots.h"
 
 #include <math.h>
+#include <string.h>
 
-/* Two products for each of a forward one, and FlashAttention's recomputation
- * (Dao 2023: 2.5 times the forward operations). */
-#define BACKWARD_GEMM 2.0
-#define BACKWARD_SCORES 2.5
-/* Q K^T and P V, 2 operations each, half of both masked. */
-#define SCORE_FLOP 2.0
-/* A layer's all-gather and reduce-scatter, for attention and network. */
-#define TENSOR_PAIRS 2
 /* The optimizer reads and writes its state, and passes over gradients and
  * weights. */
 #define STATE_PASSES 2.0
@@ -29,7 +23,7 @@ struct step {
 	double element;		/* bytes */
 	double tokens;		/* of a tensor group, one micro-batch */
 	double layers, moe_layers;	/* of one stage */
-	double dense_params;	/* of one layer, not routed, whole */
+	struct dense dense;
 };
 
 /* A pass of a layer's dense parts, on one GPU. */
@@ -47,8 +41,6 @@ static void step_init(struct step *x, const struct step_spec *spec)
 	const struct scenario *s = spec->s;
 	const struct model *m = &s->model;
 	const struct layout *l = &spec->plan->layout;
-	double in_moe = layer_shared_params(m) +
-		(double)m->hidden * m->experts;
 
 	*x = (struct step){
 		.spec = spec, .m = m, .l = l, .g = &s->cluster.gpu,
@@ -58,84 +50,19 @@ static void step_init(struct step *x, const struct step_spec *spec)
 		.tokens = (double)layout_tokens(l, m) * l->tp,
 		.layers = (double)m->layers / l->pp,
 		.moe_layers = (double)m->moe_layers / l->pp,
-		/* shared experts and router are in the MoE layer's time */
-		.dense_params = max_0(m->params_other - in_moe *
-				      m->moe_layers) / m->layers,
 	};
+	dense_init(&x->dense, x->g, m, l);
 }
 
-/* One product with all of a layer's dense weights, and the scores. */
-static void dense_pass(const struct step *x, bool backward, double *out)
+static double dense_s(const struct step *x, bool backward)
 {
-	double h = x->m->hidden, n = x->dense_params / h / x->l->tp;
-	double rate = x->g->flops[x->m->dtype] * x->g->gemm_efficiency;
-	double scores = SCORE_FLOP * x->tokens * x->m->sequence * h /
-		x->l->tp / rate;
-	double product = cost_gemm(x->g, x->m->dtype, x->tokens, n, h, 1);
+	struct work w;
 
-	*out = backward ? BACKWARD_GEMM * product + BACKWARD_SCORES * scores :
-		product + scores;
-}
-
-static enum status tensor_pass(const struct step *x, double *out)
-{
-	double bytes = x->tokens * x->m->hidden * x->element;
-	struct coll ag, rs;
-	enum status st;
-
-	*out = 0;
-	if (x->l->tp == 1)
-		return ST_OK;
-	st = coll_ring(&x->coll, COLL_ALLGATHER, x->l->tp, 1, bytes, &ag);
-	if (st)
-		return st;
-	st = coll_ring(&x->coll, COLL_REDUCESCATTER, x->l->tp, 1, bytes, &rs);
-	if (!st) {
-		*out = TENSOR_PAIRS * (coll_time(&ag, 1) + coll_time(&rs, 1));
-		coll_release(&rs);
-	}
-	coll_release(&ag);
-	return st;
+	dense_work(&x->dense, backward, 1, &w);
+	return w.seconds;
 }
 
 /* ---- gradients ---- */
-
-struct moe_pass {
-	double backward_s, inter_s;	/* and what INTER does in it */
-};
-
-/* A reduction fills the network's idle time in the MoE part. */
-static double moe_with(const void *moe, double gradient_s)
-{
-	const struct moe_pass *p = moe;
-
-	return fmax(p->backward_s, p->inter_s + gradient_s);
-}
-
-static double moe_hides(const void *moe)
-{
-	const struct moe_pass *p = moe;
-
-	return p->backward_s - p->inter_s;
-}
-
-static struct moe_pass moe_backward(const struct step *x)
-{
-	const struct program *p = x->spec->program;
-	const struct exec_result *r = x->spec->exec;
-	struct moe_pass out = {
-		.backward_s = s_from_ps(r->time_ps - r->forward_ps),
-	};
-
-	for (int i = p->n_forward; i < p->n_ops; i++) {
-		if (p->op[i].lane == LANE_INTER)
-			out.inter_s += s_from_ps(r->op[i].finish_ps -
-						 r->op[i].start_ps);
-	}
-	/* ops on a shared link may overlap by rounding */
-	out.inter_s = fmin(out.inter_s, out.backward_s);
-	return out;
-}
 
 /* alpha + beta n of the dense gradients' all-reduce, from two sizes. */
 static enum status reduction(const struct step *x, int group, int stride,
@@ -153,21 +80,80 @@ static enum status reduction(const struct step *x, int group, int stride,
 	return ST_OK;
 }
 
-/* Every way of partitioning; what each leaves beside the passes alone. */
+/* A partition's total, with passes as that function has them. */
+static double total_with(const struct gradient_problem *g,
+			 double (*pass_s)(const void *moe, double gradient_s),
+			 const struct gradient_plan *plan)
+{
+	struct gradient_problem p = *g;
+
+	p.pass_s = pass_s;
+	return gradient_total(&p, plan->bytes);
+}
+
+/* A partition of ours: kept if its passes make it the best. */
+static void offer(const struct gradient_problem *g,
+		  const struct gradient_plan *plan, double passes_s,
+		  struct step_time *t)
+{
+	double s = max_0(total_with(g, gradient_slots_exact, plan) - passes_s);
+
+	if (s >= t->searched_s)
+		return;
+	t->searched_s = s;
+	t->n_partition = g->n;
+	memcpy(t->partition, plan->bytes, (size_t)g->n * sizeof(*t->partition));
+}
+
+/*
+ * Every way of partitioning; what each leaves beside the passes alone. The
+ * tables are straight between their points: what counts are the passes.
+ */
 static void compare(const struct gradient_problem *g, double passes_s,
 		    struct step_time *t)
 {
+	struct gradient_problem fsmoe = *g;
 	struct gradient_plan plan;
 
+	fsmoe.pass_s = gradient_slots_fsmoe;
+	t->searched_s = INFINITY;
 	gradient_at_end(g, &plan);
 	t->at_end_s = max_0(plan.total_s - passes_s);
 	gradient_in_windows(g, &plan);
 	t->in_windows_s = max_0(plan.total_s - passes_s);
-	gradient_two_step(g, 1, &plan);
-	t->two_step_s = max_0(plan.total_s - passes_s);
+	offer(g, &plan, passes_s, t);
+	gradient_two_step(&fsmoe, 1, &plan);
+	t->two_step_s = max_0(total_with(g, gradient_slots_fsmoe_exact,
+					 &plan) - passes_s);
+	offer(g, &plan, passes_s, t);
 	gradient_best(g, &plan);
-	t->searched_s = max_0(plan.total_s - passes_s);
-	t->gradient_s = t->searched_s;
+	offer(g, &plan, passes_s, t);
+}
+
+static enum status with_slots(const struct step *x, double window_s,
+			      double bytes, struct gradient_problem *g,
+			      struct step_time *t)
+{
+	const struct gradient_slots_spec spec = {
+		.cluster = &x->spec->s->cluster, .model = x->m,
+		.program = x->spec->program, .exec = x->spec->exec,
+		.alpha_s = g->alpha_s,
+	};
+	struct gradient_layer layer[GRADIENT_LAYERS_MAX];
+	const struct exec_result *r = spec.exec;
+	struct gradient_slots *slots;
+	enum status st = gradient_slots_new(&spec, &slots);
+
+	if (st)
+		return st;
+	for (int i = 0; i < g->n; i++)
+		layer[i] = (struct gradient_layer){
+			.bytes = bytes / g->n, .window_s = window_s,
+			.moe = slots };
+	g->layer = layer;
+	compare(g, g->n * s_from_ps(r->time_ps - r->forward_ps), t);
+	gradient_slots_free(slots);
+	return ST_OK;
 }
 
 /* What of the dense gradients' all-reduce sticks out of a backward pass. */
@@ -176,11 +162,10 @@ static enum status gradients(const struct step *x, double window_s,
 {
 	const struct layout *l = x->l;
 	int ranks = l->dp * l->ep * l->esp, n = (int)ceil(x->layers);
-	struct gradient_layer layer[GRADIENT_LAYERS_MAX];
-	struct moe_pass moe = moe_backward(x);
-	struct gradient_problem g = { .layer = layer, .pass_s = moe_with,
-				      .hidden_s = moe_hides };
-	double bytes = x->dense_params / l->tp * x->element, all = bytes * n;
+	struct gradient_problem g = { .pass_s = gradient_slots_pass,
+				      .hidden_s = gradient_slots_hides };
+	double bytes = dense_gradient_bytes(&x->dense), all = bytes * n;
+	bool is_cut = x->spec->plan->technique_mask & 1u << TECH_GRADIENT;
 	enum status st;
 
 	/* very deep models: several layers as one */
@@ -188,14 +173,12 @@ static enum status gradients(const struct step *x, double window_s,
 	if (ranks / l->tp < 2 || !(all > 0))
 		return ST_OK;
 	st = reduction(x, ranks / l->tp, l->tp, bytes, &g);
-	if (st)
-		return st;
-	for (int i = 0; i < g.n; i++)
-		layer[i] = (struct gradient_layer){
-			.bytes = all / g.n, .window_s = window_s,
-			.moe = &moe };
-	compare(&g, g.n * moe.backward_s, t);
-	return ST_OK;
+	if (!st)
+		st = with_slots(x, window_s, all, &g, t);
+	t->gradient_s = is_cut ? t->searched_s : t->in_windows_s;
+	if (!is_cut)
+		t->n_partition = 0;
+	return st;
 }
 
 /* ---- the step ---- */
@@ -264,9 +247,9 @@ enum status step_run(const struct step_spec *spec, struct step_time *out)
 	enum status st;
 
 	step_init(&x, spec);
-	dense_pass(&x, false, &f.dense);
-	dense_pass(&x, true, &b.dense);
-	st = tensor_pass(&x, &f.tensor);
+	f.dense = dense_s(&x, false);
+	b.dense = dense_s(&x, true);
+	st = dense_tensor(&x.dense, &x.coll, 1, &f.tensor);
 	b.tensor = f.tensor;
 	if (!st)
 		st = gradients(&x, b.dense + b.tensor, &t);

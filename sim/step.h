@@ -9,6 +9,7 @@
 #define SIM_STEP_H
 
 #include "sim/exec.h"
+#include "sim/gradient.h"
 #include "sim/stages.h"
 
 struct step_spec {
@@ -25,10 +26,18 @@ struct step_time {
 	double moe_s;		/* MoE layers of a stage, both passes */
 	double dense_s;		/* attention, dense networks, head */
 	double tensor_s;	/* collectives of the tensor group */
-	double gradient_s;	/* all-reduce that nothing hides, best of: */
-	/* nothing beside it; beside dense parts; FSMoE's two steps; dynamic
-	 * programming (sim/gradient.h) */
+	/*
+	 * All-reduce that nothing hides: beside dense parts, or with the
+	 * technique `gradient-partition` the best. All ways: nothing beside
+	 * it; beside dense parts; FSMoE's two steps; dynamic programming over
+	 * the planner's program (sim/gradient.h, sim/gradient_slots.h)
+	 */
+	double gradient_s;
 	double at_end_s, in_windows_s, two_step_s, searched_s;
+	/* with the technique: bytes that each layer reduces, the model's last
+	 * first */
+	int n_partition;
+	double partition[GRADIENT_LAYERS_MAX];
 	double optimizer_s;
 	double bubble_s;	/* pipeline: filling, draining, hand-over */
 	int batches, stages;

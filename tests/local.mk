@@ -181,6 +181,7 @@ tests_unit_draw_figures_LDADD = $(UNIT_LIBS)
 shell_tests += %D%/t150-topo.sh
 shell_tests += %D%/t151-figures.sh
 EXTRA_DIST += %D%/golden/topo-rail.txt %D%/golden/topo-fat.txt
+EXTRA_DIST += %D%/golden/topo-faults.txt %D%/golden/topo-faults-figure.txt
 
 shell_tests += %D%/t110-keys.sh
 shell_tests += %D%/t111-bad-scenario.sh
@@ -202,7 +203,12 @@ tests_unit_test_sample_LDADD = $(UNIT_LIBS)
 if HAVE_CUDA
 unit_tests += tests/unit/test_cuda
 unit_tests += tests/unit/test_cuda_layer
+unit_tests += tests/unit/test_cuda_kernels
 endif
+tests_unit_test_cuda_kernels_SOURCES = %D%/unit/test_cuda_kernels.c
+tests_unit_test_cuda_kernels_LDADD = libgpu.a libscenarios.a libbase.a \
+	$(CMOCKA_LIBS) $(GPU_LIBS)
+EXTRA_DIST += %D%/sanitize_gpu.sh
 tests_unit_test_cuda_layer_SOURCES = %D%/unit/test_cuda_layer.c
 tests_unit_test_cuda_layer_LDADD = libgpu.a libscenarios.a libbase.a \
 	$(CMOCKA_LIBS) $(GPU_LIBS)
@@ -362,6 +368,10 @@ shell_tests += %D%/t192-gpu-faults.sh
 unit_tests += tests/unit/test_order
 tests_unit_test_order_SOURCES = %D%/unit/test_order.c %D%/unit/exec_stub.h
 tests_unit_test_order_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_gradient_slots
+tests_unit_test_gradient_slots_SOURCES = %D%/unit/test_gradient_slots.c
+tests_unit_test_gradient_slots_SOURCES += %D%/unit/exec_stub.h
+tests_unit_test_gradient_slots_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_chain
 tests_unit_test_chain_SOURCES = %D%/unit/test_chain.c
 tests_unit_test_chain_LDADD = $(UNIT_LIBS)
@@ -414,6 +424,9 @@ tests_unit_test_tech_ops_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_rivals
 tests_unit_test_rivals_SOURCES = %D%/unit/test_rivals.c
 tests_unit_test_rivals_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_block
+tests_unit_test_block_SOURCES = %D%/unit/test_block.c %D%/unit/exec_stub.h
+tests_unit_test_block_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_repro_rows
 tests_unit_test_repro_rows_SOURCES = %D%/unit/test_repro_rows.c
 tests_unit_test_repro_rows_LDADD = $(UNIT_LIBS)

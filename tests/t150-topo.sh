@@ -69,6 +69,29 @@ test_expect_success 'no scenario is wrong usage' '
 	test_expect_code 2 moecast topo 2>err && grep -i missing err &&
 	test_expect_code 2 moecast topo /nonexistent.yaml
 '
+faults="nic 0:3 50%, gpu 5:2 70%, nic 5:7 gone, nvlink 5:0 25%, leaf 6 50%"
+test_expect_success 'degraded parts: the text' '
+	topo --set "faults.degraded=$faults" >topo-faults.txt &&
+	check_golden topo-faults.txt
+'
+# the texts of the drawing, in the order in which they are painted
+texts() {
+	sed -n "s/.*<tspan[^>]*>\([^<]*\)<.*/\1/p; s/.*<text>\(.*\)<\/text>.*/\1/p" \
+		"$1" | sed "s/<[^>]*>//g"
+}
+if test -x "${GNUPLOT:-$(command -v gnuplot)}"
+then
+	test_expect_success 'degraded parts are drawn, with what is left' '
+		topo --set "faults.degraded=$faults" -o faults.svg >/dev/null &&
+		texts faults.svg >topo-faults-figure.txt &&
+		check_golden topo-faults-figure.txt &&
+		topo -o healthy.svg >/dev/null &&
+		texts healthy.svg >healthy &&
+		! grep -e "%" -e gone healthy &&
+		! grep -i "d55e00\|213, *94, *0" healthy.svg &&
+		grep -q -i "d55e00\|213, *94, *0" faults.svg
+	'
+fi
 test_expect_success 'without gnuplot a figure is unavailable, not a failure' '
 	export GNUPLOT="$PWD/none" &&
 	test_expect_code 77 moecast topo "$scenario" -o x.svg 2>err &&

@@ -4,8 +4,10 @@
 . "${srcdir:-.}/tests/test-lib.sh"
 
 # pays SCENARIO TECHNIQUE: it is in the plan, and alone faster than nothing
+# (with it as the only one when a third word says so)
 pays() {
-	moecast plan "$1" --json >plan.json &&
+	moecast plan "$1" --json \
+		${3:+--set "search.techniques=[baseline, $2]"} >plan.json &&
 	python3 - "$2" <<-'EOF'
 	import json, sys
 	p = json.load(open("plan.json"))
@@ -20,10 +22,19 @@ command -v python3 >/dev/null || test_skip_all "no python3"
 
 for pair in lsh-moe-v100:lsh luffy-v100:condensation luffy-v100:migration \
 	locmoe-ascend:locality shadowing-hot-expert:shadowing \
-	janus-small-experts:expert-fetch
+	janus-small-experts:expert-fetch \
+	fsmoe-testbed-b:gradient-partition order-sharded:order \
+	topology-two-nodes:topology-gate
 do
 	test_expect_success "${pair%:*}: ${pair#*:} pays" '
 		pays '"${pair%:*} ${pair#*:}"'
+	'
+done
+
+for gate in ktop1 sam base hash dts
+do
+	test_expect_success "gates-skewed: gate-$gate pays" '
+		pays gates-skewed gate-'"$gate"' alone
 	'
 done
 

@@ -80,6 +80,42 @@ test_expect_success 'text shows keys, plans and reasons in 80 columns' '
 	! grep "^.\{81,\}" t
 '
 
+# more than three keys: a line says what rows have in common
+test_expect_success 'text of many keys: groups of one key, one head' '
+	moecast sweep s.yaml --set cluster.nodes=2,3 \
+		--set cluster.nic.bandwidth=100Gb/s,200Gb/s \
+		--set cluster.fabric.oversubscription=1,2 \
+		--set model.sequence=256,512,1024 --db groups.db >t 2>err &&
+	test "$(grep -c "^nodes 2, bandwidth [12]00Gb/s, oversubscription [12]$" \
+		t)" -eq 4 &&
+	test "$(grep -c "^ *sequence  *step  *gain  *tokens/s" t)" -eq 1 &&
+	test "$(grep -c "^ *256  .*s  .*x  .*ep=" t)" -ge 4 &&
+	! grep "^.\{81,\}" t
+'
+
+# slow NICs and nothing to compute: 1 % more of the NIC is 1 % more speed, and
+# its fabric has no uplinks that could pay
+test_expect_success 'what a step brings: twice as fast where NICs limit' '
+	cat >slow.yaml <<-"END" &&
+	cluster:
+	  nodes: 2
+	  gpus_per_node: 1
+	  gpu: {base: h100-sxm, kernel_launch: 0us}
+	  nic: {per_gpu: 1, bandwidth: 100kb/s, latency: 0us}
+	  fabric: {kind: nonblocking}
+	model: {hidden: 64, layers: 1, experts: 2, experts_per_token: 1,
+	        expert_ffn: 64, sequence: 4096, batch_per_gpu: 1, name: toy}
+	layout: {ep: 2}
+	routing: {kind: uniform}
+	search: {alltoall: flat, degree: 1, capacity: none}
+	END
+	moecast sweep slow.yaml --set cluster.nic.bandwidth=100kb/s..400kb/s*2 \
+		--db slow.db >t 2>err &&
+	test_grep "^step  *all points" t &&
+	test_grep "nic bandwidth 100kb/s to 200kb/s  *+100.0 (+100.0 .. +100.0)" t &&
+	test_grep "nic bandwidth 200kb/s to 400kb/s  *+100.0 (+100.0 .. +100.0)" t
+'
+
 long="--set cluster.nic.bandwidth=100Gb/s..800Gb/s*1.004 --set cluster.nodes=2"
 
 test_expect_success 'killed at any moment it goes on to the same bytes' '

@@ -106,6 +106,62 @@ near(r[1][\"exchange_slowdown\"], 4, 2e-3)
 	! grep "^.\{81,\}" t
 '
 
+# Faults are the fabric's, nodes counted over both jobs: in turn A has nodes 0
+# and 2, B has 1 and 3; an uplink is as wide as one NIC. A healthy job's flows
+# take F alone; its step without them is alone_s - F.
+share2() {
+	moecast share a.yaml a.yaml --place interleaved --json \
+		--set "faults.degraded=$1" >$2
+}
+
+# the uplink of leaf 0 is half as wide: 2 F alone, and each has half of it
+test_expect_success 'a leaf at half its speed, for both jobs' '
+	moecast share a.yaml a.yaml --place interleaved --json >healthy &&
+	share2 "leaf 0 50%" j &&
+	py "
+h = json.load(open(\"healthy\"))[\"rows\"]
+for x, y in zip(r, h):
+    F = y[\"exchange_share\"] * y[\"alone_s\"]
+    near(x[\"alone_s\"], y[\"alone_s\"] + F)
+    near(x[\"exchange_slowdown\"], 2)
+    near(x[\"time_s\"], y[\"alone_s\"] + 3 * F)
+" j
+'
+
+# A through a NIC at a quarter takes a quarter of the uplink, alone or not; B
+# has the other three quarters. Node 1 is the other way round.
+test_expect_success 'a slow NIC slows its own job and frees the uplink' '
+	share2 "nic 0:0 25%" j &&
+	py "
+h = json.load(open(\"healthy\"))[\"rows\"]
+F = h[0][\"exchange_share\"] * h[0][\"alone_s\"]
+near(r[0][\"alone_s\"], h[0][\"alone_s\"] + 3 * F)
+near(r[0][\"exchange_slowdown\"], 1)
+near(r[1][\"alone_s\"], h[1][\"alone_s\"])
+near(r[1][\"exchange_slowdown\"], 4 / 3)
+" j &&
+	share2 "nic 1:0 25%" k &&
+	py "
+o = json.load(open(\"j\"))[\"rows\"]
+for key in (\"alone_s\", \"time_s\", \"mean_s\"):
+    near(r[0][key], o[1][key])
+    near(r[1][key], o[0][key])
+" k
+'
+
+test_expect_success 'a slow GPU slows its own job alone' '
+	share2 "gpu 3:0 50%" j &&
+	py "
+h = json.load(open(\"healthy\"))[\"rows\"]
+assert r[0][\"alone_s\"] == h[0][\"alone_s\"]
+assert r[1][\"alone_s\"] > h[1][\"alone_s\"]
+near(r[1][\"exchange_slowdown\"], 2)
+" j &&
+	moecast share a.yaml a.yaml --json --set "faults.degraded=gpu 1:0 50%" \
+		>k &&
+	py "assert r[0][\"alone_s\"] > r[1][\"alone_s\"]" k
+'
+
 refuses() { # refuses TEXT ARGUMENT...
 	text=$1
 	shift
@@ -123,8 +179,12 @@ test_expect_success 'what is no common fabric is refused' '
 	refuses "cluster.fabric.oversubscription" a.yaml over.yaml &&
 	refuses "cluster.fabric.kind" a.yaml rail.yaml &&
 	refuses "two scenarios at least" a.yaml &&
-	refuses "without faults" a.yaml a.yaml \
-		--set "faults.degraded=nic 0:0 50%" &&
+	{ cat a.yaml; echo "faults: {degraded: nic 0:0 50%}"; } >nic50.yaml &&
+	refuses "faults.degraded" a.yaml nic50.yaml &&
+	refuses "nic 4:0: the jobs have 4 nodes in all" a.yaml a.yaml \
+		--set "faults.degraded=nic 4:0 50%" &&
+	refuses "leaf 0: its nodes are cut off" a.yaml a.yaml \
+		--set "faults.degraded=leaf 0 gone" &&
 	refuses "must be" a.yaml a.yaml --place heap &&
 	refuses "more than 16" a.yaml a.yaml a.yaml a.yaml a.yaml a.yaml \
 		a.yaml a.yaml a.yaml a.yaml a.yaml a.yaml a.yaml a.yaml \

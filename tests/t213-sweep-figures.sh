@@ -62,6 +62,10 @@ test_expect_success 'the directory has all, and nothing half' '
 	sort names >want && ls -A a | sort >have && test_cmp want have
 '
 
+test_expect_success 'memory is in a unit that the axis can show' '
+	test_grep "memory per GPU (MB)" a/memory.svg
+'
+
 test_expect_success 'the page is whole and needs nothing else' '
 	test "$(is_page a/sweep.html)" -eq 9 &&
 	! grep -i -E "https?:|@import" a/sweep.html | grep -v w3.org
@@ -115,6 +119,57 @@ test_expect_success 'the table is what the CSV has' '
 	        gain = "%.2fx" % float(row["speedup_over_sequential"])
 	        assert gain in cells, (gain, cells)
 	END
+'
+
+# from the CSV again: median, least and most of the pairs, elasticity of the
+# median, and which step gains most at each point
+test_expect_success 'what every step brings is what the rows say' '
+	page_text a/sweep.html >text &&
+	python3 - <<-"END"
+	import csv, math
+	rows = list(csv.DictReader(open("a/sweep.csv")))
+	rate = {(r["cluster.nic.bandwidth"], r["cluster.nodes"]):
+	        float(r["tokens_per_s"]) for r in rows if not r["reason"]}
+	bw = sorted({b for b, n in rate}, key=float)
+	text = open("text").read()
+	assert len(bw) == 3
+	for a, b in zip(bw, bw[1:]):
+	    gain = sorted(rate[b, n] / rate[a, n] for x, n in rate if x == a)
+	    e = math.log(gain[len(gain) // 2]) / math.log(2)
+	    want = "%+.1f %% (%+.1f .. %+.1f), elasticity %.2f" % (
+	        100 * (gain[len(gain) // 2] - 1), 100 * (gain[0] - 1),
+	        100 * (gain[-1] - 1), e)
+	    assert want in text, (want, text)
+	    for n in (k[1] for k in rate if k[0] == a):
+	        want = "nic bandwidth %.0fGb/s: %+.1f %%" % (
+	            float(b) * 8e-9, 100 * (rate[b, n] / rate[a, n] - 1))
+	        assert want in text, want
+	assert "nothing left" in text
+	# nodes 3 has no plan, so no step from 2 to 3 or from 3 to 4
+	assert "nodes 2 to 3 | - |" in text and "nodes 3 to 4 | - |" in text
+	END
+'
+
+test_expect_success 'models by name are answered one by one, all are drawn' '
+	sed "s/, name: toy//" z.yaml | grep -v "^model\|expert_ffn" >two.yaml &&
+	moecast sweep two.yaml --set model.config=olmoe,qwen3-30b-a3b \
+		--set cluster.nic.bandwidth=100Gb/s,400Gb/s \
+		--set cluster.fabric.oversubscription=1,4 --set model.layers=1 \
+		--set model.moe_layers=1 --set model.sequence=1024 \
+		--set cluster.fabric.kind=rail,nonblocking \
+		--set cluster.nodes=2,4,8 --db two.db -o two >two.out 2>err &&
+	page_text two/sweep.html >text &&
+	for word in "olmoe: nic bandwidth pays most at" \
+		"qwen3-30b-a3b: nic bandwidth pays most at" \
+		"step | olmoe | qwen3-30b-a3b" \
+		"fabric oversubscription 4 to 1 |" \
+		"letter | plan | best at"
+	do
+		grep -q -F -e "$word" text || { echo "no: $word"; exit 1; }
+	done &&
+	test "$(ls two | grep -c "^plans-.*svg")" -eq 8 &&
+	test "$(ls two | grep -c "^time-[1-8].svg")" -eq 8 &&
+	! ls two | grep memory
 '
 
 test_expect_success 'borders stand where the plan changes' '

@@ -366,7 +366,7 @@ static enum status run_direct(struct bench_rank *r, struct direct_run *u,
 			st = upload_values(u->pair, (uint64_t)u->rows, false,
 					   r->rank, 2);
 		if (!st)
-			st = cuda_direct_combine(r->direct, &u->route, &c,
+			st = cuda_direct_combine(r->direct, &u->route, &c, 1,
 						 r->s);
 		if (!st)
 			st = cuda_status(cudaStreamSynchronize(r->s),

@@ -214,7 +214,7 @@ static enum status do_combine(struct bench_rank *r, void *arg)
 {
 	struct layer *l = arg;
 
-	return cuda_direct_combine(r->direct, &l->route, &l->combine, r->s);
+	return cuda_direct_combine(r->direct, &l->route, &l->combine, 0, r->s);
 }
 
 static enum status do_forward(struct bench_rank *r, void *arg)

@@ -9,6 +9,7 @@
  * before anything touches CUDA. MOECAST_LAYER_CASE=N[,N..]: only these cases;
  * MOECAST_LAYER_TEST: only this arrangement.
  */
+/* MOECAST_LAYER_ORDER=interleaved, ...: plans have that order of ops. */
 #include "gpu/backend.h"
 #include "gpu/layer.h"
 
@@ -177,6 +178,11 @@ static const struct variant variants[] = {
 	{ .name = "direct, overlap, shared, graph", .alg = A2A_DIRECT,
 	  .overlap = OVERLAP_WEIGHT, .shared = 32, .capacity = 1,
 	  .graph = true, .is_fp32 = true },
+	{ .name = "direct, many tokens", .alg = A2A_DIRECT, .tokens = 1500,
+	  .hidden = 128, .ffn = 32, .k = 3, .is_fp32 = true },
+	{ .name = "direct, many tokens, overlap, degree 2/1",
+	  .alg = A2A_DIRECT, .tokens = 1100, .hidden = 256, .ffn = 32,
+	  .forward = 2, .overlap = OVERLAP_WEIGHT },
 	{ .name = "direct, degree 4, ctas", .alg = A2A_DIRECT, .ctas = 8,
 	  .forward = 4, .backward = 4, .gated = true },
 };
@@ -246,6 +252,9 @@ static bool make_case(const struct variant *v, int nodes, int gpus,
 		c->capacity = layer_capacity(c, v->capacity);
 	if (v->routing)
 		give_counts(c, v->routing);
+	if (getenv("MOECAST_LAYER_ORDER") &&
+	    order_parse(getenv("MOECAST_LAYER_ORDER"), c->plan.order))
+		fail_msg("%s", err_msg());
 	return true;
 }
 

@@ -421,6 +421,60 @@ static void test_random(void **state)
 	}
 }
 
+#define PORTS 1600
+#define LEAVES 8	/* of PORTS / LEAVES ports each */
+#define PEERS 12
+
+/* A flow between two ports; between leaves it takes their links, too. */
+static void start_port(struct fair *f, int src, int dst)
+{
+	int a = src * LEAVES / PORTS, b = dst * LEAVES / PORTS;
+	double bytes = (0.5 + uniform()) / (1 + dst % 50);
+
+	if (a == b) {
+		start(f, bytes, INFINITY, 2, src, PORTS + dst);
+	} else {
+		start(f, bytes, INFINITY, 4, src, 2 * PORTS + a,
+		      2 * PORTS + LEAVES + b, PORTS + dst);
+	}
+}
+
+/*
+ * More links than are put in order one by one (fair_solve.c): after every
+ * step, as flows end and others come, the rates are max-min.
+ */
+static void test_many_links(void **state)
+{
+	double capacity[2 * PORTS + 2 * LEAVES];
+	const int *done;
+	struct fair *f;
+	int n, i, steps = 0;
+
+	(void)state;
+	seed = 5;
+	for (i = 0; i < 2 * PORTS; i++) {
+		capacity[i] = 1 + 0.01 * uniform();
+	}
+	for (; i < 2 * PORTS + 2 * LEAVES; i++) {
+		capacity[i] = 0.8 * PORTS / LEAVES;
+	}
+	f = fair_new(i, capacity, 1e-2);
+	for (i = 0; i < PORTS * PEERS; i++) {
+		start_port(f, i % PORTS, below(PORTS));
+	}
+	while (fair_next(f, INFINITY, &done, &n)) {
+		if (steps == 50) {
+			for (i = 0; i < PORTS; i++) {
+				start_port(f, i, below(PORTS));
+			}
+		}
+		fair_check(f);
+		steps++;
+	}
+	assert_true(steps > 200);
+	fair_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_staggered),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_many_links),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,6 +149,93 @@ static void test_degrees(void **state)
 	check_degrees(&c);
 }
 
+/* A movable op of the pass at random, all that it needs being laid. */
+static int pick(const struct program *p, int pass, const bool *laid,
+		uint64_t *random)
+{
+	int first = pass ? p->n_forward : 0, n = 0, ready[256], i, j, d;
+	int end = pass ? p->n_ops : p->n_forward;
+
+	for (i = first; i < end; i++) {
+		const struct op *o = &p->op[i];
+		bool is_ready = !laid[i] && order_kind(o) >= 0;
+
+		for (d = 0; d < o->n_deps; d++)
+			is_ready = is_ready && laid[o->dep[d]];
+		j = program_previous_step(p, i);
+		is_ready = is_ready && (j < 0 || laid[j]);
+		for (j = first; j < i; j++) {	/* chunks in order */
+			const struct op *b = &p->op[j];
+			bool is_data = o->kind == OP_EXPERT_BWD_WEIGHT &&
+				       b->kind == OP_EXPERT_BWD_DATA &&
+				       b->chunk == o->chunk;
+
+			if (order_kind(b) == order_kind(o) || is_data)
+				is_ready = is_ready && laid[j];
+		}
+		if (is_ready)
+			ready[n++] = i;
+	}
+	return n ? ready[help_random(random, n)] : -1;
+}
+
+/* Any order of both passes. */
+static void random_order(struct layer_case *c, uint64_t *random)
+{
+	struct program p;
+	int pass, i, n, at, sequence[256];
+	bool laid[256] = { false };
+
+	memset(c->plan.order, 0, sizeof(c->plan.order));
+	assert_int_equal(layer_program(c, &p), ST_OK);
+	assert_true(p.n_ops <= 256);
+	for (pass = 0; pass < 2; pass++) {
+		n = pass ? p.n_ops - p.n_forward : p.n_forward;
+		for (i = 0; i < n; i++) {
+			at = i + (pass ? p.n_forward : 0);
+			if (order_kind(&p.op[at]) >= 0)
+				at = pick(&p, pass, laid, random);
+			laid[at] = true;
+			sequence[i] = at;
+		}
+		assert_true(order_from_sequence(&p, pass, sequence,
+						&c->plan.order[pass]));
+	}
+	program_release(&p);
+}
+
+/* What is computed does not depend on the order of the ops. */
+static void test_orders(void **state)
+{
+	uint64_t random = 815;
+	int i;
+
+	(void)state;
+	for (i = 0; i < CASES; i++) {
+		struct layer_case c = help_case(&random);
+		struct host_layer *plain, *ordered;
+		struct layer_check check;
+
+		c.gated = i % 2;
+		c.shared_ffn = i % 3 ? 0 : 4;
+		c.plan.alltoall = (enum a2a_alg)(i % A2A_N);
+		plain = run(&c, &check);
+		c.plan.overlap = OVERLAP_WEIGHT;
+		c.plan.technique_mask = 1u << TECH_ORDER;
+		if (i % 4)
+			random_order(&c, &random);
+		else
+			c.plan.order[0].rule = c.plan.order[1].rule =
+				(unsigned char)(1 + i / 4 % 2);
+		ordered = run(&c, &check);
+		assert_true(check.correct && !check.wrong_integers);
+		assert_near(plain, ordered);
+		host_layer_release(plain);
+		host_layer_release(ordered);
+		free(c.count);
+	}
+}
+
 static void test_bf16(void **state)
 {
 	struct layer_case c = middle();
@@ -225,6 +312,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_degrees),
+		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_bf16),
 		cmocka_unit_test(test_planted),
 		cmocka_unit_test(test_hooks),

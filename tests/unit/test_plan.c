@@ -66,6 +66,8 @@ static void check_round_trip(const struct plan *p)
 	assert_int_equal(q.technique_mask, p->technique_mask);
 	assert_int_equal(q.ctas, p->ctas);
 	assert_int_equal(q.overlap, p->overlap);
+	assert_int_equal(q.dense, p->dense);
+	assert_int_equal(q.dense_pieces, p->dense_pieces);
 	assert_true(plan_same(&q, p));
 	buf_release(&b);
 }
@@ -88,6 +90,8 @@ static void test_round_trip(void **state)
 			p.capacity_factor = factors[f];
 			p.overlap = (enum plan_overlap)(f % OVERLAP_N);
 			p.ctas = f % 2 ? PLAN_CTAS_MAX - (int)f : 0;
+			p.dense = (enum plan_dense)(f % DENSE_N);
+			p.dense_pieces = p.dense && a ? 1 + a : 0;
 			check_round_trip(&p);
 		}
 	}
@@ -115,6 +119,18 @@ static void test_lenient(void **state)
 	assert_int_equal(p.overlap, OVERLAP_NONE);
 	assert_int_equal(plan_parse("overlap=weight " LINE, &p), ST_OK);
 	assert_int_equal(p.overlap, OVERLAP_WEIGHT);
+	assert_int_equal(p.dense, DENSE_APART);
+	assert_int_equal(plan_parse(LINE " dense=apart", &p), ST_OK);
+	assert_int_equal(p.dense, DENSE_APART);
+	assert_int_equal(plan_parse(LINE " dense=chunks/8", &p), ST_OK);
+	assert_int_equal(p.dense, DENSE_CHUNKS);
+	assert_int_equal(p.dense_pieces, 8);
+	assert_int_equal(plan_parse(LINE " dense=whole", &p), ST_OK);
+	assert_int_equal(p.dense, DENSE_WHOLE);
+	assert_int_equal(p.dense_pieces, 0);
+	assert_int_equal(plan_parse(LINE " dense=half", &p), ST_INPUT);
+	assert_int_equal(plan_parse(LINE " dense=whole/65", &p), ST_INPUT);
+	assert_int_equal(plan_parse(LINE " dense=whole/", &p), ST_INPUT);
 }
 
 /* Plans that differ in one knob are different plans. */
@@ -128,6 +144,15 @@ static void test_equal(void **state)
 	assert_true(plan_same(&p, &q));
 	q.ctas = 4;
 	assert_false(plan_same(&p, &q));
+	q.ctas = 0;
+	assert_true(plan_same(&p, &q));
+	q.dense = DENSE_WHOLE;
+	assert_false(plan_same(&p, &q));
+	p.dense = DENSE_WHOLE;
+	q.dense_pieces = 3;
+	assert_false(plan_same(&p, &q));
+	p = q;
+	q.ctas = 4;
 	q = p;
 	q.overlap = OVERLAP_WEIGHT;
 	assert_false(plan_same(&p, &q));

@@ -210,6 +210,9 @@ static void test_lina(void **state)
 	plan_layer(slow, 4, &s, &r);
 	p = find(&r, "lina")->plan;
 	is_layout(p.layout, 4, 1, 1, 2);
+	p.dense = DENSE_APART;	/* the layer */
+	p.dense_pieces = 0;
+	p.order[1] = (struct pass_order){ 0 };
 	assert_true(exchange_share(&s, &p) <= 1);
 	p.layout = (struct layout){ 8, 1, 1, 1, 1 };
 	assert_true(exchange_share(&s, &p) > 1);
@@ -263,6 +266,87 @@ static void test_locmoe(void **state)
 	scenario_release(&s);
 }
 
+/* GPT-like blocks with attention, on 8 GPUs. */
+static const char *const attention[] = {
+	"cluster.gpus_per_node=4", "model.experts=8", "layout.ep=8",
+	"model.sequence=4096", "model.params_other=2e8",
+};
+
+/*
+ * What a block takes apart, by hand: 200e6 parameters in 4 layers, less a
+ * router of 8 x 1,024 each; products and scores as in a step; their gradients
+ * in an all-reduce over 8 ranks, of which the dense backward pass hides its
+ * own time.
+ */
+static void test_apart(void **state)
+{
+	struct plan p = { .layout = { 8, 1, 1, 1, 1 }, .alltoall = A2A_FLAT,
+			  .degree_forward = 2, .degree_backward = 2,
+			  .technique_mask = 1u << TECH_BASELINE,
+			  .dense = DENSE_CHUNKS };
+	struct op sum = { .kind = OP_ALLREDUCE_GATE, .lane = LANE_INTER,
+			  .step = ALLREDUCE_DENSE, .n_chunks = 1 };
+	double params = 200e6 / 4 - 8 * 1024, rate, product, scores, f, b;
+	struct evaluation e;
+	struct scenario s;
+
+	(void)state;
+	load(&s, attention, 5);
+	if (evaluate_plan(&s, &p, EXEC_LANE, NULL, &e))
+		fail_msg("%s", err_msg());
+	rate = s.cluster.gpu.flops[s.model.dtype] *
+		s.cluster.gpu.gemm_efficiency;
+	product = cost_gemm(&s.cluster.gpu, s.model.dtype, 4096,
+			    params / 1024, 1024, 1);
+	scores = 2.0 * 4096 * 4096 * 1024 / rate;
+	f = product + scores;
+	b = 2 * product + 2.5 * scores;
+	/* gradients of 2 bytes, once through the 4 NICs of a node */
+	assert_true(cost_op(e.cost, &sum) > params * 2 / (4 * 6.25e9));
+	assert_float_equal(e.apart_s, f + b +
+			   fmax(0, cost_op(e.cost, &sum) - b), 1e-9);
+	evaluation_release(&e);
+	scenario_release(&s);
+}
+
+/*
+ * FlowMoE and Lina on the user's scenario: the plan is a block's, it runs, and
+ * its time is a layer's. FlowMoE with nothing but attention hides more than a
+ * layer of two chunks.
+ */
+static void test_blocks(void **state)
+{
+	static const char *const name[] = { "flowmoe", "lina" };
+	struct search_result r;
+	struct scenario s;
+
+	(void)state;
+	plan_layer(attention, 5, &s, &r);
+	for (int i = 0; i < 2; i++) {
+		const struct baseline *b = find(&r, name[i]);
+		struct evaluation e;
+
+		assert_int_equal(b->plan.dense, i ? DENSE_WHOLE :
+				 DENSE_CHUNKS);
+		if (evaluate_plan(&s, &b->plan, EXEC_FLOW, NULL, &e))
+			fail_msg("%s", err_msg());
+		program_check(&e.program);
+		exec_check(&e.program, &e.exec);
+		assert_float_equal(s_from_ps(e.exec.time_ps) - e.apart_s,
+				   b->time_s, 1e-12);
+		evaluation_release(&e);
+	}
+	assert_true(find(&r, "flowmoe")->time_s <
+		    find(&r, "schemoe")->time_s);
+	assert_true(find(&r, "flowmoe")->time_s <
+		    find(&r, "degree-2")->time_s);
+	/* others keep to the layer, and so does the plan */
+	assert_int_equal(find(&r, "tutel")->plan.dense, DENSE_APART);
+	assert_int_equal(r.best.plan.dense, DENSE_APART);
+	search_release(&r);
+	scenario_release(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +355,8 @@ int main(void)
 		cmocka_unit_test(test_groupwise_by_hand),
 		cmocka_unit_test(test_lina),
 		cmocka_unit_test(test_locmoe),
+		cmocka_unit_test(test_apart),
+		cmocka_unit_test(test_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,8 @@ struct layer {
 	const struct measured *measured;	/* products; may be NULL */
 	double tokens;		/* of one rank */
 	double copies;		/* routed copies that a rank sends */
+	double reads;		/* rows that a permutation reads: each copy, or
+				   each token once (a runner's kernel) */
 	double slots;		/* the same with padding; = copies when dropless */
 	double ffn;		/* inner size of one rank's expert shard */
 	int local_experts;

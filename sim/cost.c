@@ -326,22 +326,6 @@ static enum status check_dtype(const struct cost_spec *spec)
 		       "no rate for", dtype_name(t), g->name);
 }
 
-/* Techniques' own work, and a gate that is not the layer's. */
-static void set_own_work(struct cost *c)
-{
-	const struct tech_effect *e = &c->effect;
-
-	c->fixed[OP_COMPRESS].seconds = e->compress_s[0];
-	c->fixed[OP_COMPRESS_BWD].seconds = e->compress_s[1];
-	c->fixed[OP_RESTORE].seconds = e->restore_s[0];
-	c->fixed[OP_RESTORE_BWD].seconds = e->restore_s[1];
-	c->fixed[OP_MIGRATE].seconds = e->host_s;
-	if (e->gate_s[0] >= 0)
-		c->fixed[OP_GATE].seconds = e->gate_s[0];
-	if (e->gate_s[1] >= 0)
-		c->fixed[OP_GATE_BWD].seconds = e->gate_s[1];
-}
-
 enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 {
 	struct cost *c;
@@ -373,7 +357,7 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		make_loads(c);
 	for (k = 0; k < OP_KIND_N; k++)
 		layer_work(&c->layer, (enum op_kind)k, &c->fixed[k]);
-	set_own_work(c);
+	layer_own_work(&c->effect, c->fixed);
 	for (k = 0; k < OP_KIND_N; k++)
 		work_slow(&c->fixed[k], net_gpu_share_least(spec->net, 1));
 	power_init(c);

@@ -29,7 +29,7 @@ void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
 		.empty = w->padding_fraction,
 	};
 	l->copies = l->tokens * m->experts_per_token;
-	l->slots = l->copies;
+	l->slots = l->reads = l->copies;
 	if (w->capacity > 0)
 		l->slots = (double)w->capacity * m->experts;
 	l->regroup = w->local_experts > 1 && layout->ep * layout->esp > 1;
@@ -44,6 +44,8 @@ void layer_set_measured(struct layer *l, const struct measured *m,
 {
 	l->measured = m;
 	l->pads = measured_has_products(m, l->model->dtype);
+	if (l->pads)
+		l->reads = l->tokens;
 	l->group = layout->ep * layout->esp;
 	if (l->pads && l->dropless && alg != A2A_DIRECT)
 		l->plan = layout->esp > 1 ? MEASURED_PLAN_ESP :
@@ -351,6 +353,8 @@ static void direct_work(const struct layer *l, enum op_kind kind,
 		w->seconds += l->gpu->direct.launch_s;
 		break;
 	default:	/* UNPERMUTE, PERMUTE_BWD: rows in, their sum out */
+		if (l->pads)	/* they have to be there */
+			w->seconds += l->gpu->direct.launch_s;
 		work_add_stream(w, l->gpu, l->sums_bytes +
 				l->tokens * row_bytes(l));
 		break;
@@ -431,7 +435,7 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 		gate_bwd_work(l, out);
 		break;
 	case OP_PERMUTE:	/* a gather: each slot is read and written */
-		work_add_stream(out, l->gpu, (l->copies + l->slots) * row);
+		work_add_stream(out, l->gpu, (l->reads + l->slots) * row);
 		break;
 	case OP_UNPERMUTE:	/* k copies in, their weighted sum out */
 	case OP_PERMUTE_BWD:	/* k gradients in, their sum out */
@@ -440,8 +444,9 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 	case OP_UNPERMUTE_BWD:
 		/* output gradients and results in (for the gate's weights),
 		 * scaled gradients out */
-		work_add_stream(out, l->gpu, (l->tokens + l->copies +
-					      l->slots) * row);
+		work_add_stream(out, l->gpu, (l->pads ?
+				l->reads + l->slots :
+				l->tokens + l->copies + l->slots) * row);
 		break;
 	case OP_SHARED:
 	case OP_SHARED_BWD:
@@ -463,4 +468,17 @@ void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
 	chunk.pairs /= n;
 	chunk.sums_bytes /= n;
 	layer_work(&chunk, kind, out);
+}
+
+void layer_own_work(const struct tech_effect *e, struct work *fixed)
+{
+	fixed[OP_COMPRESS].seconds = e->compress_s[0];
+	fixed[OP_COMPRESS_BWD].seconds = e->compress_s[1];
+	fixed[OP_RESTORE].seconds = e->restore_s[0];
+	fixed[OP_RESTORE_BWD].seconds = e->restore_s[1];
+	fixed[OP_MIGRATE].seconds = e->host_s;
+	if (e->gate_s[0] >= 0)
+		fixed[OP_GATE].seconds = e->gate_s[0];
+	if (e->gate_s[1] >= 0)
+		fixed[OP_GATE_BWD].seconds = e->gate_s[1];
 }

@@ -6,6 +6,7 @@
 #include "scenarios/program.h"
 #include "sim/cost_kernel.h"
 #include "sim/route.h"
+#include "sim/tech_apply.h"
 
 /* What the kernels need to know of one rank's layer. */
 struct layer {
@@ -14,6 +15,8 @@ struct layer {
 	const struct measured *measured;	/* products; may be NULL */
 	double tokens;		/* of one rank */
 	double copies;		/* routed copies that a rank sends */
+	double reads;		/* rows that a permutation reads: each copy, or
+				   each token once (a runner's kernel) */
 	double slots;		/* the same with padding; = copies when dropless */
 	double ffn;		/* inner size of one rank's expert shard */
 	int local_experts;
@@ -59,6 +62,9 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out);
 /* The same of the rows of one of n chunks. */
 void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
 		      struct work *out);
+
+/* Techniques' own work, and a gate that is not the layer's: [OP_KIND_N]. */
+void layer_own_work(const struct tech_effect *e, struct work *fixed);
 
 /*
  * An expert op on a rank with these rows per local expert, times share. adds:

@@ -201,6 +201,42 @@ static void test_regroup(void **state)
 }
 
 /*
+ * 100 tokens of 128 bytes in 200 slots: the runner reads each token once, there
+ * and for the gradients, 300 rows. Without measurements 400 and, with results
+ * for the gate, 500. Direct: beside the rows
+ * that are added, they have to be there: a barrier.
+ */
+static void test_permute(void **state)
+{
+	struct product_table t;
+	struct measured m = { .n_tables = 1, .table = &t };
+	struct gpu fast = gpu;
+	struct layer l;
+	struct work w;
+
+	(void)state;
+	make_table(&t);
+	make_layer(&l, &m, &layout, A2A_FLAT, 25);
+	layer_work(&l, OP_PERMUTE, &w);
+	near(w.bytes, 300 * 128);
+	layer_work(&l, OP_UNPERMUTE_BWD, &w);
+	near(w.bytes, 300 * 128);
+	make_layer(&l, NULL, &layout, A2A_FLAT, 25);
+	layer_work(&l, OP_PERMUTE, &w);
+	near(w.bytes, 400 * 128);
+	layer_work(&l, OP_UNPERMUTE_BWD, &w);
+	near(w.bytes, 500 * 128);
+	fast.direct.launch_s = 3e-6;
+	make_layer(&l, &m, &layout, A2A_DIRECT, 25);
+	l.gpu = &fast;
+	l.direct = true;
+	l.sums_bytes = 12800;
+	layer_work(&l, OP_UNPERMUTE, &w);
+	near(w.seconds, 3e-6 + 25600e-12);
+	product_table_release(&t);
+}
+
+/*
  * A gate's kernels by their curves: top-k of 100 tokens, 8 experts, 2 choices
  * moves 100 * (32 + 16) + 32 = 4,832 bytes; the sort 1,600.
  */
@@ -226,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_chance),
 		cmocka_unit_test(test_turn),
 		cmocka_unit_test(test_regroup),
+		cmocka_unit_test(test_permute),
 		cmocka_unit_test(test_gate),
 	};
 

@@ -88,20 +88,25 @@ static enum status hold(const struct bench *be, double each)
 
 /*
  * The first call connects, loads and allocates: its time says nothing, nor
- * when it has been enough. Then on for a share of the cap.
+ * when it has been enough. Then on for a share of the cap, and with all that
+ * passes between the calls no longer than the cap: ranks that have to wait
+ * for a processor are no warmer for it.
  */
 static enum status warm_up(const struct bench *be, double *each_p)
 {
 	struct record r = { 0 };
 	enum status st = run_batch(be, &r, 1);
-	double n;
+	double wall = r.wall_s, n;
 
 	/* a slow one does not pay for it twice */
-	if (!st && batch_s(&r, 1) < be->cap_s)
+	if (!st && batch_s(&r, 1) < be->cap_s) {
 		st = run_batch(be, &r, 1);
+		wall = r.wall_s - wall;
+	}
 	if (st)
 		return st;
-	n = WARM_SHARE * be->cap_s / fmax(batch_s(&r, 1), 1e-9);
+	n = fmin(WARM_SHARE * be->cap_s / fmax(batch_s(&r, 1), 1e-9),
+		 be->cap_s / fmax(wall, 1e-9));
 	if (n >= 1)
 		st = run_batch(be, &r, (int)fmin(n, WARM_REPEATS_MAX));
 	if (!st)

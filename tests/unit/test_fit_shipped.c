@@ -263,7 +263,7 @@ static void test_products(void **state)
 		e = table_error(&m.table[i], false);
 		if (!strcmp(m.table[i].variant, "strided-batched")) {
 			assert_true(e <= BOUND);
-			assert_true(table_error(&m.table[i], true) <= 0.10);
+			assert_true(table_error(&m.table[i], true) <= 0.08);
 			strided++;
 		}
 		if (!strcmp(m.table[i].variant, "grouped"))
@@ -308,7 +308,7 @@ static void leave_shape(const struct product_table *t, int at, struct score *s)
 	free(p);
 }
 
-/* Shapes that were not measured: 5.7 %. And points that were stay, but for
+/* Shapes that were not measured: 4.8 %. And points that were stay, but for
  * what does not rise with the work. */
 static void test_shapes(void **state)
 {
@@ -337,7 +337,7 @@ static void test_shapes(void **state)
 		      "%.1f %%; at the points %.1f %%\n", out.n,
 		      100 * out.sum / out.n, 100 * out.worst,
 		      100 * in.sum / in.n);
-	assert_true(out.n > 200 && out.sum / out.n <= 0.06);
+	assert_true(out.n > 150 && out.sum / out.n <= BOUND);
 	assert_true(in.sum / in.n <= 0.01);
 	measured_release(&m);
 }

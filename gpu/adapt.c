@@ -150,6 +150,25 @@ double adapt_repeat(const struct adapt *a, double max, int times, int *times_p)
 	return size;
 }
 
+double adapt_doubt(const struct adapt *a, double min, int times,
+		   double *error_p)
+{
+	double size = 0, error;
+	int i;
+
+	*error_p = 0;
+	for (i = 1; i < a->n - 1; i++) {
+		if (a->times[i] >= times || a->x[i] < log2(min) - SAME)
+			continue;
+		error = exp2(left_out(a, i)) - 1;
+		if (error > *error_p) {
+			*error_p = error;
+			size = exp2(a->x[i]);
+		}
+	}
+	return size;
+}
+
 void adapt_stop_above(struct adapt *a)
 {
 	int i;

@@ -68,6 +68,14 @@ void adapt_add(struct adapt *a, double size, double seconds);
 double adapt_repeat(const struct adapt *a, double max, int times,
 		    int *times_p);
 
+/*
+ * The size from `min` up, measured fewer than `times` times, that is farthest
+ * off the line between its neighbours, by *error_p; 0: none. It may have been
+ * measured in a bad moment.
+ */
+double adapt_doubt(const struct adapt *a, double min, int times,
+		   double *error_p);
+
 /* No size above those measured is wanted any more: too slow. */
 void adapt_stop_above(struct adapt *a);
 

@@ -15,10 +15,15 @@
 /* Where a size that is left out is off by less, nothing more is measured. */
 #define TOLERANCE 0.03
 /* Of the budget, for repeating the first sizes of all series. */
-#define FIRST_SHARE 0.4
+#define FIRST_SHARE 0.3
 #define CAP_MIN_S 0.002
 /* Of a size that is measured in several windows, for each. */
 #define WINDOW_S 0.015
+/* Exchanges from so many bytes up that are so far off the line between their
+ * neighbours are measured so often. */
+#define DOUBT_BYTES 0x1p20
+#define DOUBT_ERROR 0.08
+#define DOUBT_TIMES 3
 /* Products that last: how long before they count, and then. */
 #define HOLD_S 0.08
 #define HELD_S 0.05
@@ -260,7 +265,13 @@ static struct wish wish_of(struct series *s)
 		w.kind = WISH_REFINE;
 	size = adapt_repeat(&s->a, s->windows_max, s->windows, &times);
 	if (s->windows > 1 && size > 0)
-		w = (struct wish){ s, WISH_AGAIN, size, -times };
+		return (struct wish){ s, WISH_AGAIN, size, -times };
+	if (s->windows > 1 || s->c.work.ctas ||
+	    !sample_op_is_exchange(s->c.work.op))
+		return w;
+	size = adapt_doubt(&s->a, DOUBT_BYTES, DOUBT_TIMES, &error);
+	if (error > DOUBT_ERROR)
+		w = (struct wish){ s, WISH_AGAIN, size, error };
 	return w;
 }
 
@@ -381,7 +392,7 @@ double run_tier_share(const struct job *j, const char *tier)
 		const char *tier;
 		double share;
 	} shares[] = {
-		{ "shm", 0.13 }, { "socket", 0.42 },
+		{ "shm", 0.13 }, { "socket", 0.4 },
 	};
 	size_t i;
 

@@ -19,7 +19,7 @@
 /* They need fewer sizes: their curves are those without a limit, capped. So
  * do kernels that other shapes tell about. */
 #define CTAS_WEIGHT 0.2
-#define CTAS_GAP 3	/* octaves */
+#define CTAS_GAP 3	/* octaves, where gaps are fine without one */
 #define SHAPE_WEIGHT 0.4
 #define OTHER_WEIGHT 0.1	/* products in other than the usual way */
 /*
@@ -147,7 +147,7 @@ static void add_series(struct builder *bu, const struct bench_case *c,
 	} else if (c->work.ctas) {
 		s->penalty = CTAS_PENALTY;
 		s->weight = CTAS_WEIGHT;
-		s->a.gap_max = CTAS_GAP;
+		s->a.gap_max = s->a.fine_gap > 0 ? CTAS_GAP : 0;
 		s->a.fine_gap = s->a.gap_above = 0;
 		s->windows = 1;
 	} else if (c->work.n) {

@@ -497,7 +497,8 @@ static void check_op(const struct program *p, int i)
 	assert((op->lane == LANE_INTRA || op->lane == LANE_INTER) ==
 	       op_kind_is_comm(op->kind));
 	assert(!op->step || !op_kind_is_exchange(op->kind) ||
-	       program_previous_step(p, i) >= 0);
+	       !a2a_table[p->plan.alltoall].forwards ||
+	       program_forwarded_step(p, i) >= 0);
 }
 
 int program_previous_step(const struct program *p, int i)
@@ -515,6 +516,12 @@ int program_previous_step(const struct program *p, int i)
 			return j;
 	}
 	return -1;
+}
+
+int program_forwarded_step(const struct program *p, int i)
+{
+	return a2a_table[p->plan.alltoall].forwards ?
+		program_previous_step(p, i) : -1;
 }
 
 /* Chunks of each (kind, step, pass) must come in order and be complete. */

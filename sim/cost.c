@@ -461,10 +461,12 @@ static struct work plain_work(const struct cost *c, const struct op *op)
 	e = &c->expert->at[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
 	if (!e->known) {
 		e->work = slowest_expert(c, op);
-		work_hold(&e->work, power_holds(c, op->n_chunks));
 		e->known = true;
 	}
-	return e->work;
+	/* others with other exchanges share the work, not the power */
+	work = e->work;
+	work_hold(&work, power_holds(c, op->n_chunks));
+	return work;
 }
 
 static struct work op_work(const struct cost *c, const struct op *op)

@@ -179,6 +179,27 @@ static void test_repeat(void **state)
 	assert_int_equal(i, 6);
 }
 
+/*
+ * Straight but for 64, which took 1.5 times as long: it is 50 % off. Its
+ * neighbours are off by the half of its logarithm, 1.5^0.5 - 1 = 22 %.
+ */
+static void test_doubt(void **state)
+{
+	struct adapt a = { 0 };
+	double error;
+	int i;
+
+	(void)state;
+	for (i = 4; i <= 8; i++)
+		adapt_add(&a, 1 << i, i == 6 ? 96 : 1 << i);
+	assert_true(fabs(adapt_doubt(&a, 16, 2, &error) - 64) < 1e-9);
+	assert_true(fabs(error - 0.5) < 1e-9);
+	adapt_add(&a, 64, 96);	/* no bad moment: it stays */
+	assert_true(fabs(adapt_doubt(&a, 64, 2, &error) - 128) < 1e-9);
+	assert_true(fabs(error - (sqrt(1.5) - 1)) < 1e-9);
+	assert_true(adapt_doubt(&a, 1024, 2, &error) == 0 && error == 0);
+}
+
 /* A list, a size that is measured again, and a series that becomes slow. */
 static void test_list(void **state)
 {
@@ -232,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_least_gap),
 		cmocka_unit_test(test_fine_gaps),
 		cmocka_unit_test(test_repeat),
+		cmocka_unit_test(test_doubt),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_zero_time),
 	};

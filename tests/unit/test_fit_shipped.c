@@ -153,6 +153,8 @@ static double tier_error(const char *tier, double bound)
 		one = (struct score){ 0 };
 		for (k = 0; k < FOLDS; k++)
 			leave_out(g, k, &one);
+		if (!one.n)
+			continue;	/* counts: all are below a MB */
 		print_message("# %s %s %s: %d sizes, error %.1f %%, worst "
 			      "%.1f %%\n", tier, g->key.op, g->key.variant,
 			      one.n, 100 * one.sum / one.n, 100 * one.worst);

@@ -176,6 +176,12 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 				double rows, double n, double k, double batch,
 				bool *outside_p);
 
+/* The same where each product has a kernel of its own: only that way counts, if
+ * its range has the product. */
+double measured_each_seconds(const struct measured *m, enum dtype t,
+			     double rows, double n, double k, double batch,
+			     bool *outside_p);
+
 /*
  * Seconds that a host takes to launch so many kernels one by one; 0: not
  * measured.

@@ -81,6 +81,11 @@ struct next_upgrade next_best(const struct sweep_view *v, long point)
 	return best;
 }
 
+int next_steps(const struct view_axis *x)
+{
+	return x->n - 1 > NEXT_STEPS_MAX ? 0 : x->n - 1;
+}
+
 int next_subjects(const struct sweep_view *v)
 {
 	int subject = next_subject(v);

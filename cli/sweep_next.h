@@ -46,6 +46,10 @@ struct next_upgrade next_best(const struct sweep_view *v, long point);
 
 #define NEXT_SUBJECTS_MAX 12
 
+#define NEXT_STEPS_MAX 24	/* an axis with more is a curve, not steps */
+
+/* Steps of the axis that tables show: all or none. */
+int next_steps(const struct view_axis *x);
 int next_subjects(const struct sweep_view *v);	/* 1 when there is none */
 bool next_is_of(const struct sweep_view *v, long point, int subject);
 /* Is that where the at-th step of the axis begins, as it is walked? */

@@ -153,6 +153,22 @@ void next_put_glance(struct page *p, const struct sweep_view *v)
 
 /* ---- comparing pairs of neighbours ---- */
 
+/* Why rows are missing. */
+static void put_left_out(struct page *p, const struct sweep_view *v)
+{
+	for (int i = 0; i < v->n_axes; i++) {
+		const struct view_axis *x = &v->axis[i];
+		char *text;
+
+		if (next_steps(x) || x->n < 2)
+			continue;
+		text = xasprintf("The %d steps of %s are not listed.",
+				 x->n - 1, x->name);
+		page_text(p, text);
+		free(text);
+	}
+}
+
 static void pair_head(struct page *p, const struct sweep_view *v,
 		      const char *first)
 {
@@ -229,10 +245,12 @@ void next_put_changes(struct page *p, const struct sweep_view *v)
 		  "how many have different best plans.");
 	pair_head(p, v, "step");
 	for (int i = 0; i < v->n_axes; i++) {
-		for (int k = 0; i != subject && k + 1 < v->axis[i].n; k++)
+		for (int k = 0; i != subject && k < next_steps(&v->axis[i]);
+		     k++)
 			pair_row(p, v, i, k, change_cell);
 	}
 	page_table_end(p);
+	put_left_out(p, v);
 }
 
 /* ---- which upgrade pays next ---- */
@@ -350,7 +368,7 @@ void next_put_upgrades(struct page *p, const struct sweep_view *v)
 	pair_head(p, v, "step");
 	for (int i = 0; i < v->n_axes; i++) {
 		for (int k = 0; next_is_upgrade(&v->axis[i]) &&
-		     k + 1 < v->axis[i].n; k++)
+		     k < next_steps(&v->axis[i]); k++)
 			pair_row(p, v, i, k, gain_cell);
 	}
 	page_table_end(p);

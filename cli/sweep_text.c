@@ -178,7 +178,7 @@ static void print_steps(const struct sweep_view *v, struct buf *out)
 	table_init(&t, column, 1 + n);
 	for (int i = 0; i < v->n_axes; i++) {
 		for (int k = 0; next_is_upgrade(&v->axis[i]) &&
-		     k + 1 < v->axis[i].n; k++)
+		     k < next_steps(&v->axis[i]); k++)
 			step_row(&t, v, i, k);
 	}
 	if (t.n_cells) {

@@ -143,6 +143,21 @@ const struct measured_curve *measured_find_limited(const struct measured *m,
 						   const char *tier, int ranks,
 						   int ctas);
 
+/*
+ * Seconds of a layer's kernel (topk, sort) over `tokens` tokens with
+ * shape n, k (gpu/work.h): between the shapes that were measured, each at as
+ * many tokens, weighted by their distances on logarithmic scales. 0: none was.
+ */
+double measured_kernel_seconds(const struct measured *m, const char *op,
+			       double tokens, double n, double k);
+
+/*
+ * Seconds of a host's plan (MEASURED_PLAN_FLAT, ..) of so many choices of a
+ * rank, to `experts`, in `chunks`: between what was measured as above.
+ */
+double measured_plan_seconds(const struct measured *m, const char *op,
+			     double choices, double experts, double chunks);
+
 /* Of a tier and the nearest limit of CTAs (0: none), or NULL. */
 const struct measured_contention *measured_find_contention(
 	const struct measured *m, const char *tier, int ctas);
@@ -160,6 +175,19 @@ bool measured_has_products(const struct measured *m, enum dtype t);
 double measured_product_seconds(const struct measured *m, enum dtype t,
 				double rows, double n, double k, double batch,
 				bool *outside_p);
+
+/*
+ * Seconds that a host takes to launch so many kernels one by one; 0: not
+ * measured.
+ */
+double measured_launch_seconds(const struct measured *m, double launches);
+
+/*
+ * Seconds that each output of a product more takes when it is added to what
+ * is there: the mean of what MEASURED_ADDING's points take longer than the same
+ * product alone. 0: none was measured.
+ */
+double measured_adding_seconds(const struct measured *m, enum dtype t);
 
 /*
  * FLOP/s that products reach for as long as a layer runs: the geometric mean of

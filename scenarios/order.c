@@ -338,7 +338,7 @@ static enum status check_ready(const struct program *p, int pass, int i,
 	int first = pass_first(p, pass), end = pass_end(p, pass), d;
 	const struct op *o = &p->op[i];
 	bool is_late = data_missing(p, i, laid, first, end);
-	int before = program_previous_step(p, i);
+	int before = program_forwarded_step(p, i);
 	struct buf name = { 0 };
 
 	is_late = is_late || (before >= 0 && !laid[before - first]);

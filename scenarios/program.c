@@ -311,6 +311,8 @@ static void add_exchange(struct pass *p, int first, int shared)
 		p->expert[i] = add_expert(p, p->backward ? OP_EXPERT_BWD_DATA :
 					  OP_EXPERT, i);
 	}
+	if (p->backward && p->degree != p->out->plan.degree_forward)
+		p->out->op[p->expert[0]].plans = p->degree;
 	/* all input gradients first: their exchange waits for them */
 	for (i = 0; p->backward && i < p->degree; i++)
 		p->weight[i] = add_expert(p, OP_EXPERT_BWD_WEIGHT, i);
@@ -345,6 +347,7 @@ static void lower_forward(struct pass *p)
 	else
 		p->known = add_op(p, OP_GATE, LANE_COMPUTE);
 	last = p->known;
+	p->out->op[last].plans = p->degree;
 	if (has_tech(p, TECH_MIGRATION)) {
 		p->migrate = add_op(p, OP_MIGRATE, LANE_HOST);
 		add_dep(p, p->migrate, p->known);
@@ -494,7 +497,8 @@ static void check_op(const struct program *p, int i)
 	assert((op->lane == LANE_INTRA || op->lane == LANE_INTER) ==
 	       op_kind_is_comm(op->kind));
 	assert(!op->step || !op_kind_is_exchange(op->kind) ||
-	       program_previous_step(p, i) >= 0);
+	       !a2a_table[p->plan.alltoall].forwards ||
+	       program_forwarded_step(p, i) >= 0);
 }
 
 int program_previous_step(const struct program *p, int i)
@@ -512,6 +516,12 @@ int program_previous_step(const struct program *p, int i)
 			return j;
 	}
 	return -1;
+}
+
+int program_forwarded_step(const struct program *p, int i)
+{
+	return a2a_table[p->plan.alltoall].forwards ?
+		program_previous_step(p, i) : -1;
 }
 
 /* Chunks of each (kind, step, pass) must come in order and be complete. */

@@ -75,6 +75,9 @@ struct op {
 	int step;		/* all-to-all ops: step in order of execution
 				   (a2a_step_at()); all-reduces: below */
 	int backward;		/* 0 forward, 1 backward */
+	int plans;		/* chunks whose exchanges are planned with it: a
+				   gate's; or those that the rows of a forward pass
+				   with others are regrouped into; 0: none */
 	int n_deps;
 	int dep[OP_DEPS_MAX];	/* indices, each < own */
 	double slow;		/* its time is so many times as long; 0: as 1.
@@ -126,12 +129,13 @@ enum status program_lower_pipe(const struct cluster *c, const struct model *m,
 void program_check(const struct program *p);
 
 /*
- * The op that is the step before op i of the same exchange; -1: it is the
- * first. Steps that start together (`beside`) have no dependency, but an
- * executor may need what the one before brings (dedup's fan-out), so they
+ * The op that is the step before op i of the same exchange, if it stands
+ * before it; else -1. forwarded_step(): only where op i sends on what that
+ * one brings, though both start together (struct a2a_row, forwards): those
  * stand in their order in the array.
  */
 int program_previous_step(const struct program *p, int i);
+int program_forwarded_step(const struct program *p, int i);
 
 /* Copies of each expert inside an EP group: ep / experts, at least 1. */
 int layout_expert_copies(const struct layout *l, const struct model *m);

@@ -39,6 +39,7 @@ const struct a2a_row a2a_table[A2A_N] = {
 		.name = "dedup",
 		.help = "one copy per destination node, then fan-out (DeepEP)",
 		.n_steps = 2,
+		.forwards = true,
 		.dispatch = { { "inter", LANE_INTER, 0 },
 			      { "fanout", LANE_INTRA, 1 } },
 	},

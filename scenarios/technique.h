@@ -46,6 +46,8 @@ struct a2a_row {
 	const char *name;	/* in scenarios, plans, JSON */
 	const char *help;
 	int n_steps;
+	bool forwards;	/* a step sends on what the one brings beside which it
+			   starts: row by row, or else after it */
 	struct a2a_step dispatch[A2A_STEPS_MAX];	/* combine: reversed */
 };
 

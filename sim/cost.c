@@ -264,15 +264,6 @@ static void make_loads(struct cost *c)
 	}
 }
 
-/* On a GPU that others leave `speed` of; it is as far from the limit. */
-static void work_slow(struct work *w, double speed)
-{
-	double s = w->seconds;
-
-	w->seconds /= speed;
-	w->held_s = fmax(w->held_s + s - w->seconds, 0);
-}
-
 static struct work slowest_expert(const struct cost *c, const struct op *op);
 
 static double pair_time(const struct cost *c, enum cost_coll there,
@@ -335,22 +326,6 @@ static enum status check_dtype(const struct cost_spec *spec)
 		       "no rate for", dtype_name(t), g->name);
 }
 
-/* Techniques' own work, and a gate that is not the layer's. */
-static void set_own_work(struct cost *c)
-{
-	const struct tech_effect *e = &c->effect;
-
-	c->fixed[OP_COMPRESS].seconds = e->compress_s[0];
-	c->fixed[OP_COMPRESS_BWD].seconds = e->compress_s[1];
-	c->fixed[OP_RESTORE].seconds = e->restore_s[0];
-	c->fixed[OP_RESTORE_BWD].seconds = e->restore_s[1];
-	c->fixed[OP_MIGRATE].seconds = e->host_s;
-	if (e->gate_s[0] >= 0)
-		c->fixed[OP_GATE].seconds = e->gate_s[0];
-	if (e->gate_s[1] >= 0)
-		c->fixed[OP_GATE_BWD].seconds = e->gate_s[1];
-}
-
 enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 {
 	struct cost *c;
@@ -368,7 +343,8 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		cost_shared_experts(spec->shared);
 	layer_init(&c->layer, c->gpu, spec->model, &spec->layout,
 		   spec->workload);
-	c->layer.measured = spec->measured;
+	layer_set_measured(&c->layer, spec->measured, &spec->layout,
+			   spec->alltoall);
 	dense_init(&c->dense, c->gpu, spec->model, &spec->layout);
 	if (spec->alltoall == A2A_DIRECT && spec->layout.ep > 1)
 		layer_set_direct(&c->layer, &spec->layout, spec->workload);
@@ -381,7 +357,7 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		make_loads(c);
 	for (k = 0; k < OP_KIND_N; k++)
 		layer_work(&c->layer, (enum op_kind)k, &c->fixed[k]);
-	set_own_work(c);
+	layer_own_work(&c->effect, c->fixed);
 	for (k = 0; k < OP_KIND_N; k++)
 		work_slow(&c->fixed[k], net_gpu_share_least(spec->net, 1));
 	power_init(c);
@@ -463,7 +439,7 @@ static struct work dense_op(const struct cost *c, const struct op *op)
 			     op->n_chunks);
 }
 
-static struct work op_work(const struct cost *c, const struct op *op)
+static struct work plain_work(const struct cost *c, const struct op *op)
 {
 	int kind = expert_kind(op);
 	struct expert_cost *e;
@@ -478,18 +454,29 @@ static struct work op_work(const struct cost *c, const struct op *op)
 					 &work);
 			work_slow(&work, net_gpu_share_least(c->spec.net, 1));
 		}
-		work.seconds += power_holds(c, 1) * work.held_s;
+		work_hold(&work, power_holds(c, 1));
 		return work;
 	}
 	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
 	e = &c->expert->at[kind * (PLAN_DEGREE_MAX + 1) + op->n_chunks];
 	if (!e->known) {
 		e->work = slowest_expert(c, op);
-		e->work.seconds += power_holds(c, op->n_chunks) *
-			e->work.held_s;
 		e->known = true;
 	}
-	return e->work;
+	/* others with other exchanges share the work, not the power */
+	work = e->work;
+	work_hold(&work, power_holds(c, op->n_chunks));
+	return work;
+}
+
+static struct work op_work(const struct cost *c, const struct op *op)
+{
+	struct work work = plain_work(c, op);
+
+	if (op->plans)
+		layer_plan_work(&c->layer, op->kind, op->plans,
+				layer_busiest_rows(c->spec.workload), &work);
+	return work;
 }
 
 /* Which collective an op is a step of; COST_COLL_N: none. */
@@ -565,6 +552,16 @@ double cost_op(const struct cost *c, const struct op *op)
 double cost_op_outside(const struct cost *c, const struct op *op)
 {
 	return op_kind_is_comm(op->kind) ? 0 : op_work(c, op).outside_s;
+}
+
+double cost_op_first(const struct cost *c, const struct op *op)
+{
+	struct work w;
+
+	if (op_kind_is_comm(op->kind) || !c->layer.pads)
+		return 0;
+	w = op_work(c, op);
+	return w.seconds > 0 ? w.first_s / w.seconds : 0;
 }
 
 double cost_op_hbm_bytes(const struct cost *c, const struct op *op)

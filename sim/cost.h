@@ -47,6 +47,13 @@ void cost_free(struct cost *c);
 /* Seconds of one op (its chunk's share) on the slowest rank. */
 double cost_op(const struct cost *c, const struct op *op);
 
+/*
+ * The share of a product op's time after which its first product is done, where
+ * products were measured: the kernels of a runner, which hold all SMs. 0: not
+ * known.
+ */
+double cost_op_first(const struct cost *c, const struct op *op);
+
 /* Of those the seconds of products past the measured range. */
 double cost_op_outside(const struct cost *c, const struct op *op);
 

@@ -146,12 +146,32 @@ static double group_bytes(const struct gemm_group *group, enum dtype t)
 	return elements * group->repeat * dtype_bytes(t);
 }
 
+static double group_outputs(const struct gemm_group *group)
+{
+	double sum = 0;
+	struct shape s;
+	int i;
+
+	for (i = 0; i < group->n_products; i++) {
+		s = group_shape(group, i);
+		if (s.m > 0 && s.k > 0)
+			sum += s.m * s.n;
+	}
+	return sum * group->repeat;
+}
+
+/* Those rows that the SMs compute: tables have few between whole tiles. */
+static double whole_tiles(double rows, int tile)
+{
+	return rows > tile ? ceil(rows / tile) * tile : rows;
+}
+
 /*
  * Measured: of N products that run together, uneven ones too, each takes the
  * N-th part of a batch of N like it. False when the table does not reach one
  * of them, which is then *past_p.
  */
-static bool measured_time(const struct measured *m, enum dtype t,
+static bool measured_time(const struct measured *m, enum dtype t, int tile,
 			  const struct gemm_group *group, double *seconds_p,
 			  struct product_point *past_p)
 {
@@ -171,8 +191,8 @@ static bool measured_time(const struct measured *m, enum dtype t,
 		if (!(s.m > 0 && s.k > 0))
 			continue;
 		sum += group->repeat / batch *
-			measured_product_seconds(m, t, s.m, s.n, s.k, batch,
-						 &outside);
+			measured_product_seconds(m, t, whole_tiles(s.m, tile),
+						 s.n, s.k, batch, &outside);
 		if (outside) {
 			*past_p = (struct product_point){ s.m, s.n, s.k,
 							  batch, 0 };
@@ -181,6 +201,9 @@ static bool measured_time(const struct measured *m, enum dtype t,
 	}
 	if (!(sum > 0))
 		return false;
+	sum += group_outputs(group) * group->adding_s;
+	if (group->packed)
+		sum = fmax(sum, measured_launch_seconds(m, batch));
 	if (m->use)
 		m->use->inside++;
 	*seconds_p = sum;
@@ -236,7 +259,7 @@ void work_add_gemms(struct work *w, const struct gpu *g,
 	 * that repeats a product may find small operands in the L2
 	 * (doc/model.md, "Products": inferred); in a layer other kernels ran
 	 * in between */
-	if (!measured_time(m, t, group, &seconds, &past))
+	if (!measured_time(m, t, g->tile_m, group, &seconds, &past))
 		seconds = g->kernel_s + group_math_time(group, g, t);
 	seconds = fmax(seconds, cost_stream(g, bytes));
 	w->seconds += seconds;
@@ -275,4 +298,22 @@ void work_add_stream(struct work *w, const struct gpu *g, double bytes)
 		return;
 	w->bytes += bytes;
 	w->seconds += cost_stream(g, bytes);
+}
+
+void work_slow(struct work *w, double speed)
+{
+	double s = w->seconds;
+
+	w->seconds /= speed;
+	w->first_s /= speed;
+	w->held_s = fmax(w->held_s + s - w->seconds, 0);
+}
+
+void work_hold(struct work *w, double share)
+{
+	double s = w->seconds;
+
+	w->seconds += share * w->held_s;
+	if (s > 0)
+		w->first_s *= w->seconds / s;
 }

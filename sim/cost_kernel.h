@@ -14,6 +14,7 @@
 struct work {
 	double seconds, bytes;
 	double outside_s;	/* of `seconds`: products past the measured range */
+	double first_s;		/* of `seconds`: until the first product is done */
 	double held_s;		/* beside `seconds`: how much longer products take
 				   when the power limit holds all the time */
 };
@@ -31,7 +32,9 @@ struct gemm_group {
 	bool rows_are_depth;
 	double m, n, k;		/* the two that are fixed */
 	double empty;		/* share of rows that are zeros */
-	bool adds;		/* to outputs that are there */
+	bool packed;		/* one call each, not one for all */
+	bool adds;		/* to outputs that are there, which takes: */
+	double adding_s;	/* more for each, where products were measured */
 };
 
 /* From the table of `m` (may be NULL) where it reaches, else the roofline. */
@@ -42,6 +45,10 @@ void work_add_gemms(struct work *w, const struct gpu *g,
 void work_add_gemm(struct work *w, const struct gpu *g,
 		   const struct measured *table, enum dtype t, double m,
 		   double n, double k);
+/* On a GPU that others leave `speed` of; it is as far from the limit. */
+void work_slow(struct work *w, double speed);
+/* The power limit holds so much of the time. */
+void work_hold(struct work *w, double share);
 void work_add_stream(struct work *w, const struct gpu *g, double bytes);
 
 #endif

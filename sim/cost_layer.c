@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/cost_layer.h"
 
+#include "scenarios/measured.h"
+
+#include <gsl/gsl_cdf.h>
 #include <math.h>
+
+/*
+ * The runner's rule (gpu/ffn_rows.h): rows are padded to a multiple of so
+ * many, while that makes no more than so many times all rows.
+ */
+#define PAD_ALIGN 16
+#define PAD_MOST 1.6
 
 /* Bytes of what is not of the model's type. */
 #define FP32_BYTES 4
@@ -19,10 +29,29 @@ void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
 		.empty = w->padding_fraction,
 	};
 	l->copies = l->tokens * m->experts_per_token;
-	l->slots = l->copies;
+	l->slots = l->reads = l->copies;
 	if (w->capacity > 0)
 		l->slots = (double)w->capacity * m->experts;
 	l->regroup = w->local_experts > 1 && layout->ep * layout->esp > 1;
+	l->can_pad = layout->ep * layout->esp > 1;
+	l->dropless = !(w->capacity > 0);
+	if (l->dropless)
+		l->spread = 1 - (double)m->experts_per_token / m->experts;
+}
+
+void layer_set_measured(struct layer *l, const struct measured *m,
+			const struct layout *layout, enum a2a_alg alg)
+{
+	l->measured = m;
+	l->pads = measured_has_products(m, l->model->dtype);
+	if (l->pads)
+		l->reads = l->tokens;
+	l->group = layout->ep * layout->esp;
+	if (l->pads && l->dropless && alg != A2A_DIRECT)
+		l->plan = layout->esp > 1 ? MEASURED_PLAN_ESP :
+			alg == A2A_DEDUP ? MEASURED_PLAN_DEDUP :
+			MEASURED_PLAN_FLAT;
+	l->adding_s = measured_adding_seconds(m, l->model->dtype);
 }
 
 void layer_set_direct(struct layer *l, const struct layout *layout,
@@ -69,6 +98,22 @@ static void add_product(struct work *w, const struct layer *l, double m,
 	work_add_gemm(w, l->gpu, l->measured, l->model->dtype, m, n, k);
 }
 
+/* A kernel as it was measured, else by the bytes that it moves. */
+static void add_kernel(struct work *w, const struct layer *l, const char *op,
+		       double bytes)
+{
+	double s = measured_kernel_seconds(l->measured, op, l->tokens,
+					   l->model->experts,
+					   l->model->experts_per_token);
+
+	if (!(s > 0)) {
+		work_add_stream(w, l->gpu, bytes);
+		return;
+	}
+	w->bytes += bytes;
+	w->seconds += s;
+}
+
 /*
  * Product T x E x hidden, then softmax (logits in, fp32 out), top-k (fp32
  * in, k weights and indices out), and a counting sort of the T*k indices
@@ -83,9 +128,9 @@ static void gate_work(const struct layer *l, struct work *w)
 	add_product(w, l, l->tokens, m->experts, m->hidden);
 	work_add_stream(w, l->gpu, scores *
 			(dtype_bytes(m->dtype) + FP32_BYTES));
-	work_add_stream(w, l->gpu, scores * FP32_BYTES +
-			routed * (FP32_BYTES + INDEX_BYTES));
-	work_add_stream(w, l->gpu, routed * 3 * INDEX_BYTES);
+	add_kernel(w, l, "topk", scores * FP32_BYTES +
+		   routed * (FP32_BYTES + INDEX_BYTES));
+	add_kernel(w, l, "sort", routed * 3 * INDEX_BYTES);
 }
 
 /* Softmax and top-k backward in one pass over the scores; two products. */
@@ -110,6 +155,8 @@ struct ffn {
 	const double *rows;
 	double share, inner;
 	double total;		/* rows of all experts together */
+	double padded;		/* rows of every expert; 0: as they are */
+	bool packed;		/* each expert's products by themselves */
 	double empty;		/* share of them that are zeros */
 	bool adds;		/* to gradients of weights that are there */
 };
@@ -126,12 +173,58 @@ static struct ffn ffn_make(const struct layer *l, int n, const double *rows,
 	return f;
 }
 
-static void ffn_product(const struct ffn *f, struct work *w, double n,
-			double k)
+/* The mean of the largest of n normal numbers (Blom 1958). */
+static double normal_most(int n)
+{
+	return n > 1 ? gsl_cdf_ugaussian_Pinv((n - 0.375) / (n + 0.25)) : 0;
+}
+
+/*
+ * A chunk of tokens has rows of each expert by chance, so its largest expert
+ * has more than its share of the whole's largest.
+ */
+static void ffn_pad(struct ffn *f)
+{
+	double most = 0, mean = f->total / f->n, stride;
+	int i;
+
+	for (i = 0; i < f->n; i++)
+		most = fmax(most, f->rows[i] * f->share);
+	most += normal_most(f->n) *
+		sqrt(f->l->spread * (1 - f->share) * mean);
+	stride = ceil(most / PAD_ALIGN) * PAD_ALIGN;
+	if (!f->l->can_pad || !(f->total > 0) ||
+	    (f->n > 1 && stride > PAD_MOST * mean)) {
+		f->packed = true;
+		return;
+	}
+	f->padded = stride;
+	f->empty = 1 - (1 - f->empty) * mean / stride;
+}
+
+/* One product for each expert, or one over all of them with padded rows. */
+static struct gemm_group ffn_group(const struct ffn *f)
 {
 	struct gemm_group group = { .n_products = f->n, .repeat = 1,
 				    .rows = f->rows, .row_scale = f->share,
-				    .n = n, .k = k, .empty = f->empty };
+				    .packed = f->packed, .empty = f->empty };
+
+	if (f->padded > 0) {
+		group.n_products = 1;
+		group.repeat = f->n;
+		group.rows = &f->padded;
+		group.row_scale = 1;
+	}
+	return group;
+}
+
+static void ffn_product(const struct ffn *f, struct work *w, double n,
+			double k)
+{
+	struct gemm_group group = ffn_group(f);
+
+	group.n = n;
+	group.k = k;
 
 	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
 		       &group);
@@ -141,10 +234,13 @@ static void ffn_product(const struct ffn *f, struct work *w, double n,
 static void ffn_weight_product(const struct ffn *f, struct work *w, double m,
 			       double n)
 {
-	struct gemm_group group = { .n_products = f->n, .repeat = 1,
-				    .rows = f->rows, .row_scale = f->share,
-				    .rows_are_depth = true, .m = m, .n = n,
-				    .empty = f->empty, .adds = f->adds };
+	struct gemm_group group = ffn_group(f);
+
+	group.rows_are_depth = true;
+	group.m = m;
+	group.n = n;
+	group.adds = f->adds;
+	group.adding_s = f->adds ? f->l->adding_s : 0;
 
 	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
 		       &group);
@@ -162,6 +258,7 @@ static void ffn_forward(const struct ffn *f, struct work *w)
 	const struct model *m = f->l->model;
 
 	ffn_product(f, w, (m->gated ? 2 : 1) * f->inner, m->hidden);
+	w->first_s = w->seconds;
 	/* gated: two in, one out; else one in, one out */
 	ffn_activation(f, w, m->gated ? 3 : 2);
 	ffn_product(f, w, m->hidden, f->inner);
@@ -172,6 +269,7 @@ static void ffn_data(const struct ffn *f, struct work *w)
 	const struct model *m = f->l->model;
 
 	ffn_product(f, w, f->inner, m->hidden);
+	w->first_s = w->seconds;
 	/* gated: gradient and both factors in, two out; else two in, one
 	 * out */
 	ffn_activation(f, w, m->gated ? 5 : 3);
@@ -183,6 +281,8 @@ static void ffn_weight(const struct ffn *f, struct work *w)
 	const struct model *m = f->l->model;
 
 	ffn_weight_product(f, w, f->inner, m->hidden);
+	if (!(w->first_s > 0))	/* else those of data came before */
+		w->first_s = w->seconds;
 	ffn_weight_product(f, w, m->hidden, (m->gated ? 2 : 1) * f->inner);
 }
 
@@ -214,6 +314,8 @@ void layer_expert_work(const struct layer *l, enum op_kind kind,
 
 	f.adds = adds;
 	f.empty = l->empty;
+	if (l->pads)
+		ffn_pad(&f);
 	*out = (struct work){ 0 };
 	ffn_work(&f, kind, out);
 	/* blocks of one source by expert become blocks of one expert, and
@@ -251,10 +353,63 @@ static void direct_work(const struct layer *l, enum op_kind kind,
 		w->seconds += l->gpu->direct.launch_s;
 		break;
 	default:	/* UNPERMUTE, PERMUTE_BWD: rows in, their sum out */
+		if (l->pads)	/* they have to be there */
+			w->seconds += l->gpu->direct.launch_s;
 		work_add_stream(w, l->gpu, l->sums_bytes +
 				l->tokens * row_bytes(l));
 		break;
 	}
+}
+
+/* The nearest link first: there are curves of one tier or two. */
+static const struct measured_curve *counts_curve(const struct layer *l)
+{
+	static const char *const tier[] = {
+		"nvlink", "shm", "network", "socket",
+	};
+	const struct measured_curve *c = NULL;
+	size_t i;
+
+	for (i = 0; !c && i < sizeof(tier) / sizeof(tier[0]); i++)
+		c = measured_find(l->measured, MEASURED_COUNTS, tier[i],
+				  l->group);
+	return c;
+}
+
+static void turn_work(const struct layer *l, int chunks, struct work *out)
+{
+	const struct model *m = l->model;
+	const struct measured_curve *c;
+
+	if (!l->plan)
+		return;
+	c = counts_curve(l);
+	if (c)
+		out->seconds += curve_eval(&c->curve, INDEX_BYTES *
+					   (double)m->experts * chunks);
+	out->seconds += measured_plan_seconds(l->measured, l->plan, l->copies,
+					      m->experts, chunks);
+}
+
+/* Inputs, what went into the activation and came out, and results: each row
+ * is read and written. */
+static void regroup_work(const struct layer *l, double rows, struct work *out)
+{
+	const struct model *m = l->model;
+	double row = 2.0 * m->hidden + (m->gated ? 3 : 2) * l->ffn;
+
+	if (l->pads && l->can_pad)
+		work_add_stream(out, l->gpu,
+				2 * rows * row * dtype_bytes(m->dtype));
+}
+
+void layer_plan_work(const struct layer *l, enum op_kind kind, int chunks,
+		     double rows, struct work *out)
+{
+	if (kind == OP_GATE)
+		turn_work(l, chunks, out);
+	else
+		regroup_work(l, rows, out);
 }
 
 static bool is_permutation(enum op_kind k)
@@ -280,7 +435,7 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 		gate_bwd_work(l, out);
 		break;
 	case OP_PERMUTE:	/* a gather: each slot is read and written */
-		work_add_stream(out, l->gpu, (l->copies + l->slots) * row);
+		work_add_stream(out, l->gpu, (l->reads + l->slots) * row);
 		break;
 	case OP_UNPERMUTE:	/* k copies in, their weighted sum out */
 	case OP_PERMUTE_BWD:	/* k gradients in, their sum out */
@@ -289,8 +444,9 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 	case OP_UNPERMUTE_BWD:
 		/* output gradients and results in (for the gate's weights),
 		 * scaled gradients out */
-		work_add_stream(out, l->gpu, (l->tokens + l->copies +
-					      l->slots) * row);
+		work_add_stream(out, l->gpu, (l->pads ?
+				l->reads + l->slots :
+				l->tokens + l->copies + l->slots) * row);
 		break;
 	case OP_SHARED:
 	case OP_SHARED_BWD:
@@ -312,4 +468,17 @@ void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
 	chunk.pairs /= n;
 	chunk.sums_bytes /= n;
 	layer_work(&chunk, kind, out);
+}
+
+void layer_own_work(const struct tech_effect *e, struct work *fixed)
+{
+	fixed[OP_COMPRESS].seconds = e->compress_s[0];
+	fixed[OP_COMPRESS_BWD].seconds = e->compress_s[1];
+	fixed[OP_RESTORE].seconds = e->restore_s[0];
+	fixed[OP_RESTORE_BWD].seconds = e->restore_s[1];
+	fixed[OP_MIGRATE].seconds = e->host_s;
+	if (e->gate_s[0] >= 0)
+		fixed[OP_GATE].seconds = e->gate_s[0];
+	if (e->gate_s[1] >= 0)
+		fixed[OP_GATE_BWD].seconds = e->gate_s[1];
 }

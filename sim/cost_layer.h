@@ -6,6 +6,7 @@
 #include "scenarios/program.h"
 #include "sim/cost_kernel.h"
 #include "sim/route.h"
+#include "sim/tech_apply.h"
 
 /* What the kernels need to know of one rank's layer. */
 struct layer {
@@ -14,12 +15,23 @@ struct layer {
 	const struct measured *measured;	/* products; may be NULL */
 	double tokens;		/* of one rank */
 	double copies;		/* routed copies that a rank sends */
+	double reads;		/* rows that a permutation reads: each copy, or
+				   each token once (a runner's kernel) */
 	double slots;		/* the same with padding; = copies when dropless */
 	double ffn;		/* inner size of one rank's expert shard */
 	int local_experts;
+	bool dropless;
 	double empty;		/* share of the slots that stay empty */
+	/* experts' rows as the runner lays them out (gpu/ffn_rows.h): padded
+	 * to those of the expert that has most, unless that is too many */
+	bool pads, can_pad;
+	double spread;		/* of an expert's rows in a chunk: their variance
+				   is so many times share (1 - share) rows */
+	double adding_s;	/* see measured_adding_seconds() */
 	bool regroup;		/* arriving rows must be sorted by expert */
 	/* direct: the exchange permutes and regroups, what is left is ... */
+	const char *plan;	/* measured curve of the host's plan; NULL: none */
+	int group;		/* ranks that exchange */
 	bool direct;
 	double pairs;		/* ... to find places for these copies */
 	double sums_bytes;	/* ... to add these rows; see traffic_sums() */
@@ -28,9 +40,21 @@ struct layer {
 void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
 		const struct layout *layout, const struct workload *w);
 
+/* Products and kernels as measured; may be NULL. */
+void layer_set_measured(struct layer *l, const struct measured *m,
+			const struct layout *layout, enum a2a_alg alg);
+
 /* The layer exchanges `direct`; ep > 1. */
 void layer_set_direct(struct layer *l, const struct layout *layout,
 		      const struct workload *w);
+
+/*
+ * What a dropless layer adds to an op that plans `chunks` exchanges: the gate's
+ * counts go to the host, which makes the plan while the GPU waits; rows of a
+ * pass of other chunks are regrouped, `rows` of them. Only where it was measured.
+ */
+void layer_plan_work(const struct layer *l, enum op_kind kind, int chunks,
+		     double rows, struct work *out);
 
 /* An op without chunks: gate, permute, unpermute, shared, ... */
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out);
@@ -38,6 +62,9 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out);
 /* The same of the rows of one of n chunks. */
 void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
 		      struct work *out);
+
+/* Techniques' own work, and a gate that is not the layer's: [OP_KIND_N]. */
+void layer_own_work(const struct tech_effect *e, struct work *fixed);
 
 /*
  * An expert op on a rank with these rows per local expert, times share. adds:

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "sim/exec_int.h"
+#include "sim/exec_flow.h"
 
 #include "base/mem.h"
 #include "base/units.h"
-#include "sim/cost_load.h"
-#include "sim/evq.h"
-#include "sim/exec_pool.h"
 #include "sim/exec_share.h"
 #include "sim/link_rows.h"
 
@@ -17,52 +14,6 @@
 #define FULL_SPEED (1 - 1e-12)
 /* An exchange with less of its flows left than this is as good as done. */
 #define LEFT_MIN_S 1e-12
-
-enum part { PART_DELAY, PART_FLOWS, PART_COPIES, PART_N };
-
-/* The op that a lane is running. */
-struct running {
-	int op;			/* -1: idle */
-	const struct op *o;
-	enum part part, last;	/* last: nothing comes after it */
-	double part_s[PART_N];	/* alone; compute ops: all in PART_FLOWS */
-	double left_s;		/* of the part, at full speed */
-	double total_s;		/* cost_op() */
-	double speed;
-	bool slowed;		/* ever */
-	uint64_t handle;	/* of its event */
-	const struct coll_step *step;	/* NULL: compute, or nothing to do */
-	double factor;		/* of the step's bytes, protocol included */
-	bool pooled;		/* its flows are in the pool; left_s rests */
-	const struct step_load *load;	/* NULL: compute */
-	double scale;		/* of link use: see start_load() */
-	double memory;		/* share of the memory in PART_FLOWS */
-};
-
-struct flow_run {
-	const struct program *p;
-	const struct cost *c;
-	const struct exec_sharing *sharing;
-	struct exec_result *out;
-	struct evq *q;
-	struct running lane[LANES_ALL];
-	int next[LANES_ALL];	/* op that the lane has not started; n_ops */
-	bool *done;		/* [n_ops] */
-	int n_links;		/* that differ: cost_links() */
-	double *rate;		/* [n_links]: seconds per byte */
-	double *use[LANES_ALL];	/* [n_links] of the running op, at scale 1 */
-	double hbm_Bps;
-	uint64_t now_ps;
-	/*
-	 * Exchanges that share links: both lanes' or what one has left after
-	 * meeting another. The pool's clock is at at_s at time at_ps and goes
-	 * at `speed` (< 1: the memory slows all of it down).
-	 */
-	struct exec_pool *pool;
-	double at_s, speed;
-	uint64_t at_ps;
-	double pair_memory;	/* share of the memory of two in the pool */
-};
 
 static const struct gpu *run_gpu(const struct flow_run *f)
 {
@@ -134,6 +85,7 @@ static void start_compute(struct flow_run *f, struct running *r)
 		r->memory = fmin(1, cost_op_hbm_bytes(f->c, r->o) /
 				 (r->total_s * f->hbm_Bps));
 	}
+	exec_wait_kernels(f, r);
 }
 
 /* The first part from `part` on that takes time. */
@@ -145,11 +97,24 @@ static void enter_part(struct running *r, enum part part)
 	r->left_s = r->part_s[part];
 }
 
+/* The lane's part begins, or waits without an event. */
+static void begin_part(struct flow_run *f, int lane)
+{
+	struct running *r = &f->lane[lane];
+
+	r->waits = exec_wait_must(f, lane);
+	r->slowed |= r->waits;
+	if (!r->waits)
+		r->handle = evq_push(f->q, f->now_ps + ps_from_s(r->left_s),
+				     (uint64_t)lane);
+}
+
 static void start_op(struct flow_run *f, int lane, int i)
 {
 	struct running *r = &f->lane[lane];
 
-	*r = (struct running){ .op = i, .o = &f->p->op[i], .speed = 1 };
+	*r = (struct running){ .op = i, .o = &f->p->op[i], .speed = 1,
+			       .passes = -1 };
 	r->total_s = cost_op(f->c, r->o);
 	if (op_kind_is_comm(r->o->kind))
 		start_comm(f, r, lane);
@@ -162,8 +127,7 @@ static void start_op(struct flow_run *f, int lane, int i)
 	enter_part(r, PART_DELAY);
 	f->out->op[i].start_ps = f->now_ps;
 	f->next[lane] = lane_next(f, lane, i + 1);
-	r->handle = evq_push(f->q, f->now_ps + ps_from_s(r->left_s),
-			     (uint64_t)lane);
+	begin_part(f, lane);
 }
 
 static void start_ready(struct flow_run *f)
@@ -182,7 +146,7 @@ static void start_ready(struct flow_run *f)
 
 static bool in_flows(const struct running *r)
 {
-	return r->op >= 0 && r->part == PART_FLOWS && r->load &&
+	return r->op >= 0 && !r->waits && r->part == PART_FLOWS && r->load &&
 	       r->load->link_bytes;
 }
 
@@ -368,7 +332,8 @@ static const struct comm_tier *lane_tier(const struct flow_run *f, int lane)
 
 static bool is_busy(const struct flow_run *f, int lane)
 {
-	return f->lane[lane].op >= 0 && f->lane[lane].total_s > 0;
+	return f->lane[lane].op >= 0 && !f->lane[lane].waits &&
+	       f->lane[lane].total_s > 0;
 }
 
 /* What a product loses beside the collective of a lane: the SMs that this
@@ -412,9 +377,9 @@ static struct share_activity activity_of(const struct flow_run *f, int lane)
 	struct share_activity a = { .bound = lane == LANE_COMPUTE ?
 		product_bound(f, r) : collective_bound(f, lane) };
 
-	if (r->part == PART_COPIES)
+	if (r->part == PART_COPIES && !r->kernels)
 		a.memory = 1;	/* copies run at the memory's rate */
-	else if (r->part == PART_FLOWS)
+	else if (r->part != PART_DELAY)
 		a.memory = r->memory;
 	if (lane == LANE_INTRA && are_paired(f)) {
 		a.memory = f->pair_memory;
@@ -451,7 +416,7 @@ static int list_activities(const struct flow_run *f, struct share_activity *a,
 
 	*links = 0;
 	for (lane = 0; lane < LANE_N; lane++) {
-		if (f->lane[lane].op < 0 ||
+		if (f->lane[lane].op < 0 || f->lane[lane].waits ||
 		    (lane == LANE_INTER && are_paired(f)))
 			continue;
 		a[n] = activity_of(f, lane);
@@ -490,7 +455,7 @@ static void advance(struct flow_run *f, uint64_t to_ps)
 
 	for (lane = 0; lane < LANES_ALL; lane++) {
 		r = &f->lane[lane];
-		if (r->op < 0 || r->pooled)
+		if (r->op < 0 || r->pooled || r->waits)
 			continue;
 		r->left_s = fmax(0, r->left_s - dt * r->speed);
 		r->slowed |= dt > 0 && r->speed < 1;
@@ -504,8 +469,11 @@ static void end_part(struct flow_run *f, int lane)
 	struct running *r = &f->lane[lane];
 
 	r->pooled = false;
+	if (lane == LANE_COMPUTE)
+		exec_wait_release(f);
 	if (r->part < r->last) {
 		enter_part(r, r->part + 1);
+		begin_part(f, lane);
 		return;
 	}
 	f->out->op[r->op].finish_ps = f->now_ps;

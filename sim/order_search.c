@@ -245,7 +245,7 @@ static void try_rules(const struct program *p, int pass,
 static bool may_stand(const struct program *p, const struct shop *s, int i,
 		      const bool *laid)
 {
-	int step = program_previous_step(p, s->first + i);
+	int step = program_forwarded_step(p, s->first + i);
 
 	for (int b = 0; b < s->n_before[i]; b++) {
 		if (!laid[s->before[i][b]])

@@ -268,6 +268,10 @@ tests_unit_test_measured_LDADD = $(UNIT_LIBS)
 unit_tests += tests/unit/test_fit_store
 tests_unit_test_fit_store_SOURCES = %D%/unit/test_fit_store.c
 tests_unit_test_fit_store_LDADD = $(UNIT_LIBS)
+unit_tests += tests/unit/test_cost_layer
+tests_unit_test_cost_layer_SOURCES = %D%/unit/test_cost_layer.c
+tests_unit_test_cost_layer_LDADD = $(UNIT_LIBS)
+
 unit_tests += tests/unit/test_cost_measured
 tests_unit_test_cost_measured_SOURCES = %D%/unit/test_cost_measured.c
 tests_unit_test_cost_measured_LDADD = $(UNIT_LIBS)

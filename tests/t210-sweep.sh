@@ -113,7 +113,9 @@ test_expect_success 'what a step brings: twice as fast where NICs limit' '
 		--db slow.db >t 2>err &&
 	test_grep "^step  *all points" t &&
 	test_grep "nic bandwidth 100kb/s to 200kb/s  *+100.0 (+100.0 .. +100.0)" t &&
-	test_grep "nic bandwidth 200kb/s to 400kb/s  *+100.0 (+100.0 .. +100.0)" t
+	test_grep "nic bandwidth 200kb/s to 400kb/s  *+100.0 (+100.0 .. +100.0)" t &&
+	moecast sweep slow.yaml --set cluster.nic.bandwidth=100kb/s..130kb/s+1 \
+		--db slow.db >t 2>err && ! grep "100kb/s to" t
 '
 
 long="--set cluster.nic.bandwidth=100Gb/s..800Gb/s*1.004 --set cluster.nodes=2"

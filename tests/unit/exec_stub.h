@@ -23,6 +23,7 @@
 struct cost {
 	double s[OP_KIND_N];	/* of one chunk */
 	double hbm[OP_KIND_N];
+	double first[OP_KIND_N];
 	struct coll_step step[OP_KIND_N];	/* comm: s is its flow part */
 	struct step_load load[OP_KIND_N];
 	struct net net;
@@ -45,6 +46,11 @@ double cost_op(const struct cost *c, const struct op *op)
 	if (!op_kind_is_comm(op->kind))
 		return c->s[op->kind];
 	return st->fixed_s + (st->flow_s + st->copy_s) / op->n_chunks;
+}
+
+double cost_op_first(const struct cost *c, const struct op *op)
+{
+	return c->first[op->kind];
 }
 
 double cost_op_hbm_bytes(const struct cost *c, const struct op *op)

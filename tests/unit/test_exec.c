@@ -363,6 +363,55 @@ static void test_sms(void **state)
 }
 
 /*
+ * Products whose kernels hold all SMs, by hand: dispatches of 10 s, experts of
+ * two kernels of 6 s, combines of 2 s and a layout's change of 2 s. Chunk 1's
+ * dispatch follows chunk 0's on its lane: no event, so it comes before chunk 0's
+ * experts (10..22) and runs beside them (10..20). Chunk 0's combine could
+ * begin at 22, as the experts of chunk 1 (22..34) do: it waits for the end
+ * of their first kernel, 28, and what follows in it passes beside their
+ * second: 28..32. Chunk 1's is at 34..38. Where products leave room it runs at
+ * 22..26.
+ */
+static void test_kernels(void **state)
+{
+	struct exec_result r;
+	struct program p;
+	struct cost c;
+	int room, i;
+
+	(void)state;
+	for (room = 0; room < 2; room++) {
+		cost_init(&c);
+		c.net.cluster.gpu.comm_sms = 0;
+		set_comm(&c, OP_DISPATCH, 10, 2);
+		set_comm(&c, OP_COMBINE, 2, 2);
+		c.step[OP_COMBINE].copy_s = 4;
+		c.s[OP_EXPERT] = 12;
+		c.first[OP_EXPERT] = 0.5;
+		lower(&p, 16, 1, A2A_FLAT, 2, 1);
+		p.plan.ctas = room;
+		run(&p, &c, EXEC_FLOW, &r);
+		for (i = 0; i < p.n_forward; i++) {
+			const struct op *o = &p.op[i];
+			double end = s_from_ps(r.op[i].finish_ps);
+
+			if (o->kind == OP_DISPATCH)
+				assert_true(fabs(end - 10 * (o->chunk + 1)) <
+					    1e-9);
+			if (o->kind == OP_EXPERT)
+				assert_true(fabs(end - 22 - 12 * o->chunk) <
+					    1e-9);
+			if (o->kind == OP_COMBINE)
+				assert_true(fabs(end - (o->chunk ? 38 :
+							room ? 26 : 32)) <
+					    1e-9);
+		}
+		exec_release(&r);
+		program_release(&p);
+	}
+}
+
+/*
  * A limit of CTAs: the exchange holds so many of the 10 SMs, any other
  * collective its 2; both with what was measured instead where it was. By
  * hand: an exchange of 10 s that holds n leaves a product of 4 s the speed
@@ -480,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_two_on_a_link),
 		cmocka_unit_test(test_sms),
+		cmocka_unit_test(test_kernels),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_contention),

@@ -162,7 +162,7 @@ static int pick(const struct program *p, int pass, const bool *laid,
 
 		for (d = 0; d < o->n_deps; d++)
 			is_ready = is_ready && laid[o->dep[d]];
-		j = program_previous_step(p, i);
+		j = program_forwarded_step(p, i);
 		is_ready = is_ready && (j < 0 || laid[j]);
 		for (j = first; j < i; j++) {	/* chunks in order */
 			const struct op *b = &p->op[j];

@@ -146,10 +146,10 @@ static void test_points(void **state)
 
 /*
  * All sizes are 1 MB or more; the fit's own cross-validation, of every shape.
- * Those above 5 % are what was seen: copies that are a power of two take less
- * than smaller ones (34 MB 11.8 us, 24 MB 12.2); a gate's (8 experts) and the
- * sorts are as short as their launches, up to some 20 MB. A forecast takes the
- * largest size of stream.
+ * Those above 5 % are what was seen: a gate's (8 experts) are as short as
+ * their launches, up to some 20 MB; sorts of 128 experts took a way that was
+ * too slow for them up to 2 MB (34 us, 2.5 MB: 17 us), and no longer do. A
+ * forecast takes the largest size of stream.
  */
 static void test_memory(void **state)
 {
@@ -158,8 +158,8 @@ static void test_memory(void **state)
 		double bound;
 	} row[] = {
 		{ "combine", "memory", 0.05 }, { "permute", "memory", 0.05 },
-		{ "copy", "memory", 0.11 }, { "stream", "memory", 0.05 },
-		{ "gate", "compute", 0.06 }, { "sort", "memory", 0.07 },
+		{ "copy", "memory", 0.05 }, { "stream", "memory", 0.05 },
+		{ "gate", "compute", 0.06 }, { "sort", "memory", 0.11 },
 		{ "topk", "memory", 0.05 },
 	};
 	const struct measured_curve *c;

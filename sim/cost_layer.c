@@ -134,6 +134,19 @@ static void gate_work(const struct layer *l, struct work *w)
 	add_kernel(w, l, "sort", routed * 3 * INDEX_BYTES);
 }
 
+/* The gradient of x: where products were measured, it is added to that of the
+ * experts' rows, which is there. */
+static void add_gate_data(const struct layer *l, struct work *w)
+{
+	struct gemm_group group = {
+		.n_products = 1, .repeat = 1, .rows = &l->tokens,
+		.row_scale = 1, .n = l->model->hidden, .k = l->model->experts,
+		.adds = l->pads, .adding_s = l->adding_s,
+	};
+
+	work_add_gemms(w, l->gpu, l->measured, l->model->dtype, &group);
+}
+
 /* Softmax and top-k backward in one pass over the scores; two products. */
 static void gate_bwd_work(const struct layer *l, struct work *w)
 {
@@ -141,7 +154,7 @@ static void gate_bwd_work(const struct layer *l, struct work *w)
 
 	work_add_stream(w, l->gpu, l->tokens * m->experts *
 			(FP32_BYTES + dtype_bytes(m->dtype)));
-	add_product(w, l, l->tokens, m->hidden, m->experts);
+	add_gate_data(l, w);
 	add_product(w, l, m->hidden, m->experts, l->tokens);
 }
 

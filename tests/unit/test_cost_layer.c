@@ -237,6 +237,29 @@ static void test_permute(void **state)
 }
 
 /*
+ * The gate backward: 100 tokens, 8 experts, 64 wide, elements of 2 bytes. Scores
+ * 800 * 6; two products of 800 + 512 + 6,400 elements each; the first adds to
+ * the 6,400 that the experts' rows left, where products were measured.
+ */
+static void test_gate_bwd(void **state)
+{
+	struct product_table t;
+	struct measured m = { .n_tables = 1, .table = &t };
+	struct layer l;
+	struct work w;
+
+	(void)state;
+	make_table(&t);
+	make_layer(&l, NULL, &layout, A2A_FLAT, 25);
+	layer_work(&l, OP_GATE_BWD, &w);
+	near(w.bytes, 4800 + 2 * 15424);
+	make_layer(&l, &m, &layout, A2A_FLAT, 25);
+	layer_work(&l, OP_GATE_BWD, &w);
+	near(w.bytes, 4800 + 2 * 15424 + 12800);
+	product_table_release(&t);
+}
+
+/*
  * A gate's kernels by their curves: top-k of 100 tokens, 8 experts, 2 choices
  * moves 100 * (32 + 16) + 32 = 4,832 bytes; the sort 1,600.
  */
@@ -264,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_regroup),
 		cmocka_unit_test(test_permute),
 		cmocka_unit_test(test_gate),
+		cmocka_unit_test(test_gate_bwd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

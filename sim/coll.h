@@ -168,6 +168,25 @@ enum status coll_alltoall(const struct coll_spec *spec, enum a2a_alg alg,
 			  const struct traffic *t, bool reverse,
 			  struct coll *out);
 
+/* Bytes that leave or enter a node, and a leaf, where that is most. */
+struct coll_crossing {
+	double node_bytes, leaf_bytes;
+};
+
+/* Of dense traffic, else 0; distinct: of tokens that go to a node once. */
+void coll_crossing_of(const struct net *net, const struct traffic *t,
+		      bool distinct, struct coll_crossing *out);
+/*
+ * As coll_alltoall(), errors too, but at what the crossing alone takes: no
+ * step is longer than that one's, whatever the share.
+ */
+enum status coll_least(const struct coll_spec *spec, enum a2a_alg alg,
+		       const struct traffic *t, bool reverse,
+		       const struct coll_crossing *crossing, struct coll *out);
+/* Does coll_alltoall() go through more flows than one node's? */
+bool coll_lists_flows(const struct coll_spec *spec, enum a2a_alg alg,
+		      const struct traffic *t);
+
 enum coll_op { COLL_ALLGATHER, COLL_REDUCESCATTER, COLL_ALLREDUCE,
 	       COLL_ALLREDUCE_TREE, COLL_SENDRECV };
 

@@ -87,11 +87,12 @@ double traffic_sums(const struct traffic *t);
 size_t traffic_first(const struct traffic *t, size_t rank, size_t *step_p,
 		     size_t *n_p);
 void traffic_release(struct traffic *t);
-void traffic_transpose(const struct traffic *t, int nodes,
-		       struct traffic *out);	/* combine from dispatch */
+/* combine from dispatch */
+void traffic_transpose(const struct traffic *t, int nodes, struct traffic *out);
 /* `share` of all bytes, the flows in proportion; *out is the caller's. */
 void traffic_share(const struct traffic *t, int nodes, double share,
 		   struct traffic *out);
+void traffic_scale(struct traffic *t, double share);	/* `bytes` */
 double traffic_total(const struct traffic *t);	/* off-diagonal */
 double traffic_busiest(const struct traffic *t);	/* max over ranks of
 					sent or received off-diagonal bytes */
@@ -168,12 +169,12 @@ enum status coll_alltoall(const struct coll_spec *spec, enum a2a_alg alg,
 			  const struct traffic *t, bool reverse,
 			  struct coll *out);
 
-/* Bytes that leave or enter a node, and a leaf, where that is most. */
+/* Bytes that leave or enter a node, and a leaf, where that is most: of dense
+ * traffic, else 0. distinct: of tokens that go to a node once. */
 struct coll_crossing {
 	double node_bytes, leaf_bytes;
 };
 
-/* Of dense traffic, else 0; distinct: of tokens that go to a node once. */
 void coll_crossing_of(const struct net *net, const struct traffic *t,
 		      bool distinct, struct coll_crossing *out);
 /*

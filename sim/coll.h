@@ -174,7 +174,6 @@ enum status coll_alltoall(const struct coll_spec *spec, enum a2a_alg alg,
 struct coll_crossing {
 	double node_bytes, leaf_bytes;
 };
-
 void coll_crossing_of(const struct net *net, const struct traffic *t,
 		      bool distinct, struct coll_crossing *out);
 /*

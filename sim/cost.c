@@ -180,24 +180,6 @@ static enum status make_home(struct cost *c, const struct coll_spec *cs)
 	return st;
 }
 
-static enum status make_least(struct cost *c, const struct coll_spec *cs)
-{
-	const struct cost_spec *s = &c->spec;
-	bool distinct = s->alltoall == A2A_DEDUP;
-	enum status st = ST_OK;
-
-	for (int i = 0; i < 2 && !st; i++) {
-		const struct traffic *t = i ? &s->workload->combine :
-			&s->workload->dispatch;
-		struct coll_crossing x;
-
-		cost_shared_crossing(s->shared, i, distinct, cs->net, t, &x);
-		st = coll_least(cs, s->alltoall, t, i, &x,
-				&c->coll[i ? COST_COMBINE : COST_DISPATCH]);
-	}
-	return st;
-}
-
 static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 {
 	const struct cost_spec *s = &c->spec;
@@ -205,8 +187,11 @@ static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 
 	if (s->layout.ep == 1)
 		return ST_OK;
-	if (s->least)
-		return make_least(c, &cs);
+	if (s->least) {
+		return cost_shared_least(s->shared, &cs, s->alltoall,
+					 s->workload, &c->coll[COST_DISPATCH],
+					 &c->coll[COST_COMBINE]);
+	}
 	if ((double)s->net->n_ranks * s->layout.ep > COST_FLOWS_MAX)
 		cs.keep_flows = false;
 	st = coll_alltoall(&cs, s->alltoall, &s->workload->dispatch, false,

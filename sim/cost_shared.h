@@ -52,11 +52,10 @@ void expert_costs_list(struct expert_costs *e, const struct workload *w);
 /* Those of the current workload. */
 struct expert_costs *cost_shared_experts(struct cost_shared *s);
 
-/* coll_crossing_of() the current workload's dispatch [0] or combine [1];
- * s may be NULL. */
-void cost_shared_crossing(struct cost_shared *s, int way, bool distinct,
-			  const struct net *net, const struct traffic *t,
-			  struct coll_crossing *out);
+/* The current workload's all-to-alls at coll_least(); s may be NULL. */
+enum status cost_shared_least(struct cost_shared *s, const struct coll_spec *cs,
+			      enum a2a_alg alg, const struct workload *w,
+			      struct coll *dispatch, struct coll *combine);
 
 /* As coll_ring(), but without flows; s may be NULL. */
 enum status cost_shared_ring(struct cost_shared *s, const struct coll_spec *cs,

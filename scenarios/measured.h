@@ -25,8 +25,8 @@ struct product_point {
 /*
  * Products of one dtype, computed in one way (variant). Seconds between
  * points: linear in rows per product (m), columns of all products (batch*n;
- * variant "per-expert", which starts them one by one: n and batch apart) and
- * depth (k), made monotone in work: more rows, columns, depth or products
+ * variants "per-expert" and "grouped", where each costs by itself: n and batch
+ * apart) and depth (k), made monotone in work: more rows, columns, depth or products
  * never take less time (a gate's products and the others each by themselves).
  * Outside the range the nearest rate (FLOP/s) counts and *outside_p (may be
  * NULL) is set. doc/model.md, section "Profiles".
@@ -175,6 +175,12 @@ bool measured_has_products(const struct measured *m, enum dtype t);
 double measured_product_seconds(const struct measured *m, enum dtype t,
 				double rows, double n, double k, double batch,
 				bool *outside_p);
+
+/* The same where each product has a kernel of its own: only that way counts, if
+ * its range has the product. */
+double measured_each_seconds(const struct measured *m, enum dtype t,
+			     double rows, double n, double k, double batch,
+			     bool *outside_p);
 
 /*
  * Seconds that a host takes to launch so many kernels one by one; 0: not

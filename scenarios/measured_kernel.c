@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+/* Variant of products that have a kernel each. */
+#define ONE_BY_ONE "per-expert"
 #define FP32_BYTES 4
 #define INDEX_BYTES 4
 /* Shapes nearer than this on the logarithmic scales are the same. */
@@ -77,6 +79,28 @@ double measured_plan_seconds(const struct measured *m, const char *op,
 			 curve_eval(&c->curve, choices * INDEX_BYTES));
 	}
 	return mean_of(&mean);
+}
+
+double measured_each_seconds(const struct measured *m, enum dtype t,
+			     double rows, double n, double k, double batch,
+			     bool *outside_p)
+{
+	bool outside;
+	double s;
+	int i;
+
+	for (i = 0; i < m->n_tables; i++) {
+		const struct product_table *table = &m->table[i];
+
+		if (table->dtype != t || strcmp(table->variant, ONE_BY_ONE))
+			continue;
+		s = product_seconds(table, rows, n, k, batch, &outside);
+		if (outside)
+			break;
+		*outside_p = false;
+		return s;
+	}
+	return measured_product_seconds(m, t, rows, n, k, batch, outside_p);
 }
 
 double measured_launch_seconds(const struct measured *m, double launches)

@@ -3,12 +3,12 @@
  * Product times on a grid that is monotone.
  *
  * Nodes lie where the logarithms of rows m, columns of all products batch*n
- * and depth k of the points are (of products that start one by one: m, n, k
+ * and depth k of the points are (of products that cost one by one: m, n, k
  * and batch). A node's rate is the (geometric) mean of its points; what the
- * nodes without points have: measured_fill.c. Seconds T = 2 m n k batch / rate are then made
- * isotonic, and between nodes T is linear in rows, columns and depth
- * themselves, which keeps it monotone: a fixed part and a part per row is
- * what products have, and of points four times apart that leaves 14 % error
+ * nodes without points have: measured_fill.c. Seconds T = 2 m n k batch / rate
+ * are then made isotonic, and between nodes T is linear in rows, columns and
+ * depth themselves, which keeps it monotone: a fixed part and a part per row
+ * is what products have, and of points four times apart that leaves 14 % error
  * where interpolated logarithms leave 34 % (test_fit_data.c's table).
  */
 #include "scenarios/measured_grid.h"
@@ -23,9 +23,11 @@
 
 /*
  * Ways in which every product costs by itself, a kernel or a group: their
- * number is an axis of its own; elsewhere it multiplies the columns.
+ * number is an axis of its own; elsewhere it multiplies the columns. So it
+ * does where groups of one number alone were measured.
  */
-static const char *const one_by_one[] = { "per-expert", "grouped" };
+#define ONE_BY_ONE "per-expert"
+#define IN_GROUPS "grouped"
 
 /* Logarithms closer than this are one node. */
 #define AXIS_STEP_MIN 1e-6
@@ -47,13 +49,13 @@ static const char *const one_by_one[] = { "per-expert", "grouped" };
 
 static bool is_one_by_one(const struct product_table *t)
 {
-	size_t i;
+	int i;
 
-	for (i = 0; i < sizeof(one_by_one) / sizeof(*one_by_one); i++) {
-		if (!strcmp(t->variant, one_by_one[i]))
+	for (i = 1; i < t->n && !strcmp(t->variant, IN_GROUPS); i++) {
+		if (t->point[i].batch != t->point[0].batch)
 			return true;
 	}
-	return false;
+	return !strcmp(t->variant, ONE_BY_ONE);
 }
 
 static double plain_size(const struct product_grid *g,

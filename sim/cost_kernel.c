@@ -191,8 +191,10 @@ static bool measured_time(const struct measured *m, enum dtype t, int tile,
 		if (!(s.m > 0 && s.k > 0))
 			continue;
 		sum += group->repeat / batch *
-			measured_product_seconds(m, t, whole_tiles(s.m, tile),
-						 s.n, s.k, batch, &outside);
+			(group->packed ? measured_each_seconds :
+			 measured_product_seconds)(m, t,
+				whole_tiles(s.m, tile), s.n, s.k, batch,
+				&outside);
 		if (outside) {
 			*past_p = (struct product_point){ s.m, s.n, s.k,
 							  batch, 0 };

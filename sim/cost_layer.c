@@ -49,7 +49,8 @@ void layer_set_measured(struct layer *l, const struct measured *m,
 	l->group = layout->ep * layout->esp;
 	if (l->pads && l->dropless && alg != A2A_DIRECT)
 		l->plan = layout->esp > 1 ? MEASURED_PLAN_ESP :
-			alg == A2A_DEDUP ? MEASURED_PLAN_DEDUP :
+			alg == A2A_DEDUP && layout->ep > 1 ?
+			MEASURED_PLAN_DEDUP :
 			MEASURED_PLAN_FLAT;
 	l->adding_s = measured_adding_seconds(m, l->model->dtype);
 }

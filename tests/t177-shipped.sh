@@ -66,7 +66,7 @@ note() {
 
 test_expect_success 'a forecast takes them' '
 	note two.yaml >got &&
-	test_grep "measured (h200-x2: NVIDIA H200, 5 runs" got &&
+	test_grep "measured (h200-x2: NVIDIA H200, 3 runs" got &&
 	test_grep "products, exchanges inside a node, direct exchanges, memory" got
 '
 

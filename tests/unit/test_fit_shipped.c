@@ -138,8 +138,21 @@ static void leave_out(const struct fit_group *g, int fold, struct score *s)
 	free(out);
 }
 
+/*
+ * Every exchange keeps 5 % but what goes over sockets, where two measurements
+ * of one size, seconds apart, differ by 10 to 17 % (the loopback's copies take
+ * the processors' turns): all-reduce 6.1 and all-to-all 6.0 %, the others 2.0
+ * to 4.5 %. Each tier keeps 5 % on the whole.
+ */
+#define SOCKET_BOUND 0.07
+
+static double bound_of(const struct fit_row *key)
+{
+	return !strcmp(key->tier, "socket") ? SOCKET_BOUND : BOUND;
+}
+
 /* Mean error of the exchanges of one tier without a limit of CTAs. */
-static double tier_error(const char *tier, double bound)
+static double tier_error(const char *tier)
 {
 	struct score all = { 0 }, one;
 	size_t i;
@@ -158,7 +171,7 @@ static double tier_error(const char *tier, double bound)
 		print_message("# %s %s %s: %d sizes, error %.1f %%, worst "
 			      "%.1f %%\n", tier, g->key.op, g->key.variant,
 			      one.n, 100 * one.sum / one.n, 100 * one.worst);
-		assert_true(one.sum / one.n <= bound);
+		assert_true(one.sum / one.n <= bound_of(&g->key));
 		all.sum += one.sum;
 		all.n += one.n;
 	}
@@ -167,20 +180,12 @@ static double tier_error(const char *tier, double bound)
 	return all.sum / all.n;
 }
 
-/*
- * Every operation keeps the 5 % on shared memory and NVLink, and sockets keep
- * it on the whole. There two measurements of one size, seconds apart, differ by
- * 10 to 17 % (the loopback's copies take the processors' turns), and uneven
- * all-to-all (6.4 %) and reduce-scatter (5.2 %) miss it.
- */
-#define SOCKET_OP_BOUND 0.07
-
 static void test_exchanges(void **state)
 {
 	(void)state;
-	assert_true(tier_error("shm", BOUND) <= BOUND);
-	assert_true(tier_error("nvlink", BOUND) <= BOUND);
-	assert_true(tier_error("socket", SOCKET_OP_BOUND) <= BOUND);
+	assert_true(tier_error("shm") <= BOUND);
+	assert_true(tier_error("nvlink") <= BOUND);
+	assert_true(tier_error("socket") <= BOUND);
 }
 
 /* The products of a gate are as small as their launches. */
@@ -240,14 +245,7 @@ static double table_error(const struct product_table *t, bool gate)
 	return s.sum / fmax(s.n, 1);
 }
 
-/*
- * What a forecast takes is strided-batched, which has most points: it keeps
- * the 5 %. The others, measured at every fourth row count and slower or as
- * fast, do not: grouped takes steps of half again at multiples of 64 rows;
- * per-expert is bound by its launches and goes up and down by a third, and no
- * bound is set for it. A gate's products are as short as their launches: two
- * of them that differ by a quarter in size differ by as much in either way.
- */
+/* All ways of making them, and a gate's. */
 static void test_products(void **state)
 {
 	struct measured m;
@@ -256,18 +254,13 @@ static void test_products(void **state)
 	(void)state;
 	assert_int_equal(fit_measured(db, &m), ST_OK);
 	for (i = 0; i < m.n_tables; i++) {
-		double e;
-
 		if (!strcmp(m.table[i].variant, MEASURED_SUSTAINED))
 			continue;	/* no way of making products */
-		e = table_error(&m.table[i], false);
+		assert_true(table_error(&m.table[i], false) <= BOUND);
 		if (!strcmp(m.table[i].variant, "strided-batched")) {
-			assert_true(e <= BOUND);
-			assert_true(table_error(&m.table[i], true) <= 0.10);
+			assert_true(table_error(&m.table[i], true) <= BOUND);
 			strided++;
 		}
-		if (!strcmp(m.table[i].variant, "grouped"))
-			assert_true(e <= 0.06);
 	}
 	assert_int_equal(strided, 1);
 	measured_release(&m);
@@ -308,7 +301,7 @@ static void leave_shape(const struct product_table *t, int at, struct score *s)
 	free(p);
 }
 
-/* Shapes that were not measured: 5.7 %. And points that were stay, but for
+/* Shapes that were not measured: 4.0 %. And points that were stay, but for
  * what does not rise with the work. */
 static void test_shapes(void **state)
 {
@@ -337,7 +330,7 @@ static void test_shapes(void **state)
 		      "%.1f %%; at the points %.1f %%\n", out.n,
 		      100 * out.sum / out.n, 100 * out.worst,
 		      100 * in.sum / in.n);
-	assert_true(out.n > 200 && out.sum / out.n <= 0.06);
+	assert_true(out.n > 150 && out.sum / out.n <= BOUND);
 	assert_true(in.sum / in.n <= 0.01);
 	measured_release(&m);
 }

@@ -137,17 +137,18 @@ static void test_points(void **state)
 	int i;
 
 	(void)state;
-	/* three ways, and what holds (MEASURED_SUSTAINED) */
-	assert_int_equal(fresh.n_tables, 4);
-	assert_int_equal(shipped.n_tables, 4);
+	/* three ways, adding, and what holds (MEASURED_SUSTAINED) */
+	assert_int_equal(fresh.n_tables, 5);
+	assert_int_equal(shipped.n_tables, 5);
 	for (i = 0; i < fresh.n_tables; i++)
 		same_table(&fresh.table[i], &shipped.table[i]);
 }
 
 /*
  * All sizes are 1 MB or more; the fit's own cross-validation, of every shape.
- * Bounds are what was seen: below some 20 MB copy, stream and gate are as short
- * as their launches, which take one of two times (5 or 8 us, 12 or 16 us). A
+ * Those above 5 % are what was seen: a gate's (8 experts) are as short as
+ * their launches, up to some 20 MB; sorts of 128 experts took a way that was
+ * too slow for them up to 2 MB (34 us, 2.5 MB: 17 us), and no longer do. A
  * forecast takes the largest size of stream.
  */
 static void test_memory(void **state)
@@ -157,8 +158,8 @@ static void test_memory(void **state)
 		double bound;
 	} row[] = {
 		{ "combine", "memory", 0.05 }, { "permute", "memory", 0.05 },
-		{ "copy", "memory", 0.06 }, { "stream", "memory", 0.10 },
-		{ "gate", "compute", 0.11 }, { "sort", "memory", 0.05 },
+		{ "copy", "memory", 0.05 }, { "stream", "memory", 0.05 },
+		{ "gate", "compute", 0.06 }, { "sort", "memory", 0.11 },
 		{ "topk", "memory", 0.05 },
 	};
 	const struct measured_curve *c;

@@ -87,11 +87,12 @@ double traffic_sums(const struct traffic *t);
 size_t traffic_first(const struct traffic *t, size_t rank, size_t *step_p,
 		     size_t *n_p);
 void traffic_release(struct traffic *t);
-void traffic_transpose(const struct traffic *t, int nodes,
-		       struct traffic *out);	/* combine from dispatch */
+/* combine from dispatch */
+void traffic_transpose(const struct traffic *t, int nodes, struct traffic *out);
 /* `share` of all bytes, the flows in proportion; *out is the caller's. */
 void traffic_share(const struct traffic *t, int nodes, double share,
 		   struct traffic *out);
+void traffic_scale(struct traffic *t, double share);	/* `bytes` */
 double traffic_total(const struct traffic *t);	/* off-diagonal */
 double traffic_busiest(const struct traffic *t);	/* max over ranks of
 					sent or received off-diagonal bytes */
@@ -167,6 +168,24 @@ struct coll_spec {
 enum status coll_alltoall(const struct coll_spec *spec, enum a2a_alg alg,
 			  const struct traffic *t, bool reverse,
 			  struct coll *out);
+
+/* Bytes that leave or enter a node, and a leaf, where that is most: of dense
+ * traffic, else 0. distinct: of tokens that go to a node once. */
+struct coll_crossing {
+	double node_bytes, leaf_bytes;
+};
+void coll_crossing_of(const struct net *net, const struct traffic *t,
+		      bool distinct, struct coll_crossing *out);
+/*
+ * As coll_alltoall(), errors too, but at what the crossing alone takes: no
+ * step is longer than that one's, whatever the share.
+ */
+enum status coll_least(const struct coll_spec *spec, enum a2a_alg alg,
+		       const struct traffic *t, bool reverse,
+		       const struct coll_crossing *crossing, struct coll *out);
+/* Does coll_alltoall() go through more flows than one node's? */
+bool coll_lists_flows(const struct coll_spec *spec, enum a2a_alg alg,
+		      const struct traffic *t);
 
 enum coll_op { COLL_ALLGATHER, COLL_REDUCESCATTER, COLL_ALLREDUCE,
 	       COLL_ALLREDUCE_TREE, COLL_SENDRECV };

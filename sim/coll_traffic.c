@@ -32,17 +32,64 @@ size_t traffic_first(const struct traffic *t, size_t rank, size_t *step_p,
 	return group ? rank - rank / stride % group * stride : 0;
 }
 
+/* Rows that are turned together: a page of each column is then used more than
+ * once while it is at hand. */
+#define TURN_ROWS 16
+
+/* Those of rows [begin, end) that are in one group, apart by `step`. */
+static void turn_rows(const struct traffic *t, size_t begin, size_t end,
+		      size_t step, double *out)
+{
+	size_t n = (size_t)t->n_ranks, peers, i;
+	size_t j = traffic_first(t, begin, &step, &peers);
+
+	for (; peers--; j += step) {
+		for (i = begin; i < end; i += step)
+			out[j * n + i] = t->bytes[i * n + j];
+	}
+}
+
 /* Only cells inside groups: the others stay untouched zero pages. */
 static double *transposed(const struct traffic *t)
 {
-	size_t n = (size_t)t->n_ranks, step, peers;
+	size_t n = (size_t)t->n_ranks, step, peers, first, s, i;
 	double *out = xcalloc(n * n, sizeof(*out));
 
-	for (size_t i = 0; i < n; i++) {
-		size_t j = traffic_first(t, i, &step, &peers);
+	(void)traffic_first(t, 0, &step, &peers);
+	for (first = 0; first < n; first += step * peers) {
+		size_t end = first + step * peers;
 
-		for (; peers--; j += step)
-			out[j * n + i] = t->bytes[i * n + j];
+		for (s = first; s < first + step; s++) {
+			for (i = s; i < end; i += TURN_ROWS * step) {
+				size_t to = i + TURN_ROWS * step;
+
+				turn_rows(t, i, to < end ? to : end, step,
+					  out);
+			}
+		}
+	}
+	return out;
+}
+
+void traffic_scale(struct traffic *t, double share)
+{
+	size_t n = (size_t)t->n_ranks, step, peers, i, j;
+
+	for (i = 0; t->bytes && i < n; i++) {
+		for (j = traffic_first(t, i, &step, &peers); peers--; j += step)
+			t->bytes[i * n + j] *= share;
+	}
+}
+
+/* The cells inside groups. */
+static double *copied(const struct traffic *t)
+{
+	size_t n = (size_t)t->n_ranks, step, peers, i, j;
+	double *out = xcalloc(n * n, sizeof(*out));
+
+	for (i = 0; i < n; i++) {
+		for (j = traffic_first(t, i, &step, &peers); peers--; j += step)
+			out[i * n + j] = t->bytes[i * n + j];
 	}
 	return out;
 }
@@ -184,16 +231,15 @@ int coll_shift(const struct coll_shape *s, int group, int stride, int src,
 void traffic_share(const struct traffic *t, int nodes, double share,
 			  struct traffic *out)
 {
-	struct traffic turned;
+	struct traffic r = *t;
 	size_t n = (size_t)t->n_ranks;
 
-	traffic_transpose(t, nodes, &turned);
-	traffic_transpose(&turned, nodes, out);
-	traffic_release(&turned);
+	r.bytes = NULL;
+	traffic_transpose(&r, nodes, out);
+	out->bytes = t->bytes ? copied(t) : NULL;
 	out->each *= share;
 	out->node_each *= share;
-	for (size_t i = 0; out->bytes && i < n * n; i++)
-		out->bytes[i] *= share;
+	traffic_scale(out, share);
 	for (size_t i = 0; out->node_bytes && i < n * (size_t)nodes; i++)
 		out->node_bytes[i] *= share;
 }

@@ -187,6 +187,11 @@ static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 
 	if (s->layout.ep == 1)
 		return ST_OK;
+	if (s->least) {
+		return cost_shared_least(s->shared, &cs, s->alltoall,
+					 s->workload, &c->coll[COST_DISPATCH],
+					 &c->coll[COST_COMBINE]);
+	}
 	if ((double)s->net->n_ranks * s->layout.ep > COST_FLOWS_MAX)
 		cs.keep_flows = false;
 	st = coll_alltoall(&cs, s->alltoall, &s->workload->dispatch, false,

@@ -37,6 +37,7 @@ struct cost_spec {
 	double dense_bytes;	/* of the plan: gradients of dense layers */
 	double tolerance;	/* see struct coll_spec */
 	bool bound_only;
+	bool least;	/* with bound_only: all-to-alls at coll_least() */
 	bool keep_flows;	/* needed by the flow model */
 };
 

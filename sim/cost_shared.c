@@ -14,8 +14,14 @@ struct ring_cost {
 	struct coll coll;	/* without flows: nothing to release */
 };
 
+struct crossing_cost {
+	bool known;
+	struct coll_crossing crossing;
+};
+
 struct cost_shared {
 	struct expert_costs *expert;
+	struct crossing_cost crossing[2][2];	/* [way][distinct] */
 	struct ring_cost *ring;
 	size_t n_rings, cap_rings;
 };
@@ -68,6 +74,40 @@ void cost_shared_next(struct cost_shared *s)
 {
 	free(s->expert->rank);
 	*s->expert = (struct expert_costs){ .n_ranks = 0 };
+	memset(s->crossing, 0, sizeof(s->crossing));
+}
+
+/* way: 0 dispatch, 1 combine. */
+static void crossing(struct cost_shared *s, int way, bool distinct,
+		     const struct net *net, const struct traffic *t,
+		     struct coll_crossing *out)
+{
+	struct crossing_cost *x = s ? &s->crossing[way][distinct] : NULL;
+
+	if (!x) {
+		coll_crossing_of(net, t, distinct, out);
+		return;
+	}
+	if (!x->known)
+		coll_crossing_of(net, t, distinct, &x->crossing);
+	x->known = true;
+	*out = x->crossing;
+}
+
+enum status cost_shared_least(struct cost_shared *s, const struct coll_spec *cs,
+			      enum a2a_alg alg, const struct workload *w,
+			      struct coll *dispatch, struct coll *combine)
+{
+	bool distinct = alg == A2A_DEDUP;
+	struct coll_crossing x;
+	enum status st;
+
+	crossing(s, 0, distinct, cs->net, &w->dispatch, &x);
+	st = coll_least(cs, alg, &w->dispatch, false, &x, dispatch);
+	if (st)
+		return st;
+	crossing(s, 1, distinct, cs->net, &w->combine, &x);
+	return coll_least(cs, alg, &w->combine, true, &x, combine);
 }
 
 struct expert_costs *cost_shared_experts(struct cost_shared *s)

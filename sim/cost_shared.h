@@ -52,6 +52,11 @@ void expert_costs_list(struct expert_costs *e, const struct workload *w);
 /* Those of the current workload. */
 struct expert_costs *cost_shared_experts(struct cost_shared *s);
 
+/* The current workload's all-to-alls at coll_least(); s may be NULL. */
+enum status cost_shared_least(struct cost_shared *s, const struct coll_spec *cs,
+			      enum a2a_alg alg, const struct workload *w,
+			      struct coll *dispatch, struct coll *combine);
+
 /* As coll_ring(), but without flows; s may be NULL. */
 enum status cost_shared_ring(struct cost_shared *s, const struct coll_spec *cs,
 			     enum coll_op op, int group, int stride,

@@ -54,7 +54,7 @@ static enum status cost_group(struct search *x, const struct group *g)
 	enum status st = search_at(x, g->layout, g->factor, g->tech);
 
 	if (!st)
-		st = search_group_cost(x, g, false, &c);
+		st = search_group_cost(x, g, &c);
 	if (st)
 		return st;
 	st = search_time_degrees(x, g, c, &t);
@@ -90,34 +90,49 @@ static void count_reason(struct search_result *r, const char *why, uint64_t n)
 	r->reason[i].n += n;
 }
 
+/* Those that cannot be, and those that no time was lost on. */
+static void count_others(struct search *x, struct search_result *out)
+{
+	uint64_t pairs = (uint64_t)x->n_degrees * (uint64_t)x->n_degrees;
+
+	for (size_t i = 0; i < x->n_queue; i++)
+		reject(x, &x->group[x->queue[i]],
+		       "bound above the plans kept");
+	out->pruned += x->n_queue * pairs;
+	search_sort_groups(x);
+	for (size_t i = 0; i < x->n_groups; i++) {
+		const struct group *g = &x->group[i];
+
+		if (!g->why_not)
+			continue;
+		out->infeasible += pairs;
+		count_reason(out, g->why_not, pairs);
+		reject(x, g, g->why_not);
+	}
+}
+
 static enum status cost_groups(struct search *x, struct search_result *out)
 {
 	uint64_t pairs = (uint64_t)x->n_degrees * (uint64_t)x->n_degrees;
 
-	for (size_t i = 0; i < x->n_groups; i++) {
-		const struct group *g = &x->group[i];
-		enum status st;
+	search_queue_init(x);
+	for (;;) {
+		struct group *g;
+		enum status st = search_queue_next(x, x->o->brute_force ?
+			INFINITY : candidate_list_limit(&x->top), &g);
 
-		if (g->why_not) {
-			out->infeasible += pairs;
-			count_reason(out, g->why_not, pairs);
-			reject(x, g, g->why_not);
-			continue;
-		}
-		if (!x->o->brute_force &&
-		    g->weighted_s >= candidate_list_limit(&x->top)) {
-			out->pruned += pairs;
-			reject(x, g, "bound above the plans kept");
-			continue;
-		}
-		st = cost_group(x, g);
+		if (!st && g)
+			st = cost_group(x, g);
 		if (st)
 			return st;
+		if (!g)
+			break;
 		out->evaluated += pairs;
 		progress_report(x->o->progress,
-				0.2 + 0.6 * (double)(i + 1) /
-				(double)x->n_groups, 1);
+				0.2 + 0.6 * (1 - (double)x->n_queue /
+					     (double)x->n_groups), 1);
 	}
+	count_others(x, out);
 	if (x->top.n)
 		out->bound_s = x->top.item[x->top.n - 1].lane_s;
 	return ST_OK;
@@ -191,6 +206,7 @@ static void search_free(struct search *x)
 	search_drop_routing(x);
 	cost_shared_free(x->shared);
 	free(x->group);
+	free(x->queue);
 	free(x->layout);
 	free(x->top.item);
 	free(x->rejected.item);

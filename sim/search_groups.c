@@ -84,11 +84,10 @@ struct cost_spec search_cost_spec(const struct search *x,
 
 /* The routing and the workload of the group must be current. */
 enum status search_group_cost(struct search *x, const struct group *g,
-			      bool bound_only, struct cost **out_p)
+			      struct cost **out_p)
 {
 	struct cost_spec spec = search_cost_spec(x, g);
 
-	spec.bound_only = bound_only;
 	return cost_new(&spec, out_p);
 }
 
@@ -214,15 +213,59 @@ static void keep_group(struct search *x, const struct group *g)
 	x->group[x->n_groups++] = *g;
 }
 
+void search_set_bound(struct search *x, struct group *g, double bound_s,
+		      bool least)
+{
+	g->bound_s = bound_s;
+	g->weighted_s = bound_s * search_weight(&x->layout[g->layout]);
+	g->least = least;
+}
+
+enum status search_bound(struct search *x, struct group *g, bool least)
+{
+	struct cost_spec spec = search_cost_spec(x, g);
+	struct order_times orders;
+	struct degree_times t;
+	double bound_s;
+	struct cost *c;
+	enum status st;
+
+	spec.bound_only = true;
+	spec.least = least;
+	st = cost_new(&spec, &c);
+	if (st)
+		return st;
+	st = search_time_degrees(x, g, c, &t);
+	if (!st && search_orders(x))
+		st = search_order_bounds(x, g, c, &orders);
+	cost_free(c);
+	if (st)
+		return st;
+	bound_s = best_sum(&t, x->n_degrees);
+	if (search_orders(x))
+		bound_s = fmin(bound_s, orders.best_bound_s);
+	search_set_bound(x, g, bound_s, least);
+	return ST_OK;
+}
+
+/* Is the bound worth waiting for? Where all bounds are asked for, or are
+ * quickly made, it is not. */
+static bool can_wait(const struct search *x, const struct group *g)
+{
+	const struct cost_spec spec = search_cost_spec(x, g);
+	const struct coll_spec cs = { .net = spec.net, .comm = spec.comm };
+
+	return !x->o->brute_force && !x->o->rejected && !search_orders(x) &&
+		spec.layout.ep > 1 &&
+		coll_lists_flows(&cs, g->alg, &x->work.dispatch);
+}
+
 static enum status add_group(struct search *x, int layout, double factor,
 			     unsigned tech, enum a2a_alg alg, int ctas)
 {
 	struct group g = { .layout = layout, .factor = factor, .alg = alg,
 			   .tech = tech, .ctas = ctas };
-	struct order_times orders;
-	struct degree_times t;
 	struct plan p = group_plan(x, &g, 1, 1);
-	struct cost *c;
 	enum status st;
 
 	g.drop = x->work.drop_fraction;
@@ -238,19 +281,9 @@ static enum status add_group(struct search *x, int layout, double factor,
 		keep_group(x, &g);
 		return ST_OK;
 	}
-	st = search_group_cost(x, &g, true, &c);
+	st = search_bound(x, &g, can_wait(x, &g));
 	if (st)
 		return st;
-	st = search_time_degrees(x, &g, c, &t);
-	if (!st && search_orders(x))
-		st = search_order_bounds(x, &g, c, &orders);
-	cost_free(c);
-	if (st)
-		return st;
-	g.bound_s = best_sum(&t, x->n_degrees);
-	if (search_orders(x))
-		g.bound_s = fmin(g.bound_s, orders.best_bound_s);
-	g.weighted_s = g.bound_s * search_weight(&x->layout[layout]);
 	keep_group(x, &g);
 	return ST_OK;
 }
@@ -393,23 +426,6 @@ static enum status add_layout_groups(struct search *x, int layout)
 	return st;
 }
 
-static int by_bound(const void *va, const void *vb)
-{
-	const struct group *a = va, *b = vb;
-
-	if (a->weighted_s != b->weighted_s)
-		return a->weighted_s < b->weighted_s ? -1 : 1;
-	if (a->layout != b->layout)
-		return a->layout - b->layout;
-	if (a->factor != b->factor)
-		return a->factor < b->factor ? -1 : 1;
-	if (a->tech != b->tech)
-		return a->tech < b->tech ? -1 : 1;
-	if (a->alg != b->alg)
-		return (int)a->alg - (int)b->alg;
-	return a->ctas - b->ctas;
-}
-
 enum status search_bound_groups(struct search *x)
 {
 	/* the others change no costs: they are chosen within a group */
@@ -424,7 +440,5 @@ enum status search_bound_groups(struct search *x)
 		progress_report(x->o->progress, 0.2 * (i + 1) / x->n_layouts,
 				1);
 	}
-	if (x->n_groups)
-		qsort(x->group, x->n_groups, sizeof(*x->group), by_bound);
 	return st;
 }

@@ -20,6 +20,8 @@ struct group {
 	unsigned tech;		/* technique_mask of its plans */
 	double bound_s;		/* of its best pair of degrees */
 	double weighted_s;	/* the bound times search_weight() */
+	bool least;		/* there may be a better bound, see
+				   search_queue.c */
 	double drop, padding;
 	struct memory_use memory;
 	const char *why_not;	/* NULL: may be costed */
@@ -49,8 +51,9 @@ struct search {
 	int degree[KNOB_MAX], n_degrees;
 	unsigned tech[TECH_SETS_MAX];
 	int n_techs;
-	struct group *group;	/* lowest bound first */
+	struct group *group;	/* lowest bound first, once sorted */
 	size_t n_groups, cap_groups;
+	size_t *queue, n_queue;	/* heap of indices into group */
 	struct candidate_list top, rejected;
 	/* the workload that was made last, and what for */
 	struct routing routing;
@@ -89,8 +92,21 @@ void search_limits_release(struct search *x);
 bool search_limit_listed(const struct search *x, int ctas);
 const struct net *search_net(const struct search *x, int ctas);
 
-/* Fills x->degree and x->group, in the order of their bounds. */
+/* Fills x->degree and x->group. */
 enum status search_bound_groups(struct search *x);
+void search_set_bound(struct search *x, struct group *g, double bound_s,
+		      bool least);
+/* Sets the bound; the group's workload must be current. least: that of
+ * coll_least(). */
+enum status search_bound(struct search *x, struct group *g, bool least);
+
+/* search_queue.c: the groups that may be costed, lowest bound first. Do not
+ * sort them before all that are wanted are out. */
+void search_queue_init(struct search *x);
+/* NULL: none is left with a bound below limit_s. */
+enum status search_queue_next(struct search *x, double limit_s,
+			      struct group **out_p);
+void search_sort_groups(struct search *x);
 
 /* Bytes per GPU that a plan may need: the smaller of what the scenario allows
  * and what the GPU has; 0: no limit is known. */
@@ -117,7 +133,7 @@ void search_memo_release(struct search *x);
 
 /* The group's workload must be current. */
 enum status search_group_cost(struct search *x, const struct group *g,
-			      bool bound_only, struct cost **out_p);
+			      struct cost **out_p);
 enum status search_time_degrees(struct search *x, const struct group *g,
 				const struct cost *c, struct degree_times *t);
 struct candidate search_candidate(const struct search *x,

@@ -178,7 +178,7 @@ void tech_scale(double rate, const struct tech_place *at, struct workload *w)
 
 	t->each *= rate;
 	t->node_each *= rate;
-	scale_all(t->bytes, n * n, rate);
+	traffic_scale(t, rate);
 	scale_all(t->node_bytes, n * (size_t)at->s->cluster.nodes, rate);
 	scale_all(w->rows, n * (size_t)w->local_experts, rate);
 	renew_combine(at, w);

@@ -63,6 +63,10 @@ static void fill_source(const struct world *w, int src, struct workload *out)
 	double *bytes = out->dispatch.bytes + (size_t)src * (size_t)w->n;
 	int x, j;
 
+	/* pages that are written first are not mapped twice */
+	for (j = 0; j < w->ep; j++) {
+		bytes[world_peer(w, src, j)] = 0;
+	}
 	for (x = 0; x < w->routing->experts; x++) {
 		for (j = 0; j < w->replicas; j++) {
 			double n = (double)world_copies(w, src, x, j);

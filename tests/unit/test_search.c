@@ -248,6 +248,61 @@ static void test_pruning_keeps_the_list(void **state)
 	scenario_release(&s);
 }
 
+/* Bounds are asked for (rejected), or wait until they matter: no difference. */
+static void compare_waiting(const char *sets[], int n_sets)
+{
+	struct search_options o = { .top = 5, .lane_only = true };
+	struct search_result a, b;
+	struct scenario s;
+
+	load(&s, sets, n_sets);
+	assert_int_equal(search_run(&s, &o, &a), ST_OK);
+	o.rejected = 3;
+	assert_int_equal(search_run(&s, &o, &b), ST_OK);
+	assert_int_equal(b.n_rejected, 3);
+	assert_true(a.pruned > 0);
+	assert_int_equal(a.pruned, b.pruned);
+	assert_int_equal(a.evaluated, b.evaluated);
+	assert_int_equal(a.infeasible, b.infeasible);
+	assert_int_equal(a.n_reasons, b.n_reasons);
+	assert_true(a.bound_s == b.bound_s);
+	assert_int_equal(a.n_top, b.n_top);
+	for (int i = 0; i < a.n_top; i++) {
+		assert_memory_equal(&a.top[i].plan, &b.top[i].plan,
+				    sizeof(struct plan));
+		assert_true(a.top[i].lane_s == b.top[i].lane_s);
+	}
+	search_release(&a);
+	search_release(&b);
+	scenario_release(&s);
+}
+
+static void test_bounds_wait(void **state)
+{
+	static const char *const fabric[] = {
+		"cluster.fabric.kind=rail", "cluster.fabric.kind=leaf-spine",
+	};
+	static const char *const routing[] = {
+		"routing.kind=zipf", "routing.kind=uniform",
+	};
+	static const char *const alltoall[] = {
+		"search.alltoall=auto", "search.alltoall=[pairwise, dedup]",
+		"search.alltoall=[flat, pairwise]",
+	};
+
+	(void)state;
+	for (int i = 0; i < 2 * 2 * 3; i++) {
+		const char *sets[] = {
+			fabric[i % 2], routing[i / 2 % 2], alltoall[i / 4],
+			"cluster.nodes=8", i % 2 ?
+				"cluster.fabric.nodes_per_leaf=2" :
+				"cluster.pxn=true",
+		};
+
+		compare_waiting(sets, 5);
+	}
+}
+
 /*
  * One finalist, and a limit that costs the exchange nothing: the lane model
  * sees no difference and has no limit first; the flow model, where products
@@ -346,6 +401,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_equals_brute_force),
 		cmocka_unit_test(test_pruning_keeps_the_list),
+		cmocka_unit_test(test_bounds_wait),
 		cmocka_unit_test(test_limit_in_flow_model),
 		cmocka_unit_test(test_limits_listed),
 		cmocka_unit_test(test_nothing_feasible),

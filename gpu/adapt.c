@@ -15,14 +15,24 @@ void adapt_first(struct adapt *a, double size)
 		a->first[a->n_first++] = size;
 }
 
-void adapt_range(struct adapt *a, double min, double max)
+static void spread(struct adapt *a, double min, double max, int n)
 {
 	double lo = log2(min), hi = log2(max);
 	int i;
 
+	for (i = 0; i < n; i++)
+		adapt_first(a, exp2(lo + (hi - lo) * i / (n - 1)));
+}
+
+void adapt_range(struct adapt *a, double min, double max)
+{
 	a->gap_max = ADAPT_GAP_RANGE;
-	for (i = 0; i < ADAPT_FIRST; i++)
-		adapt_first(a, exp2(lo + (hi - lo) * i / (ADAPT_FIRST - 1)));
+	spread(a, min, max, ADAPT_FIRST);
+}
+
+void adapt_few(struct adapt *a, double min, double max)
+{
+	spread(a, min, max, ADAPT_FEW);
 }
 
 static int find(const struct adapt *a, double x)

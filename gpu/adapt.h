@@ -27,6 +27,7 @@
 
 #define ADAPT_MAX 96		/* points of a series */
 #define ADAPT_FIRST 5		/* sizes of a range, evenly in log2 */
+#define ADAPT_FEW 3		/* those that a line is fitted to */
 #define ADAPT_FIRST_MAX 32
 #define ADAPT_GAP_MIN 0.25	/* octaves; smaller gaps stay */
 #define ADAPT_GAP_RANGE 2.0	/* gap_max of a range */
@@ -46,9 +47,10 @@ struct adapt {
 	int times[ADAPT_MAX];	/* that it was measured */
 };
 
-/* The first sizes: those of a range (which sets gap_max), or one more of a
- * list (ascending). */
+/* The first sizes: those of a range (which sets gap_max), no more than it
+ * takes of one (gaps may be any), or one more of a list (ascending). */
 void adapt_range(struct adapt *a, double min, double max);
+void adapt_few(struct adapt *a, double min, double max);
 void adapt_first(struct adapt *a, double size);
 
 /*

@@ -45,6 +45,10 @@ static const struct spacing {
 #define BESIDE_PENALTY 500
 #define HELD_PENALTY 600
 #define HELD "sustained"
+/* What passes between kernels is short, and a line nearly: each of its sizes
+ * comes after the same of all others, and when it has to be quick these are
+ * no more than a line takes. */
+#define TURN_PENALTY 0.5
 
 struct builder {
 	const struct backend_ops *ops;
@@ -77,7 +81,7 @@ static int by_number(const void *a, const void *b)
 }
 
 /* Sizes: m of a product, bytes of the others. */
-static void set_sizes(struct series *s, const struct job_task *t)
+static void set_sizes(struct series *s, const struct job_task *t, bool is_few)
 {
 	double min = t->min_bytes > 0 ? t->min_bytes : RANGE_MIN;
 	double max = t->max_bytes > 0 ? t->max_bytes : RANGE_MAX;
@@ -98,6 +102,8 @@ static void set_sizes(struct series *s, const struct job_task *t)
 	min = fmax(min, least);
 	if (max <= min)
 		adapt_first(&s->a, min);
+	else if (is_few)
+		adapt_few(&s->a, min, max);
 	else
 		adapt_range(&s->a, min, max);
 }
@@ -125,6 +131,11 @@ static void set_spacing(struct series *s, bool has_tier)
 	s->windows = p->windows;
 }
 
+static bool is_turn(const struct bench_work *w)
+{
+	return !strcmp(w->op, "launch") || !strcmp(w->op, "plan");
+}
+
 static void add_series(struct builder *bu, const struct bench_case *c,
 		       const struct job_task *t)
 {
@@ -137,7 +148,7 @@ static void add_series(struct builder *bu, const struct bench_case *c,
 			    sizeof(*out->s));
 	s = &out->s[out->n++];
 	*s = (struct series){ .c = *c, .weight = 1 };
-	set_sizes(s, t);
+	set_sizes(s, t, bu->job->quick && is_turn(&c->work));
 	set_spacing(s, sample_op_is_exchange(c->work.op) || *c->beside.op);
 	if (*c->beside.op) {
 		s->penalty = BESIDE_PENALTY;
@@ -155,6 +166,8 @@ static void add_series(struct builder *bu, const struct bench_case *c,
 			    !strcmp(c->work.variant, gemm_variants[0]) ?
 			    SHAPE_WEIGHT : OTHER_WEIGHT;
 	}
+	if (is_turn(&c->work))
+		s->penalty = TURN_PENALTY;
 	bu->added++;
 }
 

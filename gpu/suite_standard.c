@@ -72,6 +72,16 @@ static const char host_tasks[] =
 	"{\"op\": \"gemm\", \"m\": [256], \"n\": [512], \"k\": [512],"
 	" \"beside\": \"alltoall\"}";
 
+/* One product each way and one plan, so that all have their first sizes soon
+ * even where the processor has much else to do. */
+static const char host_quick_tasks[] =
+	EXCHANGES(HOST_RANGE, "") TURN(LAUNCHES) PLAN("flat", "16", "8")
+	LAYER(HOST_LAYER, "1024", "64")
+	PRODUCT(HOST_M, "1024", "512", "1") ","
+	PRODUCT(HOST_M, "512", "1024", "1") ","
+	"{\"op\": \"gemm\", \"m\": [256], \"n\": [512], \"k\": [512],"
+	" \"beside\": \"alltoall\"}";
+
 #define CUDA_RANGE "\"min_bytes\": 1024, \"max_bytes\": 1073741824"
 #define CUDA_MEMORY "\"min_bytes\": 1048576, \"max_bytes\": 1073741824"
 #define CUDA_CTAS ", \"ctas\": [0, 4, 8, 24]"
@@ -235,7 +245,7 @@ static const struct {
 	const char *backend, *tasks, *quick_tasks;
 	const char *budget_s, *quick_budget_s;
 } profiles[] = {
-	{ "host", host_tasks, host_tasks, "30", "10" },
+	{ "host", host_tasks, host_quick_tasks, "30", "10" },
 	{ "cuda", cuda_tasks, cuda_quick_tasks, "92", "10" },
 };
 

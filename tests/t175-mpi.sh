@@ -43,7 +43,7 @@ begin() {
 	until test "$(grep -c "\"type\":\"sample\"" out)" -ge 2
 	do
 		sleep 0.05
-		i=$((i + 1)) && test "$i" -lt 400 || return 1
+		i=$((i + 1)) && test "$i" -lt 900 || return 1
 	done
 }
 
@@ -72,16 +72,27 @@ every_op() {
 	test_grep "\"type\":\"end\"" out
 }
 
+# whole N: job.json as N processes. Beside an exchange that takes longer than
+# 20 ms nothing is measured, and where the processors have other work to do any
+# may take that long: then once more.
+whole() {
+	for try in 1 2 3 4 5
+	do
+		together "$1" job.json || return 1
+		grep -q "\"beside\":\"gemm\"" out && return 0
+	done
+}
+
 test_expect_success 'two processes are two ranks' '
-	together 2 job.json && every_op 2
+	whole 2 && every_op 2
 '
 
 test_expect_success 'four processes' '
-	together 4 job.json && every_op 4
+	whole 4 && every_op 4
 '
 
 test_expect_success 'one process is as if there were no mpirun' '
-	together 1 job.json && every_op 4
+	whole 1 && every_op 4
 '
 
 test_expect_success 'a wrong job ends all, and says why once' '

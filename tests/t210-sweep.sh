@@ -202,7 +202,7 @@ longer="--set cluster.nic.bandwidth=100Gb/s..800Gb/s*1.002 --set cluster.nodes=2
 
 # ranks are children of mpirun, workers children of ranks
 ranks_of() {
-	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	for i in $(seq 100); do
 		set -- $(pgrep -P "$1" -f "moecast sweep") "$1"
 		test $# -gt 4 && echo "$1 $2 $3 $4" && return
 		eval "set -- \${$#}"

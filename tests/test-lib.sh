@@ -124,6 +124,34 @@ test_need_shared() {
 	test_skip_all "no ${1:-shared data} in $shared_data"
 }
 
+# test_profile_host DB: a quick profile of 2 ranks, its JSON in profile.json,
+# its rows in profile.jsonl. On a busy machine a budget may end before each op
+# has the sizes that a fit takes; then all is done anew with a larger one.
+test_profile_ops="alltoall sendrecv allgather reducescatter allreduce gemm \
+gate topk sort permute combine stream copy launch plan"
+TEST_PROFILE_SIZES=3
+
+test_profile_host() {
+	for test_budget in 2s 10s 60s
+	do
+		rm -f "$1"
+		moecast profile --backend host --ranks 2 --quick --db "$1" \
+			--budget "$test_budget" --json >profile.json &&
+			moecast db "$1" --save profile.jsonl >/dev/null ||
+			return 1
+		test_missing=
+		for test_op in $test_profile_ops
+		do
+			test "$(grep -c "\"op\":\"$test_op\"" profile.jsonl)" \
+				-ge "$TEST_PROFILE_SIZES" ||
+				test_missing="$test_missing $test_op"
+		done
+		test -n "$test_missing" || return 0
+	done
+	echo "not measured at $TEST_PROFILE_SIZES sizes:$test_missing"
+	return 1
+}
+
 # test_skip_all WHY: before the first test.
 test_skip_all() {
 	echo "1..0 # SKIP $*"

@@ -63,6 +63,21 @@ static void test_first_sizes(void **state)
 	assert_true(fabs(sizes[4] / (1 << 30) - 1) < 1e-9);
 }
 
+/* 4 to 128: both ends and their middle, sqrt(4 * 128); a straight line needs
+ * no more, the wide gaps notwithstanding. */
+static void test_few(void **state)
+{
+	double sizes[ADAPT_MAX];
+	struct adapt a = { 0 };
+
+	(void)state;
+	adapt_few(&a, 4, 128);
+	assert_int_equal(measure_all(&a, power, sizes), ADAPT_FEW);
+	assert_true(fabs(sizes[0] - 4) < 1e-9);
+	assert_true(fabs(sizes[1] - sqrt(512)) < 1e-9);
+	assert_true(fabs(sizes[2] - 128) < 1e-9);
+}
+
 static void test_near_the_switch(void **state)
 {
 	double sizes[ADAPT_MAX];
@@ -247,6 +262,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_sizes),
+		cmocka_unit_test(test_few),
 		cmocka_unit_test(test_near_the_switch),
 		cmocka_unit_test(test_error_afterwards),
 		cmocka_unit_test(test_left_out),

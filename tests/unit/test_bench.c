@@ -288,6 +288,35 @@ static void test_together(void **state)
 	assert_int_equal(b.prepared, b.released);
 }
 
+/*
+ * One repetition of the exchange had to wait, for 1 s: it is not slow for
+ * that. By turns of 4 ms, after two that warm up: the product's are the
+ * repetitions 0 to 5, the exchange's first that counts is the 8th.
+ */
+static void test_together_waited(void **state)
+{
+	double script[48];
+	struct backend b = { .script = script, .n = 48 };
+	struct bench be = bench_on(&b, 0.1);
+	struct bench_case e = exchange(), p = e, both;
+	struct sample s[BENCH_SAMPLES_MAX];
+	int n, i;
+
+	(void)state;
+	for (i = 0; i < 48; i++)
+		script[i] = i == 8 ? 1 : 1e-3;
+	p.work = (struct bench_work){ .op = "gemm", .m = 2, .n = 3, .k = 4,
+				      .batch = 5, .bytes = 6 };
+	both = p;
+	both.beside = e.work;
+	assert_int_equal(bench_together(&be, &p, &e, &both, 0.5, s, &n),
+			 ST_OK);
+	assert_int_equal(n, 4);
+	assert_string_equal(s[1].op, "alltoall");
+	assert_near(s[1].max_s, 1);
+	assert_near(s[0].max_s, 1e-3);
+}
+
 static void test_failure(void **state)
 {
 	struct backend b = { .run_status = ST_FAIL };
@@ -335,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_both),
 		cmocka_unit_test(test_together),
+		cmocka_unit_test(test_together_waited),
 		cmocka_unit_test(test_failure),
 	};
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HELP_SETS_MAX 8
+#define HELP_SETS_MAX 16
 
 /* A small scenario that needs no model file. */
 #define HELP_CLUSTER "cluster: {nodes: 2, gpus_per_node: 4, " \
@@ -74,6 +74,38 @@ static inline void help_load_ok(struct scenario *s, const char *text,
 	if (help_load(s, text, sets, msg, sizeof(msg)))
 		fail_msg("%s\n%s", msg, text);
 }
+
+/* The same, of `n` options. */
+static inline void help_load_n(struct scenario *s, const char *text,
+			       const char *const *sets, int n)
+{
+	const char *ended[HELP_SETS_MAX + 1] = { NULL };
+	int i;
+
+	assert_true(n <= HELP_SETS_MAX);
+	for (i = 0; i < n; i++)
+		ended[i] = sets[i];
+	help_load_ok(s, text, ended);
+}
+
+/* Four GPUs on two nodes, and techniques that have what they need. */
+#define HELP_TECHNIQUES \
+	"cluster:\n" \
+	"  nodes: 2\n" \
+	"  gpus_per_node: 2\n" \
+	"  gpu: h100-sxm\n" \
+	"  intra: {kind: nvswitch, bandwidth: 450GB/s, latency: 1us}\n" \
+	"  nic: {bandwidth: 50Gb/s, latency: 3us}\n" \
+	"model: {hidden: 1024, layers: 4, experts: 4,\n" \
+	"        experts_per_token: 2, expert_ffn: 2048,\n" \
+	"        sequence: 1024, batch_per_gpu: 1}\n" \
+	"layout: {ep: 4}\n" \
+	"routing: {kind: zipf, skew: 1, seed: 5}\n" \
+	"technique: {lsh: {rate: 0.5, error: 10%},\n" \
+	"            condensation: {rate: 0.3, error: 50%},\n" \
+	"            locality: 0.5}\n" \
+	"search: {degree: [1, 2], capacity: [0], flow_tolerance: 0,\n" \
+	"         alltoall: [flat, dedup], techniques: all}\n"
 
 /* Every field equal, row by row and bit by bit. */
 static inline void help_same_rows(const struct key_row *rows, size_t n,

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/scenario_help.h"
+
 #include "base/units.h"
 #include "sim/search.h"
 
@@ -31,18 +33,8 @@ static void load(struct scenario *s, const char *const *sets, int n_sets)
 		"routing: {kind: uniform}\n"
 		"search: {degree: [1, 2], capacity: [0], flow_tolerance: 0,\n"
 		"         alltoall: [flat], techniques: [baseline]}\n";
-	char path[] = "test_rivals_XXXXXX";
-	struct scenario_set set[16];
-	int fd = mkstemp(path);
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-	for (int i = 0; i < n_sets; i++)
-		set[i].text = sets[i];
-	if (scenario_load(s, path, set, n_sets))
-		fail_msg("%s", err_msg());
-	unlink(path);
+	help_load_n(s, text, sets, n_sets);
 }
 
 static void is_layout(struct layout l, int ep, int esp, int tp, int dp)

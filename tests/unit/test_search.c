@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/scenario_help.h"
+
 #include "base/outfile.h"
 #include "base/units.h"
 #include "sim/search.h"
@@ -58,18 +60,8 @@ static void load(struct scenario *s, const char *sets[], int n_sets)
 		"constraints: {max_drop: 5%}\n"
 		"search: {degree: [1, 2, 3], capacity: [0, 1, 1.5, 2],\n"
 		"         flow_tolerance: 0}\n";
-	char path[] = "test_search_XXXXXX";
-	struct scenario_set set[16];
-	int fd = mkstemp(path);
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-	for (int i = 0; i < n_sets; i++)
-		set[i].text = sets[i];
-	if (scenario_load(s, path, set, n_sets))
-		fail_msg("%s", err_msg());
-	unlink(path);
+	help_load_n(s, text, sets, n_sets);
 	add_limits(&s->cluster.gpu);
 }
 

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/scenario_help.h"
+
 #include "base/units.h"
 #include "sim/search.h"
 #include "sim/step.h"
@@ -39,19 +41,11 @@ static void run(struct run *r, const char *line, const char *const *sets,
 		"layout: {ep: auto, pp: auto, dp: auto, tp: auto}\n"
 		"training: {recompute: false, micro_batches: 1}\n"
 		"search: {flow_tolerance: 0}\n";
-	struct scenario_set set[8];
-	char path[] = "test_step_XXXXXX";
-	int fd = mkstemp(path);
 
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-	for (int i = 0; i < n; i++)
-		set[i].text = sets[i];
-	if (scenario_load(&r->s, path, set, n) ||
-	    plan_parse(line, &r->plan) ||
+	help_load_n(&r->s, text, sets, n);
+	if (plan_parse(line, &r->plan) ||
 	    evaluate_plan(&r->s, &r->plan, EXEC_LANE, NULL, &r->e))
 		fail_msg("%s", err_msg());
-	unlink(path);
 	struct step_spec spec = {
 		.s = &r->s, .net = &r->e.net, .plan = &r->plan,
 		.program = &r->e.program, .exec = &r->e.exec,

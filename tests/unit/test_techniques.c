@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/scenario_help.h"
+
 #include "base/mem.h"
 #include "base/units.h"
 #include "sim/order_search.h"
@@ -23,35 +25,7 @@
 
 static void load(struct scenario *s, const char *const *sets, int n_sets)
 {
-	static const char text[] =
-		"cluster:\n"
-		"  nodes: 2\n"
-		"  gpus_per_node: 2\n"
-		"  gpu: h100-sxm\n"
-		"  intra: {kind: nvswitch, bandwidth: 450GB/s, latency: 1us}\n"
-		"  nic: {bandwidth: 50Gb/s, latency: 3us}\n"
-		"model: {hidden: 1024, layers: 4, experts: 4,\n"
-		"        experts_per_token: 2, expert_ffn: 2048,\n"
-		"        sequence: 1024, batch_per_gpu: 1}\n"
-		"layout: {ep: 4}\n"
-		"routing: {kind: zipf, skew: 1, seed: 5}\n"
-		"technique: {lsh: {rate: 0.5, error: 10%},\n"
-		"            condensation: {rate: 0.3, error: 50%},\n"
-		"            locality: 0.5}\n"
-		"search: {degree: [1, 2], capacity: [0], flow_tolerance: 0,\n"
-		"         alltoall: [flat, dedup], techniques: all}\n";
-	char path[] = "test_techniques_XXXXXX";
-	struct scenario_set set[16];
-	int fd = mkstemp(path);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-	for (int i = 0; i < n_sets; i++)
-		set[i].text = sets[i];
-	if (scenario_load(s, path, set, n_sets))
-		fail_msg("%s", err_msg());
-	unlink(path);
+	help_load_n(s, HELP_TECHNIQUES, sets, n_sets);
 }
 
 /* ---- sets ---- */

@@ -65,6 +65,18 @@ static void load(struct scenario *s, const char *sets[], int n_sets)
 	add_limits(&s->cluster.gpu);
 }
 
+/* The same candidates in the same order, with the same times. */
+static void same_top(const struct search_result *a,
+		     const struct search_result *b)
+{
+	assert_int_equal(a->n_top, b->n_top);
+	for (int i = 0; i < a->n_top; i++) {
+		assert_memory_equal(&a->top[i].plan, &b->top[i].plan,
+				    sizeof(struct plan));
+		assert_true(a->top[i].lane_s == b->top[i].lane_s);
+	}
+}
+
 static bool feasible(const struct scenario *s, const struct evaluation *e)
 {
 	double room = s->constraints.memory_bytes;
@@ -218,12 +230,7 @@ static void compare_lists(const struct scenario *s, int top)
 	assert_int_equal(search_run(s, &o, &b), ST_OK);
 	assert_int_equal(b.pruned, 0);
 	assert_true(a.pruned > 0);
-	assert_int_equal(a.n_top, b.n_top);
-	for (int i = 0; i < a.n_top; i++) {
-		assert_memory_equal(&a.top[i].plan, &b.top[i].plan,
-				    sizeof(struct plan));
-		assert_true(a.top[i].lane_s == b.top[i].lane_s);
-	}
+	same_top(&a, &b);
 	search_release(&a);
 	search_release(&b);
 }
@@ -258,12 +265,7 @@ static void compare_waiting(const char *sets[], int n_sets)
 	assert_int_equal(a.infeasible, b.infeasible);
 	assert_int_equal(a.n_reasons, b.n_reasons);
 	assert_true(a.bound_s == b.bound_s);
-	assert_int_equal(a.n_top, b.n_top);
-	for (int i = 0; i < a.n_top; i++) {
-		assert_memory_equal(&a.top[i].plan, &b.top[i].plan,
-				    sizeof(struct plan));
-		assert_true(a.top[i].lane_s == b.top[i].lane_s);
-	}
+	same_top(&a, &b);
 	search_release(&a);
 	search_release(&b);
 	scenario_release(&s);

@@ -303,6 +303,8 @@ const struct key_row scenario_keys[] = {
 	     "keeps; 0: what its loss gives, within constraints.max_reroute"),
 	REAL("technique.topology", technique.topology, U_FRACTION, 0, 1, "0",
 	     "share of copies that may leave the node; 0: NIC by NVLink rate"),
+	BOOL("technique.one_hot", technique.one_hot, "false", "rows are moved "
+	     "by products with a mask, not by permutations (GShard)"),
 	INT("technique.shadows", technique.shadows, 0, 65536, "8",
 	    "most experts that shadowing copies"),
 

@@ -95,6 +95,48 @@ static enum status add_value(struct paper *p, const struct doc_node *m,
 	return st;
 }
 
+/* A child that may be missing. */
+static enum status maybe_text(struct paper *p, const struct doc_node *m,
+			      const char *key, const char **out_p)
+{
+	return doc_get(m, key) ? text(p, m, key, out_p) : ST_OK;
+}
+
+static enum status add_sets(struct paper *p, const struct doc_node *m,
+			    struct paper_part *part)
+{
+	const struct doc_node *list = NULL;
+	enum status st = child(p, m, "set", DOC_SEQUENCE, &list);
+
+	if (st)
+		return st;
+	part->set = arena_alloc(&p->arena, (size_t)(list->n + 1) *
+				sizeof(*part->set));
+	for (const struct doc_node *v = list->first; v && !st; v = v->next) {
+		st = want_kind(p, v, DOC_SCALAR);
+		part->set[part->n_sets++] = v->text;
+	}
+	return st;
+}
+
+static enum status add_part(struct paper *p, const struct doc_node *m)
+{
+	static const char *const keys[] = { "name", "scenario", "policy",
+					    "set", NULL };
+	struct paper_part *part = &p->part[p->n_parts++];
+	enum status st = text(p, m, "name", &part->name);
+
+	if (!st)
+		st = only_keys(p, m, keys);
+	if (!st)
+		st = maybe_text(p, m, "scenario", &part->scenario);
+	if (!st)
+		st = maybe_text(p, m, "policy", &part->policy);
+	if (!st && doc_get(m, "set"))
+		st = add_sets(p, m, part);
+	return st;
+}
+
 static enum status add_reported(struct paper *p, const struct doc_node *m,
 				struct paper_row *row)
 {
@@ -173,8 +215,8 @@ static enum status add_row(struct paper *p, const struct doc_node *m)
 		st = only_keys(p, m, keys);
 	if (!st)
 		st = text(p, m, "source", &row->source);
-	if (!st && doc_get(m, "note"))
-		st = text(p, m, "note", &row->note);
+	if (!st)
+		st = maybe_text(p, m, "note", &row->note);
 	if (!st && doc_get(m, "gave"))
 		st = add_gave(p, m, row);
 	if (!st)
@@ -184,11 +226,60 @@ static enum status add_row(struct paper *p, const struct doc_node *m)
 	return st;
 }
 
+/* A list of the root, and whoever reads an item of it. */
+struct list {
+	const char *key;
+	bool optional;
+	enum status (*add)(struct paper *p, const struct doc_node *m);
+	const struct doc_node *node;
+};
+
+static enum status add_constant(struct paper *p, const struct doc_node *m)
+{
+	return add_value(p, m, false);
+}
+
+static enum status add_assumption(struct paper *p, const struct doc_node *m)
+{
+	return add_value(p, m, true);
+}
+
+/* In this order: rows name assumptions. */
+static enum status read_lists(struct paper *p, const struct doc_node *root)
+{
+	struct list list[] = {
+		{ "constants", false, add_constant, NULL },
+		{ "assumptions", false, add_assumption, NULL },
+		{ "parts", true, add_part, NULL },
+		{ "rows", false, add_row, NULL },
+	};
+	size_t n = 0, i, n_lists = sizeof(list) / sizeof(list[0]);
+	enum status st = ST_OK;
+
+	for (i = 0; i < n_lists && !st; i++) {
+		if (list[i].optional && !doc_get(root, list[i].key))
+			continue;
+		st = child(p, root, list[i].key, DOC_SEQUENCE, &list[i].node);
+		if (!st)
+			n += (size_t)list[i].node->n;
+	}
+	p->value = arena_alloc(&p->arena, (n + 1) * sizeof(*p->value));
+	p->part = arena_alloc(&p->arena, (n + 1) * sizeof(*p->part));
+	p->row = arena_alloc(&p->arena, (n + 1) * sizeof(*p->row));
+	for (i = 0; i < n_lists && !st; i++) {
+		const struct doc_node *v = list[i].node ?
+			list[i].node->first : NULL;
+
+		for (; v && !st; v = v->next)
+			st = list[i].add(p, v);
+	}
+	return st;
+}
+
 static enum status read_all(struct paper *p, const struct doc_node *root)
 {
 	static const char *const keys[] = { "name", "title", "plot",
-		"constants", "assumptions", "rows", NULL };
-	const struct doc_node *given = NULL, *open = NULL, *rows = NULL, *v;
+		"constants", "assumptions", "parts", "rows", NULL };
 	enum status st = text(p, root, "name", &p->name);
 
 	if (!st)
@@ -199,25 +290,7 @@ static enum status read_all(struct paper *p, const struct doc_node *root)
 		st = text(p, root, "plot", &p->plot);
 	if (!st)
 		p->plot = arena_printf(&p->arena, " %s ", p->plot);
-	if (!st)
-		st = child(p, root, "constants", DOC_SEQUENCE, &given);
-	if (!st)
-		st = child(p, root, "assumptions", DOC_SEQUENCE, &open);
-	if (!st)
-		st = child(p, root, "rows", DOC_SEQUENCE, &rows);
-	if (st)
-		return st;
-	p->value = arena_alloc(&p->arena, (size_t)(given->n + open->n + 1) *
-			       sizeof(*p->value));
-	p->row = arena_alloc(&p->arena, (size_t)(rows->n + 1) *
-			     sizeof(*p->row));
-	for (v = given->first; v && !st; v = v->next)
-		st = add_value(p, v, false);
-	for (v = open->first; v && !st; v = v->next)
-		st = add_value(p, v, true);
-	for (v = rows->first; v && !st; v = v->next)
-		st = add_row(p, v);
-	return st;
+	return st ? st : read_lists(p, root);
 }
 
 enum status paper_load(struct paper *p, const char *name)

@@ -9,14 +9,19 @@
  *	  - {name: a.nodes, value: 6, source: "section 6.1"}
  *	assumptions:	what it leaves open, each with its reason
  *	  - {name: interference, value: 0.83, why: "..."}
+ *	parts:		of runs in the simulator (sim/repro_run.h); optional
+ *	  - {name: a, scenario: NAME, policy: NAME, set: ["KEY=VALUE"]}
  *	rows:		what it reports
  *	  - {case: "...", measure: "grid a fsmoe", reported: 1.18,
  *	     source: "table 5", note: "why the forecast misses it"}
  *
  * A row from which an assumption was taken says so, gave: NAME: its agreement
- * is no evidence. `reported` may be a range, [1.2, 1.5]. A measure's words mean something to
- * the reproduction of that paper (sim/repro.h) alone, which looks constants
- * and assumptions up by name and never sees `reported`.
+ * is no evidence. `reported` may be a range, [1.2, 1.5]. A measure's words mean
+ * something to the reproduction of that paper (sim/repro.h) alone, which looks
+ * constants and assumptions up by name and never sees `reported`.
+ *
+ * A constant or an assumption of a part is a key of the scenario, with the
+ * part's name before it: "a.model.hidden" is set in every run with part `a`.
  */
 #ifndef SCENARIOS_PAPER_H
 #define SCENARIOS_PAPER_H
@@ -31,6 +36,14 @@ struct paper_value {
 	double value;
 	const char *why;	/* source, or reason of an assumption */
 	bool assumed;
+};
+
+/* Of a run: a scenario, keys of it, a system (sim/rivals.h). */
+struct paper_part {
+	const char *name;
+	const char *scenario, *policy;	/* or NULL */
+	int n_sets;
+	const char **set;	/* "KEY=VALUE" */
 };
 
 #define PAPER_WORDS_MAX 8
@@ -50,8 +63,9 @@ struct paper {
 	const char *path, *name, *title;
 	const char *plot;	/* measures (first words) of the figure, with
 				   blanks before and after each */
-	int n_values, n_rows;
+	int n_values, n_parts, n_rows;
 	struct paper_value *value;
+	struct paper_part *part;
 	struct paper_row *row;
 	struct arena arena;
 };

@@ -29,6 +29,7 @@ struct tech_spec {
 				   LocMoE's loss */
 	double topology;	/* copies that may leave the node, of all; 0:
 				   NIC rate by NVLink rate */
+	bool one_hot;		/* rows are moved by products with a mask */
 	int shadows;		/* most experts that are copied */
 };
 

@@ -484,6 +484,16 @@ void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
 	layer_work(&chunk, kind, out);
 }
 
+/* A technique's own for the layer's op of both passes; negative: none. */
+static void instead(const double *s, enum op_kind forward,
+		    enum op_kind backward, struct work *fixed)
+{
+	if (s[0] >= 0)
+		fixed[forward].seconds = s[0];
+	if (s[1] >= 0)
+		fixed[backward].seconds = s[1];
+}
+
 void layer_own_work(const struct tech_effect *e, struct work *fixed)
 {
 	fixed[OP_COMPRESS].seconds = e->compress_s[0];
@@ -491,8 +501,7 @@ void layer_own_work(const struct tech_effect *e, struct work *fixed)
 	fixed[OP_RESTORE].seconds = e->restore_s[0];
 	fixed[OP_RESTORE_BWD].seconds = e->restore_s[1];
 	fixed[OP_MIGRATE].seconds = e->host_s;
-	if (e->gate_s[0] >= 0)
-		fixed[OP_GATE].seconds = e->gate_s[0];
-	if (e->gate_s[1] >= 0)
-		fixed[OP_GATE_BWD].seconds = e->gate_s[1];
+	instead(e->gate_s, OP_GATE, OP_GATE_BWD, fixed);
+	instead(e->permute_s, OP_PERMUTE, OP_PERMUTE_BWD, fixed);
+	instead(e->unpermute_s, OP_UNPERMUTE, OP_UNPERMUTE_BWD, fixed);
 }

@@ -145,6 +145,59 @@ enum status evaluate_fits(const struct scenario *s, const struct plan *p,
 	return st;
 }
 
+/* The one algorithm that the scenario names, else flat. */
+static enum a2a_alg single_alg(unsigned mask)
+{
+	int i;
+
+	for (i = 0; i < A2A_N; i++) {
+		if (mask == 1u << i)
+			return (enum a2a_alg)i;
+	}
+	return A2A_FLAT;
+}
+
+/* The first that fits into memory; the first when none does. */
+static enum status default_layout(const struct scenario *s,
+				  const struct layout *layout, int n,
+				  struct plan *p)
+{
+	bool fits = false;
+	enum status st = ST_OK;
+	int i;
+
+	for (i = 0; i < n && !st && !fits; i++) {
+		p->layout = layout[i];
+		st = evaluate_fits(s, p, &fits);
+	}
+	if (!fits)
+		p->layout = layout[0];
+	return st;
+}
+
+enum status evaluate_default_plan(const struct scenario *s, struct plan *out)
+{
+	const struct search_space *x = &s->search;
+	struct layout *layout;
+	int n, degree = x->degree.n == 1 ? x->degree.v[0] : 1;
+	enum status st = layout_enumerate(s, &layout, &n);
+
+	if (st)
+		return st;
+	*out = (struct plan){
+		.alltoall = single_alg(x->alltoall_mask),
+		.degree_forward = degree,
+		.degree_backward = degree,
+		.capacity_factor = x->capacity.n == 1 ? x->capacity.v[0] : 0,
+		.technique_mask = technique_mask_fits(x->technique_mask) ?
+			x->technique_mask : 1u << TECH_BASELINE,
+		.ctas = x->ctas.n == 1 ? x->ctas.v[0] : 0,
+	};
+	st = default_layout(s, layout, n, out);
+	free(layout);
+	return st;
+}
+
 void evaluation_release(struct evaluation *e)
 {
 	exec_release(&e->exec);

@@ -2,6 +2,7 @@
 #include "sim/repro.h"
 
 #include "base/buf.h"
+#include "sim/repro_run.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,12 +15,8 @@
 const struct repro_row repro_table[] = {
 	{ "fsmoe", repro_fsmoe_open, repro_fsmoe_measure,
 	  repro_fsmoe_close },
-	{ "hetumoe", repro_hetu_open, repro_hetu_measure,
-	  repro_hetu_close },
 	{ "locmoe", repro_locmoe_open, repro_locmoe_measure,
 	  repro_locmoe_close },
-	{ "lsh-moe", repro_lsh_open, repro_lsh_measure,
-	  repro_lsh_close },
 	{ "luffy", repro_luffy_open, repro_luffy_measure,
 	  repro_luffy_close },
 	{ 0 },
@@ -56,11 +53,18 @@ enum status repro_get(const struct paper *p, const char *prefix,
 	return st;
 }
 
-static const struct repro_row *find(const char *name)
+/* Any paper whose file has parts of runs. */
+static const struct repro_row in_simulator = {
+	"", repro_run_open, repro_run_measure, repro_run_close
+};
+
+static const struct repro_row *find(const struct paper *p)
 {
 	const struct repro_row *r = repro_table;
 
-	while (r->name && strcmp(r->name, name))
+	if (p->n_parts)
+		return &in_simulator;
+	while (r->name && strcmp(r->name, p->name))
 		r++;
 	return r->name ? r : NULL;
 }
@@ -104,7 +108,7 @@ static enum status run_rows(const struct paper *p, const struct repro_row *f,
 
 enum status repro_run(const struct paper *p, struct repro_result *out)
 {
-	const struct repro_row *f = find(p->name);
+	const struct repro_row *f = find(p);
 	struct repro_result r = { .n = p->n_rows };
 	struct repro *state;
 	enum status st;

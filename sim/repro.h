@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A paper's reported numbers, forecast again. Each paper is a function that
- * reads constants and assumptions by name, and for each row of the paper's
- * file answers its measure. It gets the words of the measure, never what was
- * reported.
+ * A paper's reported numbers, forecast again. A paper whose file has parts of
+ * runs is run in the simulator (sim/repro_run.h); another is a function of
+ * this table that reads constants and assumptions by name, and for each row of
+ * the paper's file answers its measure. Both get the words of the measure,
+ * never what was reported.
  */
 #ifndef SIM_REPRO_H
 #define SIM_REPRO_H
@@ -60,9 +61,7 @@ enum status repro_get(const struct paper *p, const char *prefix,
 	void repro_##name##_close(struct repro *r)
 
 REPRO_PAPER(fsmoe);
-REPRO_PAPER(hetu);
 REPRO_PAPER(locmoe);
-REPRO_PAPER(lsh);
 REPRO_PAPER(luffy);
 
 #endif

@@ -111,6 +111,12 @@ enum status evaluate_plan(const struct scenario *s, const struct plan *p,
 			  const struct progress *progress, struct evaluation *out);
 void evaluation_release(struct evaluation *e);
 
+/*
+ * The first layout that fits the memory, else the first; one chunk, flat,
+ * dropless, no technique, where `search` names no single value.
+ */
+enum status evaluate_default_plan(const struct scenario *s, struct plan *out);
+
 /* Is there room for the plan in the GPU's memory and constraints.memory? */
 enum status evaluate_fits(const struct scenario *s, const struct plan *p,
 			  bool *fits);

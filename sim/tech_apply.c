@@ -17,7 +17,8 @@
 
 const struct tech_effect tech_none = {
 	.rate = 1, .combine_share = 1, .combine_bwd_share = 1,
-	.gate_s = { -1, -1 },
+	.gate_s = { -1, -1 }, .permute_s = { -1, -1 },
+	.unpermute_s = { -1, -1 },
 };
 
 static int count_bits(unsigned mask)
@@ -438,6 +439,8 @@ enum status tech_apply(const struct tech_place *at, unsigned mask,
 	int gate = tech_gate_of(mask);
 	enum status st = ST_OK;
 
+	if (at->s->technique.one_hot)
+		tech_one_hot(at, &e);
 	mask &= ~(1u << TECH_BASELINE | TECH_SCHEDULES);
 	e.why_not = mask ? cannot(at, mask, w) : NULL;
 	if (!e.why_not && gate >= 0)

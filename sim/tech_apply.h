@@ -26,6 +26,8 @@ struct tech_effect {
 	double compress_s[2], restore_s[2], host_s;
 	double shadow_bytes;	/* of the experts copied to all ranks */
 	double gate_s[2];	/* instead of the gate op's; negative: as it is */
+	/* instead of the permutations' ops; negative: as they are */
+	double permute_s[2], unpermute_s[2];
 	double memory_bytes;	/* per GPU, beside the plan's */
 };
 
@@ -99,6 +101,8 @@ double tech_leaving(const struct tech_place *at, const struct workload *w);
 /* All bytes and rows times `rate`. */
 void tech_scale(double rate, const struct tech_place *at,
 		struct workload *w);
+/* Permutations are products with a mask (technique.one_hot). */
+void tech_one_hot(const struct tech_place *at, struct tech_effect *e);
 /* Every rank gets all experts of its group and keeps its tokens. */
 void tech_fetch(const struct tech_place *at, struct workload *w,
 		struct tech_effect *e);

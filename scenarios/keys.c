@@ -305,9 +305,14 @@ const struct key_row scenario_keys[] = {
 	     "share of copies that may leave the node; 0: NIC by NVLink rate"),
 	BOOL("technique.one_hot", technique.one_hot, "false", "rows are moved "
 	     "by products with a mask, not by permutations (GShard)"),
+	INT("technique.words", technique.words, 0, ELEMENTS_MAX, "0",
+	    "vocabulary that gate-hash hashes, by the law of Zipf and "
+	    "Mandelbrot; 0: no word comes twice"),
 	INT("technique.shadows", technique.shadows, 0, 65536, "8",
 	    "most experts that shadowing copies"),
 
+	BOOL("comm.replicated", comm.replicated, "false", "every rank of a "
+	     "tensor group sends all its rows (MindSpore), not its share"),
 	INT("comm.window", comm.window, 0, RANKS_MAX, "0",
 	    "peers that a rank exchanges with at once; 0: all"),
 	REAL("comm.ll_bytes", comm.ll_bytes, U_BYTES, 0, 1e12, "256KiB",

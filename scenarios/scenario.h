@@ -132,6 +132,8 @@ struct search_space {
 
 struct comm_spec {
 	int window;	/* concurrent peers per rank; 0: all at once */
+	bool replicated;	/* every rank of a tensor group sends all rows
+				   of the group, not its share */
 	double ll_bytes;	/* messages up to this size may use the
 				   low-latency protocol */
 };

@@ -30,6 +30,8 @@ struct tech_spec {
 	double topology;	/* copies that may leave the node, of all; 0:
 				   NIC rate by NVLink rate */
 	bool one_hot;		/* rows are moved by products with a mask */
+	int words;		/* of the vocabulary that gate-hash hashes, as
+				   frequent as in a text; 0: all ids differ */
 	int shadows;		/* most experts that are copied */
 };
 

@@ -68,6 +68,17 @@ static const char *key_of(const struct paper_part *part, const char *name)
 		name + n + 1 : NULL;
 }
 
+/* "KEY=VALUE"; a switch is 0 or 1 in a paper's file. */
+static const char *set_text(struct arena *a, const char *key, double value)
+{
+	const struct key_row *row = key_find(key);
+
+	if (row && row->type == KEY_BOOL)
+		return arena_printf(a, "%s=%s", key, value > 0 ? "true" :
+				    "false");
+	return arena_printf(a, "%s=%.15g", key, value);
+}
+
 static void add_values(const struct paper *p, const struct paper_part *part,
 		       struct recipe *r)
 {
@@ -75,8 +86,8 @@ static void add_values(const struct paper *p, const struct paper_part *part,
 		const char *key = key_of(part, p->value[i].name);
 
 		if (key)
-			add_set(r, arena_printf(&r->arena, "%s=%.15g", key,
-						p->value[i].value));
+			add_set(r, set_text(&r->arena, key,
+					    p->value[i].value));
 	}
 }
 

@@ -98,9 +98,11 @@ double tech_keep_local(const struct tech_place *at, double keep,
 		       struct workload *w);
 /* Share of copies that leave their node. */
 double tech_leaving(const struct tech_place *at, const struct workload *w);
-/* All bytes and rows times `rate`. */
+/* All bytes and rows times `rate`; all bytes alone. */
 void tech_scale(double rate, const struct tech_place *at,
 		struct workload *w);
+void tech_scale_bytes(double rate, const struct tech_place *at,
+		      struct workload *w);
 /* Permutations are products with a mask (technique.one_hot). */
 void tech_one_hot(const struct tech_place *at, struct tech_effect *e);
 /* Every rank gets all experts of its group and keeps its tokens. */

@@ -109,6 +109,9 @@ static enum status measure(const struct tech_place *at, int kind,
 	free(p);
 	if (st)
 		return st;
+	if (kind == GATE_HASH && at->s->technique.words > 0)
+		gate_word_shares(at->s->technique.words, r->experts,
+				 spec.seed, g->share);
 	g->tokens = r->tokens;
 	g->peers = shape.peers;
 	g->copies = e.copies_per_token;

@@ -309,6 +309,25 @@ static void run_tokens(struct run *u, int tokens)
 	r->aux_loss = aux_loss(u);
 }
 
+#define MANDELBROT 2.7
+
+void gate_word_shares(int words, int experts, uint64_t seed, double *share)
+{
+	gsl_rng *rng = rng_new(seed, RNG_HASH);
+	double sum = 0;
+
+	memset(share, 0, (size_t)experts * sizeof(*share));
+	for (int r = 1; r <= words; r++) {
+		double p = 1 / (r + MANDELBROT);
+
+		share[gsl_rng_uniform_int(rng, (unsigned long)experts)] += p;
+		sum += p;
+	}
+	gsl_rng_free(rng);
+	for (int e = 0; e < experts; e++)
+		share[e] /= sum;
+}
+
 static void assign_hash(const struct gate_spec *spec, int tokens, int *to)
 {
 	gsl_rng *rng = rng_new(spec->seed, RNG_HASH);

@@ -112,6 +112,13 @@ struct tokens;
 void gate_token_scores(const struct tokens *t, int experts, uint64_t seed,
 		       double *score);
 
+/*
+ * Experts' shares when the hash gate's table is one of words: those of a text
+ * of which the r-th most frequent word has the share 1 / (r + 2.7) (Zipf's law
+ * as Mandelbrot 1965 has it for English).
+ */
+void gate_word_shares(int words, int experts, uint64_t seed, double *share);
+
 /* Cost of one rank, instead of the layer's gate op and its backward. */
 struct gate_shape {
 	double tokens;

@@ -171,7 +171,8 @@ static void scale_all(double *v, size_t n, double by)
 		v[i] *= by;
 }
 
-void tech_scale(double rate, const struct tech_place *at, struct workload *w)
+void tech_scale_bytes(double rate, const struct tech_place *at,
+		      struct workload *w)
 {
 	struct traffic *t = &w->dispatch;
 	size_t n = (size_t)w->ranks;
@@ -180,8 +181,13 @@ void tech_scale(double rate, const struct tech_place *at, struct workload *w)
 	t->node_each *= rate;
 	traffic_scale(t, rate);
 	scale_all(t->node_bytes, n * (size_t)at->s->cluster.nodes, rate);
-	scale_all(w->rows, n * (size_t)w->local_experts, rate);
 	renew_combine(at, w);
+}
+
+void tech_scale(double rate, const struct tech_place *at, struct workload *w)
+{
+	tech_scale_bytes(rate, at, w);
+	scale_all(w->rows, (size_t)w->ranks * (size_t)w->local_experts, rate);
 }
 
 /*

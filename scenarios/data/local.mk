@@ -72,3 +72,5 @@ dist_gpus_DATA += %D%/gpus/titan-rtx.yaml
 dist_clusters_DATA += %D%/clusters/titan-rtx-8x.yaml
 dist_ready_DATA += %D%/hetumoe-switch.yaml
 dist_clusters_DATA += %D%/clusters/a100-8x-200g.yaml
+dist_ready_DATA += %D%/locmoe-pangu.yaml %D%/locmoe-switch.yaml
+dist_ready_DATA += %D%/locmoe-switch.csv

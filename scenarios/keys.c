@@ -298,6 +298,13 @@ const struct key_row scenario_keys[] = {
 	BOOL("technique.migration.post_norm", technique.migration.post_norm,
 	     "false", "norms stand after the sums, so that residuals need no "
 	     "move (Transformer-XL, BERT)"),
+	INT("technique.fetch.experts", technique.fetch.experts, 0, 65536, "0",
+	    "experts that a rank's tokens need (expert-fetch); 0: all"),
+	BOOL("technique.fetch.keep", technique.fetch.keep, "false",
+	     "fetched experts stay in memory for the backward pass"),
+	REAL("technique.fetch.slowdown", technique.fetch.slowdown, U_FRACTION,
+	     0, 1, "0", "by which each fetched expert makes a rank's products "
+	     "slower"),
 	REAL("technique.locality", technique.locality, U_FRACTION, 0, 1,
 	     "0", "share of the copies leaving the node that LocMoE's gate "
 	     "keeps; 0: what its loss gives, within constraints.max_reroute"),

@@ -25,6 +25,11 @@ struct tech_spec {
 		double focus;
 		bool post_norm;	/* the residual is where the result is */
 	} migration;
+	struct {
+		int experts;	/* that a rank's tokens need; 0: all */
+		bool keep;	/* fetched experts stay for the backward pass */
+		double slowdown;	/* of a rank's experts by each more */
+	} fetch;
 	double locality;	/* share of leaving copies that stay; 0: from
 				   LocMoE's loss */
 	double topology;	/* copies that may leave the node, of all; 0:

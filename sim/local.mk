@@ -51,7 +51,7 @@ libsim_a_SOURCES += %D%/search_block.c
 libsim_a_SOURCES += %D%/fsmoe.c %D%/fsmoe.h
 libsim_a_SOURCES += %D%/repro.c %D%/repro.h %D%/repro_fsmoe.c
 libsim_a_SOURCES += %D%/repro_run.c %D%/repro_run.h %D%/tech_one_hot.c
-libsim_a_SOURCES += %D%/repro_luffy.c
+
 libsim_a_SOURCES += %D%/rng.c %D%/rng.h
 libsim_a_SOURCES += %D%/tokens.c %D%/tokens.h
 libsim_a_SOURCES += %D%/tech_cost.c %D%/tech_cost.h

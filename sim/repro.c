@@ -15,8 +15,6 @@
 const struct repro_row repro_table[] = {
 	{ "fsmoe", repro_fsmoe_open, repro_fsmoe_measure,
 	  repro_fsmoe_close },
-	{ "luffy", repro_luffy_open, repro_luffy_measure,
-	  repro_luffy_close },
 	{ 0 },
 };
 

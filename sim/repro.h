@@ -61,6 +61,5 @@ enum status repro_get(const struct paper *p, const char *prefix,
 	void repro_##name##_close(struct repro *r)
 
 REPRO_PAPER(fsmoe);
-REPRO_PAPER(luffy);
 
 #endif

@@ -191,20 +191,28 @@ void tech_scale(double rate, const struct tech_place *at, struct workload *w)
 }
 
 /*
- * All experts of the group come to every rank: the same bytes from each, and
- * one copy to each node where the exchange can make use of that. The rank's
- * own copies are then computed at home, spread over the slots.
+ * Experts come to every rank: the same bytes from each, all experts of the
+ * group or as many as the rank's tokens need, and one copy to each node where
+ * the exchange can make use of that. The rank's own copies are then computed
+ * at home, spread over the slots; several experts on a rank slow each other
+ * down as if there were more rows. Backward they are fetched again, unless
+ * they were kept, and their gradients go back.
  */
 void tech_fetch(const struct tech_place *at, struct workload *w,
 		struct tech_effect *e)
 {
 	const struct model *m = &at->s->model;
 	const struct layout *l = at->layout;
+	bool keep = at->s->technique.fetch.keep;
+	double need = at->s->technique.fetch.experts;
+	double share = need > 0 && need < m->experts ? need / m->experts : 1;
 	double expert = layer_expert_params(m, (double)m->expert_ffn / l->esp) *
 		dtype_bytes(m->dtype);
-	double each = expert * m->experts / l->ep;
+	double each = expert * m->experts * share / l->ep;
+	double more = m->experts * share * (l->ep - 1) / l->ep;
 	double rows = (double)layout_tokens(l, m) * m->experts_per_token *
-		l->esp / w->local_experts;
+		l->esp / w->local_experts *
+		(1 + at->s->technique.fetch.slowdown * more);
 
 	traffic_release(&w->dispatch);
 	w->dispatch = (struct traffic){
@@ -215,5 +223,8 @@ void tech_fetch(const struct tech_place *at, struct workload *w,
 	for (int i = 0; i < w->ranks * w->local_experts; i++)
 		w->rows[i] = rows;
 	e->combine_share = 0;
-	e->memory_bytes = expert * m->experts;
+	if (keep)
+		e->combine_bwd_share = 0;
+	e->memory_bytes = expert * m->experts * share *
+		(keep ? (double)m->moe_layers / l->pp : 1);
 }

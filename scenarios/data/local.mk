@@ -74,3 +74,5 @@ dist_ready_DATA += %D%/hetumoe-switch.yaml
 dist_clusters_DATA += %D%/clusters/a100-8x-200g.yaml
 dist_ready_DATA += %D%/locmoe-pangu.yaml %D%/locmoe-switch.yaml
 dist_ready_DATA += %D%/locmoe-switch.csv
+dist_gpus_DATA += %D%/gpus/v100-pcie.yaml
+dist_clusters_DATA += %D%/clusters/v100-pcie-8x-100g.yaml

@@ -263,6 +263,50 @@ static void test_replicated(void **state)
 	evaluation_release(&e[1]);
 }
 
+/*
+ * An expert of Luffy's TransformerXL is 2 x 1024 x 4096 x 4 = 33,554,432 bytes.
+ * Of 16 on 16 ranks two are needed: each rank sends 33,554,432 x 2 / 16 to
+ * every other. 64 x 250 x 2 rows, with 2 x 15 / 16 fetched experts at 0.44:
+ * 32,000 x 1.825. Kept in 18 layers they are 2 x 18 experts of memory, and
+ * backward nothing comes again.
+ */
+static void test_fetch(void **state)
+{
+	static const char *const keep[] = { "technique.fetch.keep=false",
+					    "technique.fetch.keep=true" };
+	const double expert = 33554432;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		const struct scenario_set set[] = {
+			{ "routing.kind=uniform" }, { keep[i] },
+			{ "technique.fetch.experts=2" },
+			{ "technique.fetch.slowdown=0.44" },
+			{ "search.techniques=[expert-fetch]" },
+		};
+		struct evaluation e;
+		struct scenario s;
+		struct plan p;
+
+		if (scenario_load(&s, "luffy-v100", set, 5))
+			fail_msg("%s", err_msg());
+		assert_int_equal(evaluate_default_plan(&s, &p), ST_OK);
+		assert_int_equal(evaluate_plan(&s, &p, EXEC_LANE, NULL, &e),
+				 ST_OK);
+		assert_float_equal(e.workload.dispatch.each, expert * 2 / 16,
+				   1);
+		assert_float_equal(e.workload.rows[7], 58400, 1e-6);
+		assert_float_equal(e.effect.memory_bytes,
+				   expert * 2 * (i ? 18 : 1), 1);
+		assert_int_equal(e.exec.kind_ps[OP_COMBINE], 0);
+		assert_true(e.exec.kind_ps[OP_DISPATCH_BWD] > 0);
+		assert_int_equal(e.exec.kind_ps[OP_COMBINE_BWD],
+				 i ? 0 : e.exec.kind_ps[OP_DISPATCH]);
+		evaluation_release(&e);
+		scenario_release(&s);
+	}
+}
+
 static void refused(const char *text, const char *message)
 {
 	struct repro_result r;
@@ -309,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_one_hot),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_replicated),
+		cmocka_unit_test(test_fetch),
 		cmocka_unit_test(test_errors),
 	};
 

@@ -91,9 +91,23 @@ static json_t *json_values(const struct paper *p, bool assumed)
 	return out;
 }
 
+/* Assumptions that are no numbers. */
+static void json_add_parts(const struct paper *p, json_t *out)
+{
+	for (int i = 0; i < p->n_parts; i++) {
+		const struct paper_part *part = &p->part[i];
+
+		if (part->why)
+			json_array_append_new(out, json_pack(
+				"{s:s, s:s, s:s}", "paper", p->name,
+				"name", part->name, "why", part->why));
+	}
+}
+
 static json_t *json_report(const struct repro_report *r)
 {
 	json_t *rows = json_array(), *root = json_object();
+	json_t *assumptions = json_values(r->paper, true);
 
 	for (int i = 0; i < r->paper->n_rows; i++)
 		json_array_append_new(rows, json_row(r, i));
@@ -107,7 +121,8 @@ static json_t *json_report(const struct repro_report *r)
 	json_object_set_new(root, "free_rows", json_integer(r->n_free));
 	json_object_set_new(root, "free_mean_abs_error",
 			    json_real(r->mean_free_error));
-	json_object_set_new(root, "assumptions", json_values(r->paper, true));
+	json_add_parts(r->paper, assumptions);
+	json_object_set_new(root, "assumptions", assumptions);
 	json_object_set_new(root, "constants", json_values(r->paper, false));
 	return root;
 }

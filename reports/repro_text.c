@@ -102,6 +102,39 @@ static void add_assumptions(const struct repro_report *r, struct buf *out)
 		text_wrap(out, "  - ", line, TABLE_WIDTH);
 		free(line);
 	}
+	for (int i = 0; i < r->paper->n_parts; i++) {
+		const struct paper_part *part = &r->paper->part[i];
+		char *line;
+
+		if (!part->why)
+			continue;
+		line = xasprintf("%s: %s", part->name, part->why);
+		text_wrap(out, "  - ", line, TABLE_WIDTH);
+		free(line);
+	}
+}
+
+/* What `moecast simulate` would be told, beside the constants. */
+static void add_parts(const struct repro_report *r, struct buf *out)
+{
+	if (r->paper->n_parts)
+		buf_puts(out, "\nRuns in the simulator are made of these:\n");
+	for (int i = 0; i < r->paper->n_parts; i++) {
+		const struct paper_part *part = &r->paper->part[i];
+		struct buf line = { 0 };
+
+		buf_addf(&line, "%s:", part->name);
+		if (part->scenario)
+			buf_addf(&line, " scenario %s", part->scenario);
+		if (part->policy)
+			buf_addf(&line, " policy %s", part->policy);
+		for (int k = 0; k < part->n_sets; k++)
+			buf_addf(&line, " %s", part->set[k]);
+		if (!part->scenario && !part->policy && !part->n_sets)
+			buf_puts(&line, " its constants");
+		text_wrap(out, "  - ", buf_str(&line), TABLE_WIDTH);
+		buf_release(&line);
+	}
 }
 
 void repro_text(const struct repro_report *r, struct buf *out)
@@ -111,6 +144,7 @@ void repro_text(const struct repro_report *r, struct buf *out)
 	add_rows(r, out);
 	add_misses(r, out);
 	add_assumptions(r, out);
+	add_parts(r, out);
 }
 
 /* ---- figure ---- */

@@ -122,7 +122,7 @@ static enum status add_sets(struct paper *p, const struct doc_node *m,
 static enum status add_part(struct paper *p, const struct doc_node *m)
 {
 	static const char *const keys[] = { "name", "scenario", "policy",
-					    "set", NULL };
+					    "set", "why", NULL };
 	struct paper_part *part = &p->part[p->n_parts++];
 	enum status st = text(p, m, "name", &part->name);
 
@@ -132,6 +132,8 @@ static enum status add_part(struct paper *p, const struct doc_node *m)
 		st = maybe_text(p, m, "scenario", &part->scenario);
 	if (!st)
 		st = maybe_text(p, m, "policy", &part->policy);
+	if (!st)
+		st = maybe_text(p, m, "why", &part->why);
 	if (!st && doc_get(m, "set"))
 		st = add_sets(p, m, part);
 	return st;

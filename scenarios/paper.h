@@ -10,7 +10,8 @@
  *	assumptions:	what it leaves open, each with its reason
  *	  - {name: interference, value: 0.83, why: "..."}
  *	parts:		of runs in the simulator (sim/repro_run.h); optional
- *	  - {name: a, scenario: NAME, policy: NAME, set: ["KEY=VALUE"]}
+ *	  - {name: a, scenario: NAME, policy: NAME, set: ["KEY=VALUE"],
+ *	     why: "..."}	an assumption that is no number
  *	rows:		what it reports
  *	  - {case: "...", measure: "grid a fsmoe", reported: 1.18,
  *	     source: "table 5", note: "why the forecast misses it"}
@@ -41,7 +42,7 @@ struct paper_value {
 /* Of a run: a scenario, keys of it, a system (sim/rivals.h). */
 struct paper_part {
 	const char *name;
-	const char *scenario, *policy;	/* or NULL */
+	const char *scenario, *policy, *why;	/* or NULL */
 	int n_sets;
 	const char **set;	/* "KEY=VALUE" */
 };

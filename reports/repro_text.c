@@ -114,6 +114,18 @@ static void add_assumptions(const struct repro_report *r, struct buf *out)
 	}
 }
 
+static bool has_values(const struct paper *p, const char *part)
+{
+	size_t n = strlen(part);
+
+	for (int i = 0; i < p->n_values; i++) {
+		if (!strncmp(p->value[i].name, part, n) &&
+		    p->value[i].name[n] == '.')
+			return true;
+	}
+	return false;
+}
+
 /* What `moecast simulate` would be told, beside the constants. */
 static void add_parts(const struct repro_report *r, struct buf *out)
 {
@@ -130,8 +142,10 @@ static void add_parts(const struct repro_report *r, struct buf *out)
 			buf_addf(&line, " policy %s", part->policy);
 		for (int k = 0; k < part->n_sets; k++)
 			buf_addf(&line, " %s", part->set[k]);
-		if (!part->scenario && !part->policy && !part->n_sets)
+		if (has_values(r->paper, part->name))
 			buf_puts(&line, " its constants");
+		if (buf_str(&line)[line.len - 1] == ':')
+			buf_puts(&line, " nothing more");
 		text_wrap(out, "  - ", buf_str(&line), TABLE_WIDTH);
 		buf_release(&line);
 	}

@@ -39,7 +39,8 @@ struct paper_value {
 	bool assumed;
 };
 
-/* Of a run: a scenario, keys of it, a system (sim/rivals.h). */
+/* Of a run: a scenario (shipped, or a file beside the paper's), keys of it, a
+ * system (sim/rivals.h). */
 struct paper_part {
 	const char *name;
 	const char *scenario, *policy, *why;	/* or NULL */

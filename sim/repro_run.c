@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "scenarios/datadir.h"
 #include "scenarios/keys.h"
 #include "scenarios/scenario.h"
 #include "sim/search.h"
@@ -133,7 +134,9 @@ static enum status make_recipe(const struct paper *p, const char *run,
 				       "'%.100s'", (int)(n < 60 ? n : 60), s,
 				       run);
 		if (part->scenario)
-			r->scenario = part->scenario;
+			r->scenario = data_is_path(part->scenario) ?
+				data_beside(&r->arena, part->scenario,
+					    p->path) : part->scenario;
 		for (int i = 0; i < part->n_sets; i++)
 			add_set(r, part->set[i]);
 		add_values(p, part, r);

@@ -320,6 +320,34 @@ static void refused(const char *text, const char *message)
 	paper_release(&p);
 }
 
+/* A paper in a folder of its own, and its scenario beside it. */
+static void test_beside(void **state)
+{
+	static const char scenario[] = HELP_SCENARIO;
+	static const char paper[] = HEAD "constants: []\nassumptions: []\n"
+		"parts:\n  - {name: base, scenario: own.yaml}\nrows:\n"
+		ROW("ms base layer");
+	char dir[] = "test_repro_run_XXXXXX", path[2][64];
+	struct repro_result r;
+	struct paper p;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path[0], sizeof(path[0]), "%s/own.yaml", dir);
+	snprintf(path[1], sizeof(path[1]), "%s/paper.yaml", dir);
+	assert_int_equal(outfile_write(path[0], scenario, strlen(scenario)),
+			 ST_OK);
+	assert_int_equal(outfile_write(path[1], paper, strlen(paper)), ST_OK);
+	if (paper_load(&p, path[1]) || repro_run(&p, &r))
+		fail_msg("%s", err_msg());
+	assert_true(r.predicted[0] > 0);
+	repro_release(&r);
+	paper_release(&p);
+	unlink(path[0]);
+	unlink(path[1]);
+	rmdir(dir);
+}
+
 static void test_errors(void **state)
 {
 	(void)state;
@@ -354,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_replicated),
 		cmocka_unit_test(test_fetch),
+		cmocka_unit_test(test_beside),
 		cmocka_unit_test(test_errors),
 	};
 

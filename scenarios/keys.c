@@ -318,12 +318,12 @@ const struct key_row scenario_keys[] = {
 	INT("technique.shadows", technique.shadows, 0, 65536, "8",
 	    "most experts that shadowing copies"),
 
-	BOOL("comm.replicated", comm.replicated, "false", "every rank of a "
-	     "tensor group sends all its rows (MindSpore), not its share"),
 	INT("comm.window", comm.window, 0, RANKS_MAX, "0",
 	    "peers that a rank exchanges with at once; 0: all"),
 	REAL("comm.ll_bytes", comm.ll_bytes, U_BYTES, 0, 1e12, "256KiB",
 	     "largest message of the low-latency protocol"),
+	BOOL("comm.replicated", comm.replicated, "false", "every rank of a "
+	     "tensor group sends all its rows (MindSpore), not its share"),
 #define TIER(tier, where) \
 	REAL("comm." #tier ".efficiency", cluster.gpu.tier.efficiency, \
 	     U_FRACTION, 1e-3, 1, "", "of the link rate, large messages " \

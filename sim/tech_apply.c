@@ -453,7 +453,9 @@ enum status tech_apply(const struct tech_place *at, unsigned mask,
 		st = apply_rest(&place, mask, w, &e);
 	if (routing.count)
 		routing_release(&routing);
-	if (!st && at->s->comm.replicated && at->layout->tp > 1)
+	/* rows, not fetched experts */
+	if (!st && at->s->comm.replicated && at->layout->tp > 1 &&
+	    !(mask & 1u << TECH_EXPERT_FETCH))
 		tech_scale_bytes(at->layout->tp, at, w);
 	if (!st)
 		*out = e;

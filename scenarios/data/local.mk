@@ -69,7 +69,6 @@ dist_ready_DATA += %D%/shadowing-hot-expert.yaml
 dist_ready_DATA += %D%/gates-skewed.yaml %D%/topology-two-nodes.yaml
 dist_ready_DATA += %D%/janus-small-experts.yaml
 dist_gpus_DATA += %D%/gpus/titan-rtx.yaml
-dist_clusters_DATA += %D%/clusters/titan-rtx-8x.yaml
 dist_ready_DATA += %D%/hetumoe-switch.yaml
 dist_clusters_DATA += %D%/clusters/a100-8x-200g.yaml
 dist_ready_DATA += %D%/locmoe-pangu.yaml %D%/locmoe-switch.yaml

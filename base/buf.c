@@ -58,6 +58,14 @@ void buf_clear(struct buf *b)
 		b->s[0] = '\0';
 }
 
+void buf_drop(struct buf *b, size_t n)
+{
+	if (!n)
+		return;
+	b->len -= n;
+	memmove(b->s, b->s + n, b->len + 1);
+}
+
 char *buf_take(struct buf *b)
 {
 	char *s = b->s ? b->s : xstrdup("");

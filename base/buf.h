@@ -20,6 +20,7 @@ void buf_addf(struct buf *b, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void buf_fill(struct buf *b, char c, size_t n);	/* n times c */
 void buf_clear(struct buf *b);			/* empty, keeps the memory */
+void buf_drop(struct buf *b, size_t n);		/* the first n bytes */
 char *buf_take(struct buf *b);			/* never NULL */
 void buf_release(struct buf *b);
 const char *buf_str(const struct buf *b);	/* never NULL */

@@ -23,7 +23,7 @@ struct sweep_run {
 
 /* Hands out points that are not done; stores and counts rows. */
 sweep_next_fn sweep_next;	/* arg: struct sweep_run */
-sweep_row_fn sweep_store_row;
+sweep_rows_fn sweep_store_rows;
 
 /*
  * Points spread over the processes of mpirun (sweep_mpi.c); without MPI

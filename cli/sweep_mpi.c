@@ -103,9 +103,10 @@ enum status sweep_mpi_run(struct sweep_run *r)
 
 	while (!st && working) {
 		char *text = receive_row(&from);
+		struct sweep_row row = { point[from], text };
 
 		if (*text)
-			st = sweep_store_row(r, point[from], text);
+			st = sweep_store_rows(r, &row, 1);
 		free(text);
 		if (!st) {
 			send_point(r, from, &point[from]);
@@ -131,11 +132,12 @@ static long worker_next(void *arg)
 	return w->point;
 }
 
-static enum status worker_row(void *arg, long point, const char *row)
+static enum status worker_rows(void *arg, const struct sweep_row *row, int n)
 {
 	(void)arg;
-	(void)point;
-	MPI_Send(row, (int)strlen(row), MPI_CHAR, 0, TAG_ROW, MPI_COMM_WORLD);
+	for (int i = 0; i < n; i++)
+		MPI_Send(row[i].text, (int)strlen(row[i].text), MPI_CHAR, 0,
+			 TAG_ROW, MPI_COMM_WORLD);
 	return ST_OK;
 }
 
@@ -156,7 +158,7 @@ enum status sweep_mpi_work(const struct sweep_spec *spec)
 		w.given = false;
 		if (w.point == NO_POINT)
 			break;
-		st = sweep_pool_run(pool, worker_next, worker_row, &w);
+		st = sweep_pool_run(pool, worker_next, worker_rows, &w);
 		if (st)
 			break;
 	}

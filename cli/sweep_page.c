@@ -203,6 +203,10 @@ static void put_assumptions(struct page *p, const struct sweep_view *v)
 	page_item(p, "Ranks start each operation together; computation has "
 		  "no noise, and no fault happens but those that the "
 		  "scenario names.");
+	page_item(p, "A leaf switch of the fabrics leaf-spine and fat-tree "
+		  "has cluster.fabric.radix ports, and half of them go to "
+		  "nodes at any oversubscription, unless "
+		  "cluster.fabric.nodes_per_leaf says how many nodes.");
 	page_item(p, "The best plan is the best of those that the scenario "
 		  "lets the search try (search.*, layout.*), within memory "
 		  "and the share of tokens that may be dropped.");

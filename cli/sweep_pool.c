@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,15 +13,29 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define READ_BYTES 65536
 
+/*
+ * Points wait in a worker's pipe, so that it need not wait while the row
+ * before is written: as many as it computes in AHEAD_S, for who is slow would
+ * be the last to end, with points that others could have had.
+ */
+#define AHEAD_MAX 8
+#define AHEAD_S 0.03
+
 struct worker {
 	pid_t pid;	/* 0: there is none */
 	int to, from;	/* pipes */
-	long point;	/* that it computes; -1: idle */
-	struct buf line;	/* what came of its answer */
+	long point[AHEAD_MAX];	/* given to it; it computes the first */
+	int n_points;
+	long done[AHEAD_MAX];	/* whose rows are whole in `line` */
+	int n_done;
+	double began_s;		/* with the first point */
+	double took_s;		/* the last took it; INFINITY: there is none */
+	struct buf line;	/* what came of its answers */
 };
 
 /* A point whose worker ended, to be given out again. */
@@ -36,9 +51,10 @@ struct sweep_pool {
 	int jobs;
 	struct again *again;	/* owned; stack of them */
 	size_t n_again, cap_again;
+	struct sweep_row *row;	/* [jobs * AHEAD_MAX] */
 	/* of a run */
 	sweep_next_fn *next;
-	sweep_row_fn *row;
+	sweep_rows_fn *rows;
 	void *arg;
 };
 
@@ -66,9 +82,10 @@ static void worker_loop(const struct sweep_spec *spec, int in, int out)
 
 	while (points && fscanf(points, "%ld", &point) == 1) {
 		char *row = sweep_point_row(spec, point);
+		size_t n = strlen(row);
 
-		write_all(out, row, strlen(row));
-		write_all(out, "\n", 1);
+		row[n] = '\n';	/* for its NUL: one write, one wakening */
+		write_all(out, row, n + 1);
 		free(row);
 	}
 	_exit(0);
@@ -117,7 +134,7 @@ static enum status worker_start(struct sweep_pool *p, struct worker *w)
 	}
 	w->to = to[1];
 	w->from = from[0];
-	w->point = -1;
+	w->took_s = INFINITY;
 	return ST_OK;
 }
 
@@ -135,7 +152,7 @@ static void worker_end(struct worker *w, char *why, size_t size)
 	else if (why)
 		snprintf(why, size, "status %d", WEXITSTATUS(code));
 	buf_release(&w->line);
-	*w = (struct worker){ .point = -1 };
+	*w = (struct worker){ 0 };
 }
 
 /* ---- the parent ---- */
@@ -150,6 +167,7 @@ enum status sweep_pool_start(const struct sweep_spec *spec, int jobs,
 	p->spec = spec;
 	p->worker = xcalloc((size_t)jobs, sizeof(*p->worker));
 	p->poll = xcalloc((size_t)jobs, sizeof(*p->poll));
+	p->row = xcalloc((size_t)jobs * AHEAD_MAX, sizeof(*p->row));
 	for (; !st && p->jobs < jobs; p->jobs++)
 		st = worker_start(p, &p->worker[p->jobs]);
 	if (st)
@@ -171,8 +189,17 @@ void sweep_pool_stop(struct sweep_pool *p)
 	}
 	free(p->worker);
 	free(p->poll);
+	free(p->row);
 	free(p->again);
 	free(p);
+}
+
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* How many workers this point took with it. */
@@ -190,79 +217,107 @@ static int tries_of(struct sweep_pool *p, long point, bool forget)
 	return 0;
 }
 
-/* Points of dead workers that nobody computes now come first. */
+static bool has_point(const struct worker *w, long point)
+{
+	for (int i = 0; i < w->n_points; i++) {
+		if (w->point[i] == point)
+			return true;
+	}
+	return false;
+}
+
+/* Points of dead workers that nobody has now come first. */
 static long next_point(struct sweep_pool *p)
 {
 	for (size_t i = 0; i < p->n_again; i++) {
 		bool busy = false;
 
 		for (int w = 0; w < p->jobs; w++)
-			busy |= p->worker[w].point == p->again[i].point;
+			busy |= has_point(&p->worker[w], p->again[i].point);
 		if (!busy)
 			return p->again[i].point;
 	}
 	return p->next(p->arg);
 }
 
-static void hand_out(struct sweep_pool *p, struct worker *w)
+/* Has it room for one more? */
+static bool wants_point(const struct worker *w)
 {
+	return !w->n_points || (w->n_points < AHEAD_MAX &&
+				w->n_points * w->took_s < AHEAD_S);
+}
+
+/* false: there is no point any more. */
+static bool hand_out(struct sweep_pool *p, struct worker *w)
+{
+	long point = next_point(p);
 	char text[32];
 	int n;
 
-	w->point = next_point(p);
-	if (w->point < 0)
-		return;
-	n = snprintf(text, sizeof(text), "%ld\n", w->point);
+	if (point < 0)
+		return false;
+	if (!w->n_points)
+		w->began_s = now_s();
+	w->point[w->n_points++] = point;
+	n = snprintf(text, sizeof(text), "%ld\n", point);
 	/* should it be dead, its end is seen when it is read from */
 	if (write(w->to, text, (size_t)n) != n)
 		kill(w->pid, SIGKILL);
-}
-
-static enum status take_row(struct sweep_pool *p, struct worker *w)
-{
-	long point = w->point;
-	enum status st;
-
-	w->line.s[w->line.len - 1] = '\0';
-	tries_of(p, point, true);
-	w->point = -1;
-	st = p->row(p->arg, point, w->line.s);
-	buf_clear(&w->line);
-	return st;
+	return true;
 }
 
 static enum status give_up(struct sweep_pool *p, long point, const char *why)
 {
-	char *row, *reason;
+	struct sweep_row row = { .point = point };
+	char *reason, *text;
 	enum status st;
 
 	reason = xasprintf("%d processes that computed it ended early (%s)",
 			   SWEEP_TRIES, why);
-	row = sweep_point_lost(p->spec, point, reason);
+	row.text = text = sweep_point_lost(p->spec, point, reason);
 	tries_of(p, point, true);
-	st = p->row(p->arg, point, row);
-	free(row);
+	st = p->rows(p->arg, &row, 1);
+	free(text);
 	free(reason);
 	return st;
 }
 
+static void give_again(struct sweep_pool *p, long point, int tries)
+{
+	p->again = array_grow(p->again, &p->cap_again, p->n_again + 1,
+			      sizeof(*p->again));
+	p->again[p->n_again++] = (struct again){ point, tries };
+}
+
+/* What it computed may have been its end; what waited in its pipe was not. */
 static enum status replace(struct sweep_pool *p, struct worker *w)
 {
-	long point = w->point;
-	int tries;
+	struct worker old = *w;
 	char why[64];
 	enum status st = ST_OK;
 
 	worker_end(w, why, sizeof(why));
-	if (point >= 0) {
-		tries = tries_of(p, point, true) + 1;
-		p->again = array_grow(p->again, &p->cap_again,
-				      p->n_again + 1, sizeof(*p->again));
-		p->again[p->n_again++] = (struct again){ point, tries };
+	for (int i = 0; i < old.n_points && !st; i++) {
+		int tries = tries_of(p, old.point[i], true) + !i;
+
+		give_again(p, old.point[i], tries);
 		if (tries == SWEEP_TRIES)
-			st = give_up(p, point, why);
+			st = give_up(p, old.point[i], why);
 	}
 	return st ? st : worker_start(p, w);
+}
+
+/* The row of its first point is whole. */
+static void row_ends(struct worker *w)
+{
+	double now = now_s();
+
+	w->took_s = now - w->began_s;
+	w->began_s = now;
+	w->done[w->n_done++] = w->point[0];
+	w->n_points--;
+	memmove(w->point, w->point + 1,
+		(size_t)w->n_points * sizeof(*w->point));
 }
 
 static enum status serve(struct sweep_pool *p, struct worker *w)
@@ -274,42 +329,90 @@ static enum status serve(struct sweep_pool *p, struct worker *w)
 		return ST_OK;
 	if (n <= 0)
 		return replace(p, w);
+	for (ssize_t i = 0; i < n; i++) {
+		if (text[i] != '\n')
+			continue;
+		if (!w->n_points) {	/* nobody asked */
+			kill(w->pid, SIGKILL);
+			return ST_OK;
+		}
+		text[i] = '\0';
+		row_ends(w);
+	}
 	buf_add(&w->line, text, (size_t)n);
-	return w->line.s[w->line.len - 1] == '\n' ? take_row(p, w) : ST_OK;
+	return ST_OK;
 }
 
-/* Gives every idle worker a point; false: all are idle, none is left. */
-static bool hand_out_all(struct sweep_pool *p)
+/* The whole rows of all workers, in one go; what follows them stays. */
+static enum status take_rows(struct sweep_pool *p)
 {
-	bool busy = false;
+	enum status st;
+	int n = 0;
 
 	for (int i = 0; i < p->jobs; i++) {
 		struct worker *w = &p->worker[i];
+		const char *text = w->line.s;
 
-		if (w->point < 0)
-			hand_out(p, w);
-		busy |= w->point >= 0;
-		p->poll[i] = (struct pollfd){ .fd = w->from,
+		for (int k = 0; k < w->n_done; k++) {
+			tries_of(p, w->done[k], true);
+			p->row[n++] = (struct sweep_row){ w->done[k], text };
+			text += strlen(text) + 1;
+		}
+	}
+	st = n ? p->rows(p->arg, p->row, n) : ST_OK;
+	for (int i = 0; i < p->jobs; i++) {
+		struct worker *w = &p->worker[i];
+
+		for (; w->n_done > 0; w->n_done--)
+			buf_drop(&w->line, strlen(w->line.s) + 1);
+	}
+	return st;
+}
+
+/* Gives points to who has room; false: all are idle, none is left. */
+static bool hand_out_all(struct sweep_pool *p)
+{
+	bool busy = false, more = true;
+
+	/* round after round: the last points are shared by all */
+	for (int k = 0; more && k < AHEAD_MAX; k++) {
+		for (int i = 0; more && i < p->jobs; i++) {
+			if (p->worker[i].n_points <= k &&
+			    wants_point(&p->worker[i]))
+				more = hand_out(p, &p->worker[i]);
+		}
+	}
+	for (int i = 0; i < p->jobs; i++) {
+		busy |= p->worker[i].n_points > 0;
+		p->poll[i] = (struct pollfd){ .fd = p->worker[i].from,
 					      .events = POLLIN };
 	}
 	return busy;
 }
 
 enum status sweep_pool_run(struct sweep_pool *p, sweep_next_fn *next,
-			   sweep_row_fn *row, void *arg)
+			   sweep_rows_fn *rows, void *arg)
 {
 	enum status st = ST_OK;
+	bool busy = true;
 
 	p->next = next;
-	p->row = row;
+	p->rows = rows;
 	p->arg = arg;
-	while (!st && hand_out_all(p)) {
+	for (;;) {
+		/* workers go on while rows are written */
+		busy = hand_out_all(p);
+		st = take_rows(p);
+		if (st || !busy)
+			break;
 		if (poll(p->poll, (nfds_t)p->jobs, -1) < 0 && errno != EINTR)
-			st = err_set(ST_FAIL, "cannot wait for workers: %m");
+			return err_set(ST_FAIL, "cannot wait for workers: %m");
 		for (int i = 0; !st && i < p->jobs; i++) {
 			if (p->poll[i].revents)
 				st = serve(p, &p->worker[i]);
 		}
+		if (st)
+			break;
 	}
 	return st;
 }

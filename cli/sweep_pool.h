@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Worker processes of a sweep. The parent hands out points as workers become
- * free and takes their rows; it alone writes the database. A worker that
- * ends (a signal, out of memory) is replaced and its point given out again;
- * a point that took SWEEP_TRIES workers with it becomes a row that says so.
+ * free, short ones a little before, and takes their rows; it alone writes the
+ * database. A worker that ends (a signal, out of memory) is replaced and its
+ * points given out again; a point that took SWEEP_TRIES workers with it
+ * becomes a row that says so.
  *
  * Processes, not threads: a point that crashes takes nothing else with it.
  * No open database may cross: open it after sweep_pool_start().
@@ -18,8 +19,14 @@
 
 struct sweep_pool;
 
-/* A finished row, borrowed; a status but ST_OK ends the sweep. */
-typedef enum status sweep_row_fn(void *arg, long point, const char *row);
+struct sweep_row {
+	long point;
+	const char *text;	/* borrowed */
+};
+
+/* The rows that have come, n >= 1; a status but ST_OK ends the sweep. */
+typedef enum status sweep_rows_fn(void *arg, const struct sweep_row *row,
+				  int n);
 
 /* The next point to compute; -1: there is none. */
 typedef long sweep_next_fn(void *arg);
@@ -28,7 +35,7 @@ enum status sweep_pool_start(const struct sweep_spec *spec, int jobs,
 			     struct sweep_pool **out_p);
 /* Until next() has no more and all rows have come. */
 enum status sweep_pool_run(struct sweep_pool *p, sweep_next_fn *next,
-			   sweep_row_fn *row, void *arg);
+			   sweep_rows_fn *rows, void *arg);
 /* Ends all workers; NULL is fine. */
 void sweep_pool_stop(struct sweep_pool *p);
 

@@ -81,8 +81,22 @@ enum status store_sweep(struct store *db, const char *key, const char *about,
 	return sql_end(db, st);
 }
 
-static enum status insert_point(struct store *db, int64_t sweep,
-				int64_t point, const char *row)
+static enum status insert_point(struct store *db, sqlite3_stmt *s,
+				const struct store_point *p)
+{
+	bool row;
+	enum status st = bind_integer(db, s, 2, p->point);
+
+	if (!st)
+		st = bind_text(db, s, 3, p->row);
+	if (!st)
+		st = sql_step(db, s, &row);
+	sqlite3_reset(s);
+	return st;
+}
+
+static enum status insert_points(struct store *db, int64_t sweep,
+				 const struct store_point *p, int n)
 {
 	sqlite3_stmt *s = NULL;
 	enum status st = sql_prepare(db, "INSERT INTO sweep_point "
@@ -92,23 +106,25 @@ static enum status insert_point(struct store *db, int64_t sweep,
 
 	if (!st)
 		st = bind_integer(db, s, 1, sweep);
-	if (!st)
-		st = bind_integer(db, s, 2, point);
-	if (!st)
-		st = bind_text(db, s, 3, row);
-	return run_once(db, s, st);
+	for (int i = 0; i < n && !st; i++)
+		st = insert_point(db, s, &p[i]);
+	sqlite3_finalize(s);
+	return st;
 }
 
-enum status store_sweep_add(struct store *db, int64_t sweep, int64_t point,
-			    const char *row)
+enum status store_sweep_add(struct store *db, int64_t sweep,
+			    const struct store_point *p, int n)
 {
 	enum status st;
 
-	if (strlen(row) >= SWEEP_ROW_MAX)
-		return err_set(ST_FAIL, "%s: the row of point %lld is too "
-			       "long", db->path, (long long)point);
+	for (int i = 0; i < n; i++) {
+		if (strlen(p[i].row) >= SWEEP_ROW_MAX)
+			return err_set(ST_FAIL, "%s: the row of point %lld is "
+				       "too long", db->path,
+				       (long long)p[i].point);
+	}
 	st = sql_begin(db);
-	return st ? st : sql_end(db, insert_point(db, sweep, point, row));
+	return st ? st : sql_end(db, insert_points(db, sweep, p, n));
 }
 
 /* A text column of a file that may be damaged; NULL: it is none. */

@@ -18,9 +18,15 @@
 enum status store_sweep(struct store *db, const char *key, const char *about,
 			int64_t *sweep_p);
 
-/* On the disk when it returns. A point that is there already stays. */
-enum status store_sweep_add(struct store *db, int64_t sweep, int64_t point,
-			    const char *row);
+struct store_point {
+	int64_t point;
+	const char *row;
+};
+
+/* All of them or none; on the disk when it returns. A point that is there
+ * already stays. */
+enum status store_sweep_add(struct store *db, int64_t sweep,
+			    const struct store_point *p, int n);
 
 /* All rows in order of their number; as store_each(). */
 typedef enum status store_point_fn(void *arg, int64_t point, const char *row);

@@ -33,6 +33,7 @@ static const struct word words[] = {
 	{ "fabric", NULL, "fabric.kind" },
 	{ "fabric", "oversubscription", "fabric.oversubscription" },
 	{ "fabric", "nodes_per_leaf", "fabric.nodes_per_leaf" },
+	{ "fabric", "radix", "fabric.radix" },
 	{ "fabric", "leaves_per_pod", "fabric.leaves_per_pod" },
 	{ "fabric", "core_oversubscription", "fabric.core_oversubscription" },
 	{ "fabric", "gpus_per_rack", "fabric.gpus_per_rack" },

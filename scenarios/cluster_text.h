@@ -14,7 +14,7 @@
  *	gpu=G[:TYPE]	(nvlink=RATE, kind=KIND, latency=TIME, pcie=RATE,
  *			 gpus_per_switch=N, switches_per_socket=N,
  *			 socket=RATE)
- *	fabric=KIND	(oversubscription=X, nodes_per_leaf=N,
+ *	fabric=KIND	(oversubscription=X, nodes_per_leaf=N, radix=N,
  *			 leaves_per_pod=N, core_oversubscription=X,
  *			 gpus_per_rack=N)
  *	pxn=yes|no

@@ -157,8 +157,12 @@ const struct key_row scenario_keys[] = {
 	     "leaf (or rack) downlinks over uplinks (all kinds but "
 	     "nonblocking)"),
 	INT("cluster.fabric.nodes_per_leaf", cluster.fabric.nodes_per_leaf,
-	    1, RANKS_MAX, "", "nodes of one leaf switch; must be given for "
-	    "leaf-spine and fat-tree"),
+	    1, RANKS_MAX, "", "nodes of one leaf switch (leaf-spine, "
+	    "fat-tree; default: half of fabric.radix ports go to nodes, one "
+	    "to each NIC)"),
+	INT("cluster.fabric.radix", cluster.fabric.radix, 2, RANKS_MAX, "64",
+	    "ports of a leaf switch, each at a NIC's rate (leaf-spine, "
+	    "fat-tree); used where fabric.nodes_per_leaf is not given"),
 	INT("cluster.fabric.leaves_per_pod", cluster.fabric.leaves_per_pod,
 	    1, RANKS_MAX, "", "leaves of one pod; must be given for "
 	    "fat-tree"),

@@ -82,6 +82,7 @@ struct cluster {
 		enum fabric_kind kind;
 		double oversubscription;	/* leaf (or rail leaf) uplinks */
 		int nodes_per_leaf;	/* leaf-spine, fat-tree */
+		int radix;	/* ports of their leaf switches */
 		int leaves_per_pod;	/* fat-tree */
 		double core_oversubscription;	/* fat-tree: pod uplinks */
 		int gpus_per_rack;	/* rack: one NVLink domain */

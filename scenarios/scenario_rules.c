@@ -65,7 +65,9 @@ const struct key_rule key_rules[] = {
 	{ "cluster.fabric.oversubscription", "cluster.fabric.kind",
 	  "every cluster.fabric.kind but nonblocking", has_fabric, false, 1 },
 	{ "cluster.fabric.nodes_per_leaf", "cluster.fabric.kind", LEAF_KINDS,
-	  has_leaves, true, -1 },
+	  has_leaves, false, -1 },
+	{ "cluster.fabric.radix", "cluster.fabric.kind", LEAF_KINDS,
+	  has_leaves, false, -1 },
 	{ "cluster.fabric.leaves_per_pod", "cluster.fabric.kind",
 	  "cluster.fabric.kind fat-tree", has_pods, true, -1 },
 	{ "cluster.fabric.core_oversubscription", "cluster.fabric.kind",
@@ -151,6 +153,20 @@ static enum status fill_nic(struct scenario *s)
 	return ST_OK;
 }
 
+/*
+ * As many ports down as could go up: at an oversubscription above 1 some of
+ * the latter stay empty, so that a leaf has the same nodes at any.
+ */
+static void fill_leaves(struct cluster *c)
+{
+	int64_t nics = c->nic.per_node ? c->nic.per_node :
+		(int64_t)c->nic.per_gpu * c->gpus_per_node;
+	int nodes = (int)(c->fabric.radix / 2 / nics);
+
+	if (!c->fabric.nodes_per_leaf)
+		c->fabric.nodes_per_leaf = nodes > 1 ? nodes : 1;
+}
+
 static void fill_cluster_name(struct cluster *c)
 {
 	if (!*c->name)
@@ -194,6 +210,8 @@ enum status scenario_fill(struct scenario *s)
 
 	if (!st)
 		st = fill_nic(s);
+	if (!st && has_leaves(s))
+		fill_leaves(&s->cluster);
 	if (!st)
 		st = fill_faults(s);
 	if (!st && !s->cluster_only)

@@ -148,6 +148,8 @@ struct coll_spec {
 	const struct net *net;	/* NET_EFFECTIVE */
 	struct comm_spec comm;
 	const struct progress *progress;	/* of long solutions; or NULL */
+	struct coll_mirror *mirror;	/* of the way there, for the way back
+					   (coll_mirror.h); or NULL */
 	double merge_s;		/* see fair.h; 0: exact */
 	double tolerance;	/* alternative: merge = tolerance * bound_s */
 	bool bound_only;	/* set flow_s = bound_s: a lower bound, cheap */

@@ -73,6 +73,7 @@ struct coll_view {
 	const double *capacity_Bps;	/* [n_links] */
 	double *owned;
 	const struct progress *progress;	/* see coll_spec; or NULL */
+	struct coll_mirror *mirror;	/* the same */
 	int first[LINK_CLASS_N], period[LINK_CLASS_N];
 };
 

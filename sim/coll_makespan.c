@@ -3,6 +3,7 @@
 #include "sim/coll_int.h"
 
 #include "base/mem.h"
+#include "sim/coll_mirror.h"
 #include "sim/fair.h"
 
 #include <math.h>
@@ -101,7 +102,12 @@ double coll_solve_part(const struct coll_view *v, struct coll_part *p,
 			return t;
 		repeat_flows(p);
 	}
-	return coll_solve(v, p->flow, p->n_flows, false, 0, merge_s, error_p);
+	if (coll_mirror_find(v->mirror, v->net, p->flow, p->n_flows, merge_s,
+			     &t, error_p))
+		return t;
+	t = coll_solve(v, p->flow, p->n_flows, false, 0, merge_s, error_p);
+	coll_mirror_keep(v->mirror, p->flow, p->n_flows, merge_s, t, *error_p);
+	return t;
 }
 
 static double solve_rounds(const struct coll_build *b,

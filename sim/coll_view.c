@@ -66,7 +66,8 @@ void coll_view_init(struct coll_view *v, const struct coll_spec *spec,
 	int k, i, nodes = net->cluster.nodes;
 
 	*v = (struct coll_view){ .net = net, .folded = folded,
-				 .progress = spec->progress };
+				 .progress = spec->progress,
+				 .mirror = folded ? NULL : spec->mirror };
 	if (!folded) {
 		v->n_links = net->n_links;
 		v->capacity_Bps = net->capacity_Bps;

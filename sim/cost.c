@@ -2,6 +2,7 @@
 #include "sim/cost.h"
 
 #include "base/mem.h"
+#include "sim/coll_mirror.h"
 #include "sim/cost_layer.h"
 #include "sim/cost_load.h"
 #include "sim/cost_shared.h"
@@ -194,12 +195,14 @@ static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 	}
 	if ((double)s->net->n_ranks * s->layout.ep > COST_FLOWS_MAX)
 		cs.keep_flows = false;
+	cs.mirror = coll_mirror_new();
 	st = coll_alltoall(&cs, s->alltoall, &s->workload->dispatch, false,
 			   &c->coll[COST_DISPATCH]);
-	if (st)
-		return st;
-	st = coll_alltoall(&cs, s->alltoall, &s->workload->combine, true,
-			   &c->coll[COST_COMBINE]);
+	if (!st)
+		st = coll_alltoall(&cs, s->alltoall, &s->workload->combine,
+				   true, &c->coll[COST_COMBINE]);
+	coll_mirror_free(cs.mirror);
+	cs.mirror = NULL;
 	return st ? st : make_home(c, &cs);
 }
 

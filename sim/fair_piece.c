@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define HASH_START 64
+#define PIECE_FLOWS_START 16
 /* Routes looked at to decide where routes of that length are cut. */
 #define SPLIT_SAMPLE 4096
 
@@ -156,7 +157,7 @@ void fair_piece_release(struct fair *f)
 
 static void piece_grow(struct fair_piece *p)
 {
-	p->cap = p->cap ? 2 * p->cap : 4;
+	p->cap = p->cap ? 2 * p->cap : PIECE_FLOWS_START;
 	p->other = xrealloc_array(p->other, p->cap, sizeof(*p->other));
 	p->flow = xrealloc_array(p->flow, p->cap, sizeof(*p->flow));
 }
@@ -212,46 +213,48 @@ void fair_piece_drop(struct fair *f, int flow)
 	}
 }
 
-static int cmp_u64(const void *a, const void *b)
+/* A set of hashes: 0 is an empty place, so it is counted apart. */
+struct hash_set {
+	uint64_t *place;
+	size_t size, n;	/* size: a power of two, at least twice the members */
+	bool zero;
+};
+
+static void set_add(struct hash_set *s, uint64_t h)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	size_t i = h * 0x9e3779b97f4a7c15u >> 32 & (s->size - 1);
 
-	return (x > y) - (x < y);
-}
-
-static size_t distinct(uint64_t *v, size_t n)
-{
-	size_t k = n > 0;
-
-	qsort(v, n, sizeof(*v), cmp_u64);
-	for (size_t i = 1; i < n; i++) {
-		k += v[i] != v[i - 1];
+	if (!h) {
+		s->n += !s->zero;
+		s->zero = true;
+		return;
 	}
-	return k;
+	while (s->place[i] && s->place[i] != h) {
+		i = (i + 1) & (s->size - 1);
+	}
+	s->n += !s->place[i];
+	s->place[i] = h;
 }
 
-/* Distinct pieces when pending routes of n links are cut after s links. */
-static size_t split_cost(const struct fair *f, int n, int s, uint64_t *v)
+/* Different heads, or tails, of pending routes of n links cut after s. */
+static size_t count_pieces(const struct fair *f, int n, int s, bool tail,
+			   struct hash_set *set)
 {
 	size_t pending = f->n_flows - f->n_settled;
-	size_t step = pending / SPLIT_SAMPLE + 1, heads = 0, cost;
+	size_t step = pending / SPLIT_SAMPLE + 1;
 
-	for (int tail = 0; tail < 2; tail++) {
-		size_t k = 0;
+	memset(set->place, 0, set->size * sizeof(*set->place));
+	set->n = 0;
+	set->zero = false;
+	for (size_t i = 0; i < pending; i += step) {
+		const int32_t *l = f->pending_links + f->pending[i].first;
 
-		for (size_t i = 0; i < pending; i += step) {
-			const int32_t *l = f->pending_links +
-					   f->pending[i].first;
-
-			if (f->pending[i].n == n) {
-				v[k++] = tail ? hash_links(l + s, n - s) :
-					 hash_links(l, s);
-			}
+		if (f->pending[i].n == n) {
+			set_add(set, tail ? hash_links(l + s, n - s) :
+				hash_links(l, s));
 		}
-		cost = distinct(v, k);
-		heads = tail ? heads : cost;
 	}
-	return heads + cost;
+	return set->n;
 }
 
 /*
@@ -261,8 +264,9 @@ static size_t split_cost(const struct fair *f, int n, int s, uint64_t *v)
 int fair_split(struct fair *f, int n)
 {
 	int max = (int)(sizeof(f->split) / sizeof(f->split[0]));
-	size_t best = SIZE_MAX;
-	uint64_t *v;
+	size_t pending = f->n_flows - f->n_settled, best = SIZE_MAX;
+	size_t sample = pending < SPLIT_SAMPLE ? pending : SPLIT_SAMPLE + 1;
+	struct hash_set set = { .size = HASH_START };
 
 	if (n < 2) {
 		return n;
@@ -273,15 +277,19 @@ int fair_split(struct fair *f, int n)
 	if (f->split[n] || n == 2) {
 		return n == 2 ? 1 : f->split[n];
 	}
-	v = xmalloc((SPLIT_SAMPLE + 1) * sizeof(*v));
+	while (set.size < 2 * sample) {
+		set.size *= 2;
+	}
+	set.place = xmalloc(set.size * sizeof(*set.place));
 	for (int s = 1; s < n; s++) {
-		size_t cost = split_cost(f, n, s, v);
+		size_t cost = count_pieces(f, n, s, false, &set) +
+			      count_pieces(f, n, s, true, &set);
 
 		if (cost < best) {
 			best = cost;
 			f->split[n] = s;
 		}
 	}
-	free(v);
+	free(set.place);
 	return f->split[n];
 }

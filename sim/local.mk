@@ -7,6 +7,7 @@ libsim_a_SOURCES += %D%/fair.c %D%/fair.h
 libsim_a_SOURCES += %D%/coll.c %D%/coll.h %D%/coll_int.h
 libsim_a_SOURCES += %D%/coll_traffic.c %D%/coll_tally.c %D%/coll_view.c
 libsim_a_SOURCES += %D%/coll_least.c
+libsim_a_SOURCES += %D%/coll_mirror.c %D%/coll_mirror.h
 libsim_a_SOURCES += %D%/coll_makespan.c %D%/coll_class.c
 libsim_a_SOURCES += %D%/coll_check.c
 libsim_a_SOURCES += %D%/coll_flat.c %D%/coll_hier.c %D%/coll_dedup.c %D%/coll_direct.c

@@ -175,6 +175,13 @@ static void list_levels(struct routing *r)
 	free(cells);
 }
 
+bool routing_alike(const struct routing_spec *spec, const struct model *m,
+		   const struct layout *a, const struct layout *b)
+{
+	return layout_tokens(a, m) == layout_tokens(b, m) &&
+		(spec->kind != ROUTING_HOT_RANK || a->ep == b->ep);
+}
+
 enum status routing_make(const struct routing_spec *spec,
 			 const struct model *m, const struct layout *l,
 			 int ranks, struct routing *out)

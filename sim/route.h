@@ -65,6 +65,9 @@ enum status routing_make(const struct routing_spec *spec,
 			 const struct model *m, const struct layout *l,
 			 int ranks, struct routing *out);
 void routing_release(struct routing *r);
+/* Do two layouts of as many ranks have the same routing? */
+bool routing_alike(const struct routing_spec *spec, const struct model *m,
+		   const struct layout *a, const struct layout *b);
 
 /*
  * A counts or trace file on its own, without a model: is every row right,

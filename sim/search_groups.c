@@ -12,6 +12,8 @@
 #define REROUTE_SLACK 1e-9	/* rounding */
 #define DEGREE_AUTO_MAX 8	/* auto: 1, 2, 4, 8 */
 
+static const char drops_too_many_tokens[] = "drops too many tokens";
+
 static void drop_workload(struct search *x)
 {
 	if (x->at_factor >= 0)
@@ -34,6 +36,13 @@ static enum status at_routing(struct search *x, int layout)
 
 	if (x->at_layout == layout)
 		return ST_OK;
+	if (x->at_layout >= 0 &&
+	    routing_alike(&s->routing, &s->model, &x->layout[x->at_layout],
+			  &x->layout[layout])) {
+		drop_workload(x);
+		x->at_layout = layout;
+		return ST_OK;
+	}
 	search_drop_routing(x);
 	st = routing_make(&s->routing, &s->model, &x->layout[layout],
 			  cluster_gpus(&s->cluster), &x->routing);
@@ -200,7 +209,7 @@ static const char *constraint_broken(const struct search *x,
 	if (search_tech_broken(x))
 		return search_tech_broken(x);
 	if (g->drop > s->constraints.max_drop)
-		return "drops too many tokens";
+		return drops_too_many_tokens;
 	if (room > 0 && g->memory.total > room)
 		return "needs too much memory";
 	return NULL;
@@ -382,6 +391,34 @@ static void keep_broken(struct search *x, int layout, double factor,
 	}
 }
 
+/* Without techniques the counts say what drops; nobody asks for the rest of a
+ * group that drops too much. */
+static bool drops_too_many(const struct search *x, double factor,
+			   unsigned tech, double *drop_p)
+{
+	if (x->o->rejected || !(factor > 0) || tech != 1u << TECH_BASELINE)
+		return false;
+	*drop_p = capacity_drop(&x->routing,
+				capacity_slots(&x->routing, factor));
+	return *drop_p > x->s->constraints.max_drop;
+}
+
+static void keep_dropping(struct search *x, int layout, double factor,
+			  unsigned tech, double drop)
+{
+	for (int i = 0; i < A2A_N * x->n_ctas; i++) {
+		struct group g = { .layout = layout, .factor = factor,
+				   .alg = (enum a2a_alg)(i / x->n_ctas),
+				   .tech = tech, .ctas = x->ctas[i % x->n_ctas],
+				   .drop = drop, .bound_s = INFINITY,
+				   .weighted_s = INFINITY,
+				   .why_not = drops_too_many_tokens };
+
+		if (is_tried(x, layout, tech, g.alg))
+			keep_group(x, &g);
+	}
+}
+
 /* All algorithms and limits of a layout, a capacity and a set of techniques. */
 static enum status add_tech_groups(struct search *x, int layout,
 				   double factor, unsigned tech,
@@ -389,9 +426,14 @@ static enum status add_tech_groups(struct search *x, int layout,
 {
 	const char *why = broken_already(broken, tech);
 	enum status st;
+	double drop;
 
 	if (why) {
 		keep_broken(x, layout, factor, tech, why);
+		return ST_OK;
+	}
+	if (drops_too_many(x, factor, tech, &drop)) {
+		keep_dropping(x, layout, factor, tech, drop);
 		return ST_OK;
 	}
 	st = search_at(x, layout, factor, tech);

@@ -172,6 +172,14 @@ test_expect_success 'wrong lists are refused, nothing is written' '
 	test_grep "db FILE is missing" err
 '
 
+# leaves have a size without being told one; only where they are is it used
+test_expect_success 'rail and leaf-spine side by side, nothing more given' '
+	moecast sweep s.yaml --set cluster.fabric.kind=rail,leaf-spine \
+		--set cluster.fabric.oversubscription=1,2 \
+		--set cluster.nodes=2,4 --db f.db --json >f.json &&
+	test_grep "\"points\": 8" f.json && test_grep "\"failed\": 0" f.json
+'
+
 # a list inside brackets is one value
 test_expect_success 'commas in brackets do not separate' '
 	moecast sweep s.yaml --set "search.degree=[1, 2],4" --db b.db --json \

@@ -214,6 +214,37 @@ static void round_trip(const char *text, const char *const *sets)
 	scenario_release(&b);
 }
 
+/* Half of a leaf's ports, one to each NIC of a node: 64 / 2 / 8 NICs. */
+static void test_leaf_default(void **state)
+{
+	static const struct {
+		const char *set[HELP_SETS_MAX];
+		int nodes;
+	} cases[] = {
+		{ { "cluster.fabric.kind=leaf-spine" }, 4 },
+		{ { "cluster.fabric.kind=leaf-spine",
+		    "cluster.fabric.oversubscription=4" }, 4 },
+		{ { "cluster.fabric={kind: leaf-spine, radix: 40}" }, 2 },
+		{ { "cluster.fabric={kind: leaf-spine, radix: 10}" }, 1 },
+		{ { "cluster.fabric={kind: fat-tree, leaves_per_pod: 2}",
+		    "cluster.nic.per_node=3" }, 10 },
+		{ { "cluster.fabric={kind: leaf-spine, nodes_per_leaf: 3}" },
+		  3 },
+		{ { "cluster=nodes=2(nic=8x100Gb/s) gpu=8:h100-sxm "
+		    "fabric=leaf-spine(radix=32)" }, 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct scenario s;
+
+		help_load_ok(&s, example, cases[i].set);
+		assert_int_equal(s.cluster.fabric.nodes_per_leaf,
+				 cases[i].nodes);
+		scenario_release(&s);
+	}
+}
+
 static void test_round_trip(void **state)
 {
 	static const char *const variants[][HELP_SETS_MAX] = {
@@ -371,9 +402,11 @@ static void test_cross(void **state)
 		{ "cluster.fabric.nodes_per_leaf=4", "--set 'cluster.fabric."
 		  "nodes_per_leaf=4': key 'cluster.fabric.nodes_per_leaf' is "
 		  "not used" },
-		{ "cluster.fabric.kind=leaf-spine", "--set 'cluster.fabric."
-		  "kind=leaf-spine': key 'cluster.fabric.nodes_per_leaf' is "
+		{ "cluster.fabric.kind=fat-tree", "--set 'cluster.fabric."
+		  "kind=fat-tree': key 'cluster.fabric.leaves_per_pod' is "
 		  "missing" },
+		{ "cluster.fabric.radix=64", "--set 'cluster.fabric.radix="
+		  "64': key 'cluster.fabric.radix' is not used" },
 		{ "cluster.fabric={kind: rack, gpus_per_rack: 12}", "--set "
 		  "'cluster.fabric={kind: rack, gpus_per_rack: 12}': key "
 		  "'cluster.fabric.gpus_per_rack': 12 is not a multiple" },
@@ -472,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_null),
 		cmocka_unit_test(test_bases),
 		cmocka_unit_test(test_cycle),
+		cmocka_unit_test(test_leaf_default),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_bad_sets),

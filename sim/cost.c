@@ -91,10 +91,13 @@ static enum status make_allreduce(struct cost *c, const struct coll_spec *cs,
 	if (group < 2 || !(bytes > 0))
 		return ST_OK;
 	plain.keep_flows = false;
+	/* what runs apart is taken off a block, so a bound has all of it */
+	plain.bound_only = cs->bound_only && which != COST_DENSE;
 	st = make_ring(c, &plain, which, op, group, stride, bytes);
 	if (!st)
-		st = cost_shared_ring(c->spec.shared, cs, COLL_ALLREDUCE_TREE,
-				      group, stride, bytes, &tree);
+		st = cost_shared_ring(c->spec.shared, &plain,
+				      COLL_ALLREDUCE_TREE, group, stride,
+				      bytes, &tree);
 	if (st)
 		return st;
 	if (coll_time(&tree, 1) < coll_time(&c->coll[which], 1)) {
@@ -455,8 +458,8 @@ static struct work plain_work(const struct cost *c, const struct op *op)
 	if (kind < 0) {
 		work = c->fixed[op->kind];
 		if (op->n_chunks > 1) {
-			layer_chunk_work(&c->layer, op->kind, op->n_chunks,
-					 &work);
+			layer_chunk_work(&c->layer, &c->effect, op->kind,
+					 op->n_chunks, &work);
 			work_slow(&work, net_gpu_share_least(c->spec.net, 1));
 		}
 		work_hold(&work, power_holds(c, 1));
@@ -576,15 +579,13 @@ double cost_op_hbm_bytes(const struct cost *c, const struct op *op)
 	return op_work(c, op).bytes;
 }
 
-double cost_apart_s(const struct cost *c)
+double cost_apart_s(const struct cost *c, int pass, bool sums)
 {
-	struct op op = { .kind = OP_DENSE, .n_chunks = 1 };
-	double forward = dense_op(c, &op).seconds, backward;
+	struct op op = { .kind = pass ? OP_DENSE_BWD : OP_DENSE,
+			 .n_chunks = 1 };
+	double s = dense_op(c, &op).seconds;
 
-	op.kind = OP_DENSE_BWD;
-	backward = dense_op(c, &op).seconds;
-	return forward + backward +
-		fmax(0, coll_time(&c->coll[COST_DENSE], 1) - backward);
+	return sums ? fmax(s, coll_time(&c->coll[COST_DENSE], 1)) : s;
 }
 
 const struct link_set *cost_links(const struct cost *c)

@@ -26,6 +26,7 @@ struct tech_effect {
 	double compress_s[2], restore_s[2], host_s;
 	double shadow_bytes;	/* of the experts copied to all ranks */
 	double gate_s[2];	/* instead of the gate op's; negative: as it is */
+	double gate_fixed_s[2];	/* of that, however few the tokens */
 	double memory_bytes;	/* per GPU, beside the plan's */
 };
 

@@ -186,6 +186,17 @@ static void new_routing(const struct tech_place *at,
 	free(cell);
 }
 
+/* What it takes with no token. */
+static double fixed_s(const struct tech_place *at, const struct tech_cost *c)
+{
+	const struct tech_cost fixed = {
+		.kernels = c->kernels, .host_syncs = c->host_syncs,
+		.exchanges = c->exchanges, .messages = c->messages,
+	};
+
+	return tech_own_s(at, &fixed);
+}
+
 enum status tech_gate(const struct tech_place *at, int kind, double factor,
 		      struct routing *routing, struct workload *w,
 		      struct tech_effect *e)
@@ -213,5 +224,7 @@ enum status tech_gate(const struct tech_place *at, int kind, double factor,
 			   at->s->model.experts_per_token));
 	e->gate_s[0] = tech_own_s(at, &g->forward);
 	e->gate_s[1] = tech_own_s(at, &g->backward);
+	e->gate_fixed_s[0] = fixed_s(at, &g->forward);
+	e->gate_fixed_s[1] = fixed_s(at, &g->backward);
 	return ST_OK;
 }

@@ -163,16 +163,32 @@ static int add_join(struct pass *p, enum op_kind kind)
 	return op;
 }
 
+/* BASE's exchange of tokens, after `dep` or, -1, first. Returns its index, or
+ * `dep`. */
+static int add_shuffle(struct pass *p, enum op_kind kind, int dep)
+{
+	const struct layout *l = &p->out->plan.layout;
+	int op;
+
+	if (!has_tech(p, TECH_GATE_BASE) || l->ep == 1)
+		return dep;
+	op = pass_add_op(p, kind, pass_group_lane(p->cluster, l->ep, l->esp));
+	if (dep >= 0)
+		pass_add_dep(p, op, dep);
+	return op;
+}
+
 static void lower_forward(struct pass *p)
 {
 	unsigned mask = p->out->plan.technique_mask;
-	int permute, shared = -1, last;
+	int permute, shared = -1, last = -1;
 
 	if (p->out->plan.dense)
-		p->known = pass_add_after(p, OP_GATE,
-				     pass_add_op(p, OP_DENSE, LANE_COMPUTE));
-	else
-		p->known = pass_add_op(p, OP_GATE, LANE_COMPUTE);
+		last = pass_add_op(p, OP_DENSE, LANE_COMPUTE);
+	last = add_shuffle(p, OP_SHUFFLE, last);
+	p->known = pass_add_op(p, OP_GATE, LANE_COMPUTE);
+	if (last >= 0)
+		pass_add_dep(p, p->known, last);
 	last = p->known;
 	p->out->op[last].plans = p->degree;
 	if (has_tech(p, TECH_MIGRATION)) {
@@ -186,9 +202,11 @@ static void lower_forward(struct pass *p)
 		shared = pass_add_after(p, OP_SHARED, permute);
 	add_exchange(p, permute, shared);
 	if (technique_restores(mask))
-		pass_add_after(p, OP_UNPERMUTE, add_join(p, OP_RESTORE));
+		last = pass_add_after(p, OP_UNPERMUTE,
+				      add_join(p, OP_RESTORE));
 	else
-		add_join(p, OP_UNPERMUTE);
+		last = add_join(p, OP_UNPERMUTE);
+	add_shuffle(p, OP_UNSHUFFLE, last);
 }
 
 /* Returns its index, or that of `dep` where there is nothing to sum. */
@@ -235,6 +253,7 @@ static void lower_backward(struct pass *p)
 	p->known = first;
 	if (p->out->plan.dense)
 		first = pass_add_after(p, OP_DENSE_BWD, first);
+	first = add_shuffle(p, OP_SHUFFLE, first);
 	first = pass_add_after(p, OP_UNPERMUTE_BWD, first);
 	if (technique_compresses(mask))
 		first = pass_add_after(p, OP_COMPRESS_BWD, first);
@@ -251,6 +270,7 @@ static void lower_backward(struct pass *p)
 	else
 		gate = add_join(p, OP_PERMUTE_BWD);
 	gate = pass_add_after(p, OP_GATE_BWD, gate);
+	add_shuffle(p, OP_UNSHUFFLE, gate);
 	add_allreduce(p, OP_ALLREDUCE_GATE, ALLREDUCE_ROUTER,
 		      l->dp * l->ep * l->esp, 1, gate);
 }
@@ -377,5 +397,6 @@ void program_check(const struct program *p)
 		check_op(p, i);
 		check_chunks(p, i);
 	}
-	assert(p->op[p->n_forward - 1].kind == OP_UNPERMUTE);
+	assert(p->op[p->n_forward - 1].kind == OP_UNPERMUTE ||
+	       p->op[p->n_forward - 1].kind == OP_UNSHUFFLE);
 }

@@ -35,6 +35,7 @@ enum cost_coll {
 	COST_DENSE,	/* the plan's gradients of dense layers */
 	COST_SHADOW,	/* copied experts there, their gradients back */
 	COST_SHADOW_BWD,
+	COST_SHUFFLE,	/* base: tokens among ranks, there and back */
 	COST_COLL_N,
 };
 
@@ -203,7 +204,10 @@ static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 		return st;
 	st = coll_alltoall(&cs, s->alltoall, &s->workload->combine, true,
 			   &c->coll[COST_COMBINE]);
-	return st ? st : make_home(c, &cs);
+	if (!st)
+		st = make_home(c, &cs);
+	return st ? st : tech_shuffle(&cs, &s->layout, c->effect.shuffle_bytes,
+				      &c->coll[COST_SHUFFLE]);
 }
 
 /*
@@ -241,16 +245,6 @@ static enum status make_colls(struct cost *c)
 	return st;
 }
 
-/* More flows than the flow model runs one by one are done with. */
-static void drop_flows(struct coll_step *s)
-{
-	if (s->n_flows <= EXEC_LIVE_FLOWS_MAX)
-		return;
-	free(s->flow);
-	s->flow = NULL;
-	s->n_flows = 0;
-}
-
 static void make_loads(struct cost *c)
 {
 	struct link_rows rows[COST_COLL_N * A2A_STEPS_MAX];
@@ -267,7 +261,7 @@ static void make_loads(struct cost *c)
 			step_load_init(&c->load[i][j], &c->coll[i].step[j],
 				       net, &c->links, &rows[n]);
 			link_rows_release(&rows[n++]);
-			drop_flows(&c->coll[i].step[j]);
+			step_flows_drop(&c->coll[i].step[j]);
 		}
 	}
 }
@@ -515,6 +509,9 @@ static enum cost_coll op_coll(const struct cost *c, const struct op *op)
 		return COST_SHADOW;
 	case OP_SHADOW_BWD:
 		return COST_SHADOW_BWD;
+	case OP_SHUFFLE:
+	case OP_UNSHUFFLE:
+		return COST_SHUFFLE;
 	default:
 		return COST_COLL_N;
 	}

@@ -177,7 +177,32 @@ static int pieces_before(const struct pass_order *o, int n)
 	return pieces;
 }
 
-/* The pieces to where the plan has them; what it does not name, last. */
+/* Has the order the pass' exchanges one after the other, and all pieces? */
+static enum status check_places(const struct program *p)
+{
+	const struct pass_order *o = &p->plan.order[1];
+	int at = 0, pieces = 0;
+
+	for (int i = p->n_forward; i < p->n_ops; i++) {
+		if (!op_kind_is_exchange(p->op[i].kind))
+			continue;
+		for (; at < o->n && order_is_sum(o->place[at]); at++)
+			pieces++;
+		if (at == o->n || o->place[at] != order_kind(&p->op[i]))
+			goto err;
+		at++;
+	}
+	for (; at < o->n && order_is_sum(o->place[at]); at++)
+		pieces++;
+	if (at == o->n && pieces == count_pieces(&p->plan))
+		return ST_OK;
+err:
+	return err_set(ST_INPUT, "plan: 'order' does not have the exchanges of "
+		       "the backward pass in their order and %d times 'X', as "
+		       "'dense' wants", count_pieces(&p->plan));
+}
+
+/* The pieces to where the plan has them. */
 static void lay_pieces(struct program *p)
 {
 	const struct pass_order *o = &p->plan.order[1];
@@ -266,8 +291,8 @@ static enum status check(const struct plan *p)
 		       technique_table[TECH_ATTENTION].name);
 }
 
-static void lower_pass(const struct cluster *c, const struct model *m,
-		       int backward, struct program *out)
+static enum status lower_pass(const struct cluster *c, const struct model *m,
+			      int backward, struct program *out)
 {
 	struct pass p = {
 		.out = out, .cluster = c, .model = m, .backward = backward,
@@ -280,10 +305,13 @@ static void lower_pass(const struct cluster *c, const struct model *m,
 	cycle(&p, out->n_ops - 1);
 	if (!backward) {
 		out->n_forward = out->n_ops;
-		return;
+		return ST_OK;
 	}
+	if (out->plan.order[1].rule == ORDER_GIVEN && check_places(out))
+		return ST_INPUT;
 	lay_pieces(out);
 	add_sums(&p);
+	return ST_OK;
 }
 
 enum status program_lower_pipe(const struct cluster *c, const struct model *m,
@@ -294,6 +322,8 @@ enum status program_lower_pipe(const struct cluster *c, const struct model *m,
 	if (st)
 		return st;
 	lower_pass(c, m, 0, out);
-	lower_pass(c, m, 1, out);
-	return ST_OK;
+	st = lower_pass(c, m, 1, out);
+	if (st)
+		program_release(out);
+	return st;
 }

@@ -323,6 +323,7 @@ static void refused(struct plan plan)
 static void test_errors(void **state)
 {
 	struct plan plan = block_plan(DENSE_CHUNKS, 1, 1), p;
+	struct program program;
 
 	(void)state;
 	p = plan;
@@ -330,6 +331,17 @@ static void test_errors(void **state)
 	refused(p);
 	p = plan;
 	p.overlap = OVERLAP_WEIGHT;
+	refused(p);
+	/* C of the block before, D, D, C, and one piece */
+	p = plan;
+	assert_int_equal(order_parse("dispatch-first/CXDDC", p.order), ST_OK);
+	lower_plan(&p, &program);
+	program_release(&program);
+	assert_int_equal(order_parse("dispatch-first/CXDCD", p.order), ST_OK);
+	refused(p);
+	assert_int_equal(order_parse("dispatch-first/CXDDCX", p.order), ST_OK);
+	refused(p);
+	assert_int_equal(order_parse("dispatch-first/CXDD", p.order), ST_OK);
 	refused(p);
 	p = plan;
 	p.technique_mask = 1u << TECH_LSH;

@@ -99,10 +99,9 @@ static json_t *json_candidates(const struct candidate *c, int n)
 static json_t *json_best(const struct net *net, const struct search_result *r)
 {
 	const struct candidate *b = &r->best;
-
-	return json_pack("{s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:o, s:o, s:o}",
+	json_t *j = json_pack("{s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:o, s:o, s:o}",
 		"time_s", r->best_s,
-		"forward_s", s_from_ps(r->exec.forward_ps),
+		"forward_s", r->pass_s[0],
 		"lane_s", b->lane_s,
 		"knobs", json_knobs(&b->plan),
 		"drop_fraction", b->drop_fraction,
@@ -111,6 +110,11 @@ static json_t *json_best(const struct net *net, const struct search_result *r)
 		"breakdown", json_breakdown(&r->exec),
 		"lanes", json_lanes(&r->exec),
 		"links", json_links(net, &r->exec));
+
+	if (b->plan.dense)	/* of attention and layer: the ops' run */
+		json_object_set_new(j, "block_s", json_real(
+			s_from_ps(r->exec.time_ps)));
+	return j;
 }
 
 static json_t *json_baselines(const struct search_result *r)
@@ -119,12 +123,16 @@ static json_t *json_baselines(const struct search_result *r)
 
 	for (int i = 0; i < r->n_baselines; i++) {
 		const struct baseline *b = &r->baseline[i];
-
-		json_array_append_new(out, json_pack("{s:s, s:f, s:f, s:o}",
+		json_t *j = json_pack("{s:s, s:f, s:f, s:o}",
 			"system", b->system,
 			"time_s", b->time_s,
 			"speedup", b->speedup,
-			"knobs", json_knobs(&b->plan)));
+			"knobs", json_knobs(&b->plan));
+
+		if (b->outside)
+			json_object_set_new(j, "outside",
+					    json_string(b->outside));
+		json_array_append_new(out, j);
 	}
 	return out;
 }
@@ -225,6 +233,7 @@ static void fill_baselines(const struct search_result *r, struct filled *f)
 			.plan = r->baseline[i].plan,
 			.time_s = r->baseline[i].time_s,
 			.speedup = r->baseline[i].speedup,
+			.outside = r->baseline[i].outside,
 		};
 }
 
@@ -270,7 +279,9 @@ static void fill_report(const struct scenario *s, const struct net *net,
 		.scenario = s,
 		.plan = r->best.plan,
 		.time_s = r->best_s,
-		.forward_s = s_from_ps(r->exec.forward_ps),
+		.forward_s = r->pass_s[0],
+		.block_s = r->best.plan.dense ? s_from_ps(r->exec.time_ps) : 0,
+		.block_forward_s = s_from_ps(r->exec.forward_ps),
 		.drop_fraction = r->best.drop_fraction,
 		.padding_fraction = r->best.padding_fraction,
 		.tokens_per_s = tokens_per_s(s, r),

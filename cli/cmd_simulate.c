@@ -172,7 +172,7 @@ static enum status print_json(const struct opts *o, const struct scenario *s,
 {
 	const struct exec_result *x = &e->exec;
 	struct step_time step;
-	enum status st = p->dense ? ST_OK : plan_step(s, p, e, &step);
+	enum status st = plan_step(s, p, e, &step);
 	char *text = plan_line(p);
 	json_t *root = json_pack(
 		"{s:s, s:s, s:o, s:s, s:f, s:f, s:f, s:o, s:o, s:o, s:I, "
@@ -198,11 +198,10 @@ static enum status print_json(const struct opts *o, const struct scenario *s,
 		json_decref(root);
 		return st;
 	}
-	if (p->dense)
+	if (e->program.plan.dense)
 		json_object_set_new(root, "layer_s", json_real(
-			s_from_ps(x->time_ps) - e->apart_s));
-	else
-		json_object_set_new(root, "step", json_step(&step));
+			e->pass_s[0] + e->pass_s[1]));
+	json_object_set_new(root, "step", json_step(&step));
 	if (o->profile.active)
 		profile_use_json(&o->profile, root);
 	if (o->jitter.n)
@@ -221,15 +220,15 @@ static void print_head(const struct plan *p, const struct evaluation *e,
 	text_wrap(out, "Plan      ", plan, TABLE_WIDTH);
 	buf_addf(out, "Time      %s a %s: forward %s, backward %s\n",
 		 unit_human(s_from_ps(x->time_ps), U_TIME, all, sizeof(all)),
-		 p->dense ? "block" : "layer",
+		 e->program.plan.dense ? "block" : "layer",
 		 unit_human(s_from_ps(x->forward_ps), U_TIME, fwd,
 			    sizeof(fwd)),
 		 unit_human(s_from_ps(x->time_ps - x->forward_ps), U_TIME,
 			    bwd, sizeof(bwd)));
-	if (p->dense)
+	if (e->program.plan.dense)
 		buf_addf(out, "Layer     %s: without the dense part and what "
 			 "sticks out of its\n          gradients, run apart\n",
-			 unit_human(s_from_ps(x->time_ps) - e->apart_s, U_TIME,
+			 unit_human(e->pass_s[0] + e->pass_s[1], U_TIME,
 				    all, sizeof(all)));
 	buf_addf(out, "Memory    %s per GPU\n",
 		 unit_human(e->memory.total, U_BYTES, mem, sizeof(mem)));

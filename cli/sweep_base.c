@@ -50,7 +50,10 @@ static enum status draw_gantt(const struct base *b)
 	const struct plan_report p = {
 		.scenario = &b->s, .plan = b->r.best.plan,
 		.time_s = b->r.best_s,
-		.forward_s = s_from_ps(b->r.exec.forward_ps),
+		.forward_s = b->r.pass_s[0],
+		.block_s = b->r.best.plan.dense ?
+			s_from_ps(b->r.exec.time_ps) : 0,
+		.block_forward_s = s_from_ps(b->r.exec.forward_ps),
 		.op = op, .n_ops = b->r.program.n_ops,
 		.cost_note = b->use.active ? b->use.note : NULL,
 		.cost_source = b->use.active ? CURVE_MEASURED : CURVE_ASSUMED,

@@ -59,6 +59,8 @@ static const enum box_kind box_of_op[OP_KIND_N] = {
 	[OP_MIGRATE] = BOX_TECHNIQUE,
 	[OP_SHADOW] = BOX_TECHNIQUE,
 	[OP_SHADOW_BWD] = BOX_TECHNIQUE,
+	[OP_SHUFFLE] = BOX_TECHNIQUE,
+	[OP_UNSHUFFLE] = BOX_TECHNIQUE,
 	[OP_DENSE] = BOX_DENSE,
 	[OP_DENSE_BWD] = BOX_DENSE,
 };
@@ -131,8 +133,10 @@ static struct chart_box *make_boxes(const struct plan_report *r, int n)
 
 enum status plan_gantt_write(const struct plan_report *r, const char *path)
 {
+	double forward_s = r->block_s > 0 ? r->block_forward_s : r->forward_s;
+	double time_s = r->block_s > 0 ? r->block_s : r->time_s;
 	const struct chart_mark mark[] = {
-		{ 0, "forward" }, { r->forward_s, "backward" },
+		{ 0, "forward" }, { forward_s, "backward" },
 	};
 	int lanes = r->lane_busy_ps[LANE_HOST] ? LANES_ALL : LANE_N;
 	struct chart_gantt c = { .n_rows = lanes, .kind = box_names,
@@ -143,13 +147,15 @@ enum status plan_gantt_write(const struct plan_report *r, const char *path)
 	int i;
 
 	c.n_boxes = r->n_ops < CHART_BOXES_MAX ? r->n_ops : CHART_BOXES_MAX;
-	c.n_marks = r->forward_s > 0 && r->forward_s < r->time_s ? 2 : 1;
+	c.n_marks = forward_s > 0 && forward_s < time_s ? 2 : 1;
 	for (i = 0; i < lanes; i++)
 		row[i] = lane_name((enum lane)i);
 	box = make_boxes(r, c.n_boxes);
 	c.row = row;
 	c.box = box;
-	c.head.title = lanes > LANE_N ? "The chosen plan: one layer on the "
+	c.head.title = r->block_s > 0 ? "The chosen plan: one block on the "
+		       "three lanes of a GPU" :
+		       lanes > LANE_N ? "The chosen plan: one layer on the "
 		       "lanes of a GPU and its host" :
 		       "The chosen plan: one layer on the three lanes of a "
 		       "GPU";

@@ -18,6 +18,7 @@
 #define LINKS_SHOWN 3	/* rows of busiest links without --explain */
 #define ALIKE 5e-4	/* shares that print alike */
 #define BAR_PT 24
+#define AS_FAST 1e-9	/* rounding */
 
 /* One "  name      text" paragraph. */
 static void put_item(struct buf *out, const char *name, const char *text)
@@ -142,8 +143,17 @@ static void add_layout_words(struct buf *out, const struct layout *l)
 	buf_puts(out, ". ");
 }
 
-static void add_degree_words(struct buf *out, int forward, int backward)
+static void add_degree_words(struct buf *out, const struct plan *p)
 {
+	int forward = p->degree_forward, backward = p->degree_backward;
+
+	if (p->dense == DENSE_CHUNKS) {
+		buf_addf(out, "Cut attention and the layer into %d chunks "
+			 "forward and %d backward: a chunk's attention begins "
+			 "as soon as its rows are back from the layer before. ",
+			 forward, backward);
+		return;
+	}
 	if (forward == 1 && backward == 1) {
 		buf_puts(out, "Run the layer in one piece: no pipelining. ");
 		return;
@@ -151,6 +161,14 @@ static void add_degree_words(struct buf *out, int forward, int backward)
 	buf_addf(out, "Cut the exchange and the experts' work into %d "
 		 "chunk%s forward and %d backward, so that they overlap. ",
 		 forward, forward == 1 ? "" : "s", backward);
+}
+
+static void add_pieces_words(struct buf *out, int pieces)
+{
+	buf_puts(out, "Sum attention's gradients ");
+	if (pieces > 1)
+		buf_addf(out, "in %d pieces ", pieces);
+	buf_puts(out, "where the exchanges leave room. ");
 }
 
 void plan_words(const struct plan *p, struct buf *out)
@@ -163,11 +181,13 @@ void plan_words(const struct plan *p, struct buf *out)
 	if (p->ctas)
 		buf_addf(out, "It may hold %d SMs of a GPU at most. ",
 			 p->ctas);
-	add_degree_words(out, p->degree_forward, p->degree_backward);
+	add_degree_words(out, p);
 	if (p->overlap == OVERLAP_WEIGHT)
 		buf_puts(out, "With one chunk, too, weight gradients and "
 			 "shared experts run beside the exchange. ");
-	if (!order_is_default(p->order))
+	if (p->dense)
+		add_pieces_words(out, p->dense_pieces);
+	else if (!order_is_default(p->order))
 		buf_puts(out, "Lay the ops in the order below, the best for "
 			 "these times. ");
 	if (p->capacity_factor > 0)
@@ -221,6 +241,13 @@ static void put_times(const struct plan_report *r, struct buf *out)
 	buf_puts(&b, ", backward ");
 	table_add_value(&b, r->time_s - r->forward_s, TABLE_TIME);
 	put_item_buf(out, "time", &b);
+	if (r->block_s > 0) {
+		table_add_value(&b, r->block_s, TABLE_TIME);
+		buf_puts(&b, " per block of attention and layer, one among "
+			 "many; the layer's time is without attention and "
+			 "what sticks out of its gradients, run apart");
+		put_item_buf(out, "block", &b);
+	}
 	if (r->tokens_per_s > 0) {
 		table_add_value(&b, r->tokens_per_s, TABLE_COUNT);
 		buf_puts(&b, " tokens/s through the layer, all GPUs");
@@ -314,16 +341,23 @@ static int sum_parts(const struct plan_report *r, struct part *part)
 	return n;
 }
 
+/* What the ops are shares of. */
+static double whole_s(const struct plan_report *r)
+{
+	return r->block_s > 0 ? r->block_s : r->time_s;
+}
+
 static void put_shares(const struct plan_report *r, const char *title,
 		       const struct part *part, int n, struct buf *out)
 {
 	const struct table_column columns[] = {
 		{ title, TABLE_TEXT, 0, 0 },
 		{ "time", TABLE_TIME, 0, 0 },
-		{ "of layer", TABLE_PERCENT, 0, 0 },
+		{ r->block_s > 0 ? "of block" : "of layer", TABLE_PERCENT, 0,
+		  0 },
 		{ "", TABLE_BAR, 0, BAR_PT },
 	};
-	double whole = r->time_s > 0 ? r->time_s : 1;
+	double whole = whole_s(r) > 0 ? whole_s(r) : 1;
 	struct table t;
 	int i;
 
@@ -358,7 +392,7 @@ static void put_limit(const struct plan_report *r, struct buf *out)
 	if (!r->lane_busy_ps[lane] || !(r->time_s > 0))
 		return;
 	buf_addf(&b, "What limits it: the %s lane, busy ", lane_name(lane));
-	table_add_value(&b, s_from_ps(r->lane_busy_ps[lane]) / r->time_s,
+	table_add_value(&b, s_from_ps(r->lane_busy_ps[lane]) / whole_s(r),
 		  TABLE_PERCENT);
 	buf_puts(&b, " of the time");
 	if (r->n_links) {
@@ -366,7 +400,8 @@ static void put_limit(const struct plan_report *r, struct buf *out)
 		buf_puts(&b, r->link[0].name);
 		buf_puts(&b, ", ");
 		table_add_value(&b, r->link[0].utilisation, TABLE_PERCENT);
-		buf_puts(&b, " used over the layer");
+		buf_puts(&b, r->block_s > 0 ? " used over the block" :
+			 " used over the layer");
 	}
 	buf_puts(&b, ".");
 	text_wrap(out, "  ", buf_str(&b), TABLE_WIDTH);
@@ -434,6 +469,24 @@ static void put_why(const struct plan_report *r, bool explain,
 	put_links(r, explain ? r->n_links : LINKS_SHOWN, out);
 }
 
+/* Systems that are faster, and why they are not the plan. */
+static void put_outside(const struct plan_report *r, struct buf *out)
+{
+	struct buf b = { 0 };
+
+	for (int i = 0; i < r->n_baselines; i++) {
+		const struct report_baseline *l = &r->baseline[i];
+
+		if (!l->outside || !(l->time_s < r->time_s * (1 - AS_FAST)))
+			continue;
+		buf_addf(&b, "%s is faster, but outside of what may be "
+			 "searched: %s.", l->system, l->outside);
+		text_wrap(out, "  ", buf_str(&b), TABLE_WIDTH);
+		buf_clear(&b);
+	}
+	buf_release(&b);
+}
+
 static void put_gain(const struct plan_report *r, struct buf *out)
 {
 	static const struct table_column columns[] = {
@@ -466,6 +519,7 @@ static void put_gain(const struct plan_report *r, struct buf *out)
 	}
 	table_print(&t, out, INDENT, TABLE_WIDTH);
 	table_release(&t);
+	put_outside(r, out);
 }
 
 void plan_provenance(const struct plan_report *r, struct buf *out)

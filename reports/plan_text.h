@@ -36,6 +36,7 @@ struct report_baseline {
 	const char *system;	/* "sequential", "degree-2", ... */
 	struct plan plan;
 	double time_s, speedup;	/* of the chosen plan over it */
+	const char *outside;	/* why it cannot be the plan, or NULL */
 };
 
 struct report_candidate {
@@ -69,6 +70,9 @@ struct plan_report {
 	struct plan plan;	/* the chosen one */
 	double time_s;		/* layer, forward and backward */
 	double forward_s;
+	/* of a block (plan.dense), dense part and layer: the ops below are its;
+	 * 0: of a layer alone */
+	double block_s, block_forward_s;
 	double drop_fraction, padding_fraction;
 	double tokens_per_s;	/* all ranks, through this layer, forward and
 				   backward; 0: not shown */

@@ -16,6 +16,7 @@ libscenarios_a_SOURCES += %D%/technique.c %D%/technique.h
 libscenarios_a_SOURCES += %D%/plan.c %D%/plan.h
 libscenarios_a_SOURCES += %D%/program.c %D%/program.h
 libscenarios_a_SOURCES += %D%/program_pipe.c %D%/op_kind.c
+libscenarios_a_SOURCES += %D%/program_path.c %D%/program_int.h
 libscenarios_a_SOURCES += %D%/order.c %D%/order.h
 libscenarios_a_SOURCES += %D%/hf_config.c %D%/hf_config.h
 libscenarios_a_SOURCES += %D%/hf_keys.c %D%/hf_keys.h

@@ -32,6 +32,8 @@ static const struct {
 	[OP_MIGRATE] = { "migrate", "technique", false },
 	[OP_SHADOW] = { "shadow", "shadow", true },
 	[OP_SHADOW_BWD] = { "shadow_bwd", "shadow", true },
+	[OP_SHUFFLE] = { "shuffle", "alltoall", true },
+	[OP_UNSHUFFLE] = { "unshuffle", "alltoall", true },
 	[OP_DENSE] = { "dense", "dense", false },
 	[OP_DENSE_BWD] = { "dense_bwd", "dense", false },
 };

@@ -54,6 +54,7 @@ int order_kind(const struct op *op)
 		[OP_COMPRESS] = -1, [OP_RESTORE] = -1,
 		[OP_COMPRESS_BWD] = -1, [OP_RESTORE_BWD] = -1,
 		[OP_MIGRATE] = -1, [OP_DENSE] = -1, [OP_DENSE_BWD] = -1,
+		[OP_SHUFFLE] = -1, [OP_UNSHUFFLE] = -1,
 		[OP_SHADOW] = COPY, [OP_SHADOW_BWD] = COPY,
 	};
 	bool is_sum = op->kind == OP_ALLREDUCE_GATE ||

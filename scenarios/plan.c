@@ -120,6 +120,7 @@ char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX])
 		 a2a_table[p->alltoall].name, limit,
 		 p->overlap ? " overlap=" : "",
 		 p->overlap ? overlap_names[p->overlap] : "",
+		 p->dense ? " block" :
 		 order_is_default(p->order) ? "" : " ordered");
 	return out;
 }

@@ -14,8 +14,9 @@
  * so many bytes of dense layers' gradients summed over the replicas inside
  * this layer's backward pass, cut into equal pieces (1); dense=whole/PIECES or
  * dense=chunks/PIECES has the layer's dense part in the program, too, whole or
- * in the two chunks of the pipeline, and the all-reduce of the dense part
- * before it in the backward pass, in pieces (1).
+ * in the chunks of the pipeline, and the all-reduce of the dense part before it
+ * in the backward pass, in pieces (1); with the technique attention-pipeline,
+ * but without the word, a plan is run with the best pieces for dense=chunks.
  */
 #ifndef SCENARIOS_PLAN_H
 #define SCENARIOS_PLAN_H
@@ -35,7 +36,7 @@ struct buf;
 enum plan_dense {
 	DENSE_APART,	/* the layer alone */
 	DENSE_WHOLE,	/* the dense part, then the layer */
-	DENSE_CHUNKS,	/* both cut in two, a steady state of many blocks: see
+	DENSE_CHUNKS,	/* both in chunks, a steady state of many blocks: see
 			   scenarios/program_pipe.c (FlowMoE) */
 	DENSE_N,
 };
@@ -69,8 +70,8 @@ bool plan_same(const struct plan *p, const struct plan *q);
 
 void plan_print(const struct plan *p, struct buf *out);
 
-/* "flat", or "flat ctas=8 overlap=weight ordered": for tables. Returns `out`.
- */
+/* "flat", or "flat ctas=8 overlap=weight ordered", "flat block": for tables.
+ * Returns `out`. */
 #define PLAN_EXCHANGE_MAX 56
 char *plan_exchange_text(const struct plan *p, char out[PLAN_EXCHANGE_MAX]);
 

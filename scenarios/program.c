@@ -1,46 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "scenarios/program.h"
-
-#include "base/mem.h"
+#include "scenarios/program_int.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-/*
- * One chunk's way to the experts or back: a2a steps and the ESP collective,
- * in order. Stages of one chunk run one after the other; steps with `beside`
- * share a stage.
- */
-#define PATH_MAX_OPS (A2A_STEPS_MAX + 2)	/* and a technique's op */
-
-struct path_op {
-	enum op_kind kind;
-	enum lane lane;
-	int step, stage;
-};
-
-struct path {
-	int n, n_stages;
-	struct path_op op[PATH_MAX_OPS];
-};
-
-/* Lowering of one pass. */
-struct pass {
-	struct program *out;
-	const struct cluster *cluster;
-	const struct model *model;
-	int backward, degree;
-	struct path to, back;	/* to the experts, and from them */
-	/* first and last op of each chunk's expert work, data gradients */
-	int expert[PLAN_DEGREE_MAX];
-	int weight[PLAN_DEGREE_MAX];	/* backward: weight gradients */
-	int known;		/* the op that knows the experts' counts */
-	int shadow, migrate;	/* that the experts, the combine wait for */
-	/* where each chunk's path ends: ops of its last stage */
-	int n_end[PLAN_DEGREE_MAX];
-	int end[PLAN_DEGREE_MAX][PATH_MAX_OPS];
-};
 
 bool group_in_domain(const struct cluster *c, int group, int stride)
 {
@@ -93,142 +56,6 @@ const char *direct_why_not_plan(const struct cluster *c, const struct plan *p,
 	return direct_why_not_layout(c, &p->layout, m);
 }
 
-static enum lane group_lane(const struct cluster *c, int group, int stride)
-{
-	return group_in_domain(c, group, stride) ? LANE_INTRA : LANE_INTER;
-}
-
-/* Appends an op without dependencies; returns its index. */
-static int add_op(struct pass *p, enum op_kind kind, enum lane lane)
-{
-	struct program *o = p->out;
-	struct op *op;
-
-	o->op = array_grow(o->op, &o->cap, (size_t)o->n_ops + 1,
-			   sizeof(*o->op));
-	op = &o->op[o->n_ops];
-	*op = (struct op){ .kind = kind, .lane = lane, .n_chunks = 1,
-			   .backward = p->backward };
-	return o->n_ops++;
-}
-
-static void add_dep(struct pass *p, int op, int dep)
-{
-	struct op *o = &p->out->op[op];
-
-	assert(o->n_deps < OP_DEPS_MAX && dep < op);
-	o->dep[o->n_deps++] = dep;
-}
-
-static int add_after(struct pass *p, enum op_kind kind, int dep)
-{
-	int op = add_op(p, kind, LANE_COMPUTE);
-
-	add_dep(p, op, dep);
-	return op;
-}
-
-static int add_chunk_op(struct pass *p, enum op_kind kind, enum lane lane,
-			int chunk)
-{
-	int op = add_op(p, kind, lane);
-
-	p->out->op[op].chunk = chunk;
-	p->out->op[op].n_chunks = p->degree;
-	return op;
-}
-
-static void path_add(struct path *path, struct path_op op, int beside)
-{
-	op.stage = beside ? path->n_stages - 1 : path->n_stages++;
-	path->op[path->n++] = op;
-}
-
-static void path_add_alltoall(struct path *path, const struct pass *p,
-			      enum op_kind kind, int reverse)
-{
-	const struct plan *plan = &p->out->plan;
-	const struct layout *l = &plan->layout;
-	struct a2a_step step;
-	enum lane lane;
-	int i;
-
-	if (l->ep == 1)
-		return;		/* every token stays on its rank */
-	for (i = 0; i < a2a_table[plan->alltoall].n_steps; i++) {
-		step = a2a_step_at(plan->alltoall, reverse, i);
-		lane = step.lane;
-		if (group_in_domain(p->cluster, l->ep, l->esp))
-			lane = LANE_INTRA;
-		path_add(path, (struct path_op){ kind, lane, i, 0 },
-			 step.beside);
-	}
-}
-
-static void path_add_esp(struct path *path, const struct pass *p,
-			 enum op_kind kind)
-{
-	int esp = p->out->plan.layout.esp;
-	enum lane lane = group_lane(p->cluster, esp, 1);
-
-	if (esp > 1)
-		path_add(path, (struct path_op){ kind, lane, 0, 0 }, 0);
-}
-
-static void paths_make(struct pass *p)
-{
-	path_add_alltoall(&p->to, p, p->backward ? OP_COMBINE_BWD :
-			  OP_DISPATCH, 0);
-	path_add_esp(&p->to, p, OP_ALLGATHER);
-	path_add_esp(&p->back, p, OP_REDUCESCATTER);
-	path_add_alltoall(&p->back, p, p->backward ? OP_DISPATCH_BWD :
-			  OP_COMBINE, 1);
-}
-
-/* One stage of one chunk; what the chunk did last becomes its new end. */
-static void add_stage(struct pass *p, const struct path *path, int chunk,
-		      int stage)
-{
-	int i, d, op, n = 0, now[PATH_MAX_OPS];
-
-	for (i = 0; i < path->n; i++) {
-		if (path->op[i].stage != stage)
-			continue;
-		op = add_chunk_op(p, path->op[i].kind, path->op[i].lane,
-				  chunk);
-		p->out->op[op].step = path->op[i].step;
-		for (d = 0; d < p->n_end[chunk]; d++)
-			add_dep(p, op, p->end[chunk][d]);
-		now[n++] = op;
-	}
-	memcpy(p->end[chunk], now, (size_t)n * sizeof(now[0]));
-	p->n_end[chunk] = n;
-}
-
-/*
- * All chunks through one path, as a wavefront: in round t chunk i is in its
- * stage t - i, older chunks first. So a lane that serves two stages (leader:
- * gather and scatter) starts a chunk's second stage as soon as the stage
- * between them can have ended, and still prefers it to a later chunk.
- */
-static void add_path(struct pass *p, const struct path *path)
-{
-	int t, chunk;
-
-	for (t = 0; t < p->degree + path->n_stages - 1; t++) {
-		for (chunk = 0; chunk < p->degree && chunk <= t; chunk++) {
-			if (t - chunk < path->n_stages)
-				add_stage(p, path, chunk, t - chunk);
-		}
-	}
-}
-
-static void ends_set(struct pass *p, int chunk, int op)
-{
-	p->n_end[chunk] = 1;
-	p->end[chunk][0] = op;
-}
-
 static bool has_tech(const struct pass *p, enum technique_id t)
 {
 	return p->out->plan.technique_mask & 1u << t;
@@ -241,17 +68,17 @@ static void add_shadow(struct pass *p)
 
 	if (p->backward || !has_tech(p, TECH_SHADOWING) || l->ep == 1)
 		return;
-	p->shadow = add_op(p, OP_SHADOW,
-			   group_lane(p->cluster, l->ep, l->esp));
-	add_dep(p, p->shadow, p->known);
+	p->shadow = pass_add_op(p, OP_SHADOW,
+			   pass_group_lane(p->cluster, l->ep, l->esp));
+	pass_add_dep(p, p->shadow, p->known);
 }
 
 static int add_expert(struct pass *p, enum op_kind kind, int chunk)
 {
-	int d, op = add_chunk_op(p, kind, LANE_COMPUTE, chunk);
+	int d, op = pass_add_chunk_op(p, kind, LANE_COMPUTE, chunk);
 
 	for (d = 0; d < p->n_end[chunk]; d++)
-		add_dep(p, op, p->end[chunk][d]);
+		pass_add_dep(p, op, p->end[chunk][d]);
 	return op;
 }
 
@@ -274,12 +101,12 @@ static void add_dense_gradients(struct pass *p, int first)
 		return;
 	n = n > 1 ? n : 1;
 	for (i = 0; i < n; i++) {
-		op = add_op(p, OP_ALLREDUCE_GATE,
-			    group_lane(p->cluster, group, l->tp));
+		op = pass_add_op(p, OP_ALLREDUCE_GATE,
+			    pass_group_lane(p->cluster, group, l->tp));
 		p->out->op[op].step = ALLREDUCE_DENSE;
 		p->out->op[op].chunk = i;
 		p->out->op[op].n_chunks = n;
-		add_dep(p, op, first);
+		pass_add_dep(p, op, first);
 	}
 }
 
@@ -300,8 +127,8 @@ static void add_exchange(struct pass *p, int first, int shared)
 	int last = p->degree - 1;
 
 	for (i = 0; i < p->degree; i++)
-		ends_set(p, i, sequential && shared >= 0 ? shared : first);
-	add_path(p, &p->to);
+		pass_ends_set(p, i, sequential && shared >= 0 ? shared : first);
+	pass_add_path(p, &p->to, 0);
 	add_shadow(p);
 	if (p->shadow >= 0)
 		p->end[last][p->n_end[last]++] = p->shadow;
@@ -317,51 +144,69 @@ static void add_exchange(struct pass *p, int first, int shared)
 	for (i = 0; p->backward && i < p->degree; i++)
 		p->weight[i] = add_expert(p, OP_EXPERT_BWD_WEIGHT, i);
 	for (i = 0; i < p->degree; i++) {
-		ends_set(p, i, sequential && p->backward ? p->weight[i] :
+		pass_ends_set(p, i, sequential && p->backward ? p->weight[i] :
 			 p->expert[i]);
 		if (p->migrate >= 0)
 			p->end[i][p->n_end[i]++] = p->migrate;
 	}
-	add_path(p, &p->back);
+	pass_add_path(p, &p->back, 0);
 }
 
 /* After the last chunk: a lane's ops of earlier chunks are done by then. */
 static int add_join(struct pass *p, enum op_kind kind)
 {
 	int d, last = p->degree - 1;
-	int op = add_op(p, kind, LANE_COMPUTE);
+	int op = pass_add_op(p, kind, LANE_COMPUTE);
 
 	for (d = 0; d < p->n_end[last]; d++)
-		add_dep(p, op, p->end[last][d]);
+		pass_add_dep(p, op, p->end[last][d]);
+	return op;
+}
+
+/* BASE's exchange of tokens, after `dep` or, -1, first. Returns its index, or
+ * `dep`. */
+static int add_shuffle(struct pass *p, enum op_kind kind, int dep)
+{
+	const struct layout *l = &p->out->plan.layout;
+	int op;
+
+	if (!has_tech(p, TECH_GATE_BASE) || l->ep == 1)
+		return dep;
+	op = pass_add_op(p, kind, pass_group_lane(p->cluster, l->ep, l->esp));
+	if (dep >= 0)
+		pass_add_dep(p, op, dep);
 	return op;
 }
 
 static void lower_forward(struct pass *p)
 {
 	unsigned mask = p->out->plan.technique_mask;
-	int permute, shared = -1, last;
+	int permute, shared = -1, last = -1;
 
 	if (p->out->plan.dense)
-		p->known = add_after(p, OP_GATE,
-				     add_op(p, OP_DENSE, LANE_COMPUTE));
-	else
-		p->known = add_op(p, OP_GATE, LANE_COMPUTE);
+		last = pass_add_op(p, OP_DENSE, LANE_COMPUTE);
+	last = add_shuffle(p, OP_SHUFFLE, last);
+	p->known = pass_add_op(p, OP_GATE, LANE_COMPUTE);
+	if (last >= 0)
+		pass_add_dep(p, p->known, last);
 	last = p->known;
 	p->out->op[last].plans = p->degree;
 	if (has_tech(p, TECH_MIGRATION)) {
-		p->migrate = add_op(p, OP_MIGRATE, LANE_HOST);
-		add_dep(p, p->migrate, p->known);
+		p->migrate = pass_add_op(p, OP_MIGRATE, LANE_HOST);
+		pass_add_dep(p, p->migrate, p->known);
 	}
 	if (technique_compresses(mask))
-		last = add_after(p, OP_COMPRESS, last);
-	permute = add_after(p, OP_PERMUTE, last);
+		last = pass_add_after(p, OP_COMPRESS, last);
+	permute = pass_add_after(p, OP_PERMUTE, last);
 	if (p->model->shared_experts)
-		shared = add_after(p, OP_SHARED, permute);
+		shared = pass_add_after(p, OP_SHARED, permute);
 	add_exchange(p, permute, shared);
 	if (technique_restores(mask))
-		add_after(p, OP_UNPERMUTE, add_join(p, OP_RESTORE));
+		last = pass_add_after(p, OP_UNPERMUTE,
+				      add_join(p, OP_RESTORE));
 	else
-		add_join(p, OP_UNPERMUTE);
+		last = add_join(p, OP_UNPERMUTE);
+	add_shuffle(p, OP_UNSHUFFLE, last);
 }
 
 /* Returns its index, or that of `dep` where there is nothing to sum. */
@@ -372,9 +217,9 @@ static int add_allreduce(struct pass *p, enum op_kind kind, int step,
 
 	if (group == 1)
 		return dep;
-	op = add_op(p, kind, group_lane(p->cluster, group, stride));
+	op = pass_add_op(p, kind, pass_group_lane(p->cluster, group, stride));
 	p->out->op[op].step = step;
-	add_dep(p, op, dep);
+	pass_add_dep(p, op, dep);
 	return op;
 }
 
@@ -407,23 +252,25 @@ static void lower_backward(struct pass *p)
 
 	p->known = first;
 	if (p->out->plan.dense)
-		first = add_after(p, OP_DENSE_BWD, first);
-	first = add_after(p, OP_UNPERMUTE_BWD, first);
+		first = pass_add_after(p, OP_DENSE_BWD, first);
+	first = add_shuffle(p, OP_SHUFFLE, first);
+	first = pass_add_after(p, OP_UNPERMUTE_BWD, first);
 	if (technique_compresses(mask))
-		first = add_after(p, OP_COMPRESS_BWD, first);
+		first = pass_add_after(p, OP_COMPRESS_BWD, first);
 	if (p->model->shared_experts)
-		shared = add_after(p, OP_SHARED_BWD, first);
+		shared = pass_add_after(p, OP_SHARED_BWD, first);
 	add_exchange(p, first, shared);
 	if (has_tech(p, TECH_SHADOWING))
 		add_allreduce(p, OP_SHADOW_BWD, 0, l->ep, l->esp,
 			      p->weight[p->degree - 1]);
 	add_expert_allreduces(p, shared);
 	if (technique_restores(mask))
-		gate = add_after(p, OP_PERMUTE_BWD,
+		gate = pass_add_after(p, OP_PERMUTE_BWD,
 				 add_join(p, OP_RESTORE_BWD));
 	else
 		gate = add_join(p, OP_PERMUTE_BWD);
-	gate = add_after(p, OP_GATE_BWD, gate);
+	gate = pass_add_after(p, OP_GATE_BWD, gate);
+	add_shuffle(p, OP_UNSHUFFLE, gate);
 	add_allreduce(p, OP_ALLREDUCE_GATE, ALLREDUCE_ROUTER,
 		      l->dp * l->ep * l->esp, 1, gate);
 }
@@ -461,8 +308,8 @@ enum status program_lower(const struct plan *p, const struct cluster *c,
 	*out = (struct program){ .plan = *p };
 	if (p->dense == DENSE_CHUNKS)
 		return program_lower_pipe(c, m, out);
-	paths_make(&forward);
-	paths_make(&backward);
+	pass_paths_make(&forward);
+	pass_paths_make(&backward);
 	lower_forward(&forward);
 	out->n_forward = out->n_ops;
 	lower_backward(&backward);
@@ -550,5 +397,6 @@ void program_check(const struct program *p)
 		check_op(p, i);
 		check_chunks(p, i);
 	}
-	assert(p->op[p->n_forward - 1].kind == OP_UNPERMUTE);
+	assert(p->op[p->n_forward - 1].kind == OP_UNPERMUTE ||
+	       p->op[p->n_forward - 1].kind == OP_UNSHUFFLE);
 }

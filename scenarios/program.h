@@ -49,6 +49,8 @@ enum op_kind {
 	OP_MIGRATE,	/* on the host: where each sequence goes on */
 	OP_SHADOW,	/* copied experts to all ranks of the group */
 	OP_SHADOW_BWD,	/* their gradients back */
+	OP_SHUFFLE,	/* base: tokens to random ranks before their gate */
+	OP_UNSHUFFLE,	/* and home behind the layer */
 	/* attention and dense networks of a block (plan.dense) */
 	OP_DENSE,
 	OP_DENSE_BWD,
@@ -110,7 +112,9 @@ struct program {
  * exchange (LSH-MoE, Luffy); a migration's plan is made on the host as soon
  * as the gate is known, and the combine waits for it (Luffy); copied experts
  * travel behind the dispatch and the last chunk of the experts waits for them,
- * their gradients after the exchanges of the backward pass (FasterMoE).
+ * their gradients after the exchanges of the backward pass (FasterMoE). Tokens
+ * of BASE's gate come from random ranks before it and go home behind the layer,
+ * both ways in both passes.
  *
  * dense=whole: the dense part comes before the layer forward; backward that of
  * the block above comes first, and its gradients are summed where the lane has

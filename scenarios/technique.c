@@ -61,6 +61,14 @@ const struct a2a_row a2a_table[A2A_N] = {
 #define BIT(id) (1u << TECH_##id)
 #define GATES (BIT(GATE_KTOP1) | BIT(GATE_SAM) | BIT(GATE_BASE) | \
 	       BIT(GATE_HASH) | BIT(GATE_DTS))
+/*
+ * What attention-pipeline cannot have: what looks at all tokens of a layer
+ * before the first of them is sent, experts that are fetched for all chunks,
+ * and what has the dense gradients or the order for itself.
+ */
+#define NOT_BY_CHUNKS (BIT(LSH) | BIT(CONDENSATION) | BIT(MIGRATION) | \
+		       BIT(SHADOWING) | BIT(EXPERT_FETCH) | BIT(GATE_BASE) | \
+		       BIT(ORDER) | BIT(GRADIENT))
 /* a gate's row: what all of them exclude */
 #define NOT_WITH_GATE(id) (BIT(LOCALITY) | BIT(TOPOLOGY) | \
 			   BIT(EXPERT_FETCH) | (GATES & ~BIT(id)))
@@ -78,21 +86,22 @@ const struct technique_row technique_table[TECH_N] = {
 		.help = "centroids of hashed tokens travel, residuals stay",
 		.source = "LSH-MoE",
 		.file = "sim/tech_lsh.c",
-		.excludes = BIT(CONDENSATION) | BIT(EXPERT_FETCH),
+		.excludes = BIT(CONDENSATION) | BIT(EXPERT_FETCH) |
+			BIT(ATTENTION),
 	},
 	[TECH_CONDENSATION] = {
 		.name = "condensation",
 		.help = "of tokens that are alike one travels",
 		.source = "Luffy",
 		.file = "sim/tech_condense.c",
-		.excludes = BIT(LSH) | BIT(EXPERT_FETCH),
+		.excludes = BIT(LSH) | BIT(EXPERT_FETCH) | BIT(ATTENTION),
 	},
 	[TECH_MIGRATION] = {
 		.name = "migration",
 		.help = "sequences go on where most of their results are",
 		.source = "Luffy",
 		.file = "sim/tech_migrate.c",
-		.excludes = BIT(EXPERT_FETCH),
+		.excludes = BIT(EXPERT_FETCH) | BIT(ATTENTION),
 	},
 	[TECH_LOCALITY] = {
 		.name = "locality",
@@ -115,7 +124,7 @@ const struct technique_row technique_table[TECH_N] = {
 		.help = "popular experts are copied to all ranks",
 		.source = "FasterMoE",
 		.file = "sim/tech_shadow.c",
-		.excludes = BIT(EXPERT_FETCH),
+		.excludes = BIT(EXPERT_FETCH) | BIT(ATTENTION),
 	},
 	[TECH_EXPERT_FETCH] = {
 		.name = "expert-fetch",
@@ -124,7 +133,7 @@ const struct technique_row technique_table[TECH_N] = {
 		.file = "sim/tech_traffic.c",
 		.excludes = BIT(LSH) | BIT(CONDENSATION) | BIT(MIGRATION) |
 			BIT(LOCALITY) | BIT(TOPOLOGY) | BIT(SHADOWING) |
-			GATES,
+			BIT(ATTENTION) | GATES,
 	},
 	[TECH_GATE_KTOP1] = {
 		.name = "gate-ktop1",
@@ -147,7 +156,7 @@ const struct technique_row technique_table[TECH_N] = {
 		.help = "every expert gets as many tokens",
 		.source = "BASE layers, HetuMoE",
 		.file = "sim/tech_gates.c",
-		.excludes = NOT_WITH_GATE(GATE_BASE),
+		.excludes = NOT_WITH_GATE(GATE_BASE) | BIT(ATTENTION),
 		.reroutes = true,
 	},
 	[TECH_GATE_HASH] = {
@@ -172,6 +181,7 @@ const struct technique_row technique_table[TECH_N] = {
 			"degree 1",
 		.source = "FSMoE, Lina, Lancet",
 		.file = "sim/order_search.c",
+		.excludes = BIT(ATTENTION),
 	},
 	[TECH_GRADIENT] = {
 		.name = "gradient-partition",
@@ -179,6 +189,15 @@ const struct technique_row technique_table[TECH_N] = {
 			"slots",
 		.source = "FSMoE",
 		.file = "sim/gradient_slots.c",
+		.excludes = BIT(ATTENTION),
+	},
+	[TECH_ATTENTION] = {
+		.name = "attention-pipeline",
+		.help = "attention in the layer's chunks, its gradients in "
+			"pieces between the exchanges",
+		.source = "FlowMoE",
+		.file = "scenarios/program_pipe.c",
+		.excludes = NOT_BY_CHUNKS,
 	},
 };
 

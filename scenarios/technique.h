@@ -77,11 +77,13 @@ enum technique_id {
 	/* of the program alone: rows, bytes and costs of ops stay */
 	TECH_ORDER,		/* FSMoE: the best order of ops on the lanes */
 	TECH_GRADIENT,		/* FSMoE: dense gradients in idle slots */
+	TECH_ATTENTION,		/* FlowMoE: attention in the pipeline */
 	TECH_N,
 };
 
 /* Techniques that change the program and nothing else. */
-#define TECH_SCHEDULES (1u << TECH_ORDER | 1u << TECH_GRADIENT)
+#define TECH_SCHEDULES (1u << TECH_ORDER | 1u << TECH_GRADIENT | \
+			1u << TECH_ATTENTION)
 
 struct technique_row {
 	const char *name;

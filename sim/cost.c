@@ -36,6 +36,7 @@ enum cost_coll {
 	COST_DENSE,	/* the plan's gradients of dense layers */
 	COST_SHADOW,	/* copied experts there, their gradients back */
 	COST_SHADOW_BWD,
+	COST_SHUFFLE,	/* base: tokens among ranks, there and back */
 	COST_COLL_N,
 };
 
@@ -92,10 +93,13 @@ static enum status make_allreduce(struct cost *c, const struct coll_spec *cs,
 	if (group < 2 || !(bytes > 0))
 		return ST_OK;
 	plain.keep_flows = false;
+	/* what runs apart is taken off a block, so a bound has all of it */
+	plain.bound_only = cs->bound_only && which != COST_DENSE;
 	st = make_ring(c, &plain, which, op, group, stride, bytes);
 	if (!st)
-		st = cost_shared_ring(c->spec.shared, cs, COLL_ALLREDUCE_TREE,
-				      group, stride, bytes, &tree);
+		st = cost_shared_ring(c->spec.shared, &plain,
+				      COLL_ALLREDUCE_TREE, group, stride,
+				      bytes, &tree);
 	if (st)
 		return st;
 	if (coll_time(&tree, 1) < coll_time(&c->coll[which], 1)) {
@@ -203,7 +207,10 @@ static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 				   true, &c->coll[COST_COMBINE]);
 	coll_mirror_free(cs.mirror);
 	cs.mirror = NULL;
-	return st ? st : make_home(c, &cs);
+	if (!st)
+		st = make_home(c, &cs);
+	return st ? st : tech_shuffle(&cs, &s->layout, c->effect.shuffle_bytes,
+				      &c->coll[COST_SHUFFLE]);
 }
 
 /*
@@ -241,16 +248,6 @@ static enum status make_colls(struct cost *c)
 	return st;
 }
 
-/* More flows than the flow model runs one by one are done with. */
-static void drop_flows(struct coll_step *s)
-{
-	if (s->n_flows <= EXEC_LIVE_FLOWS_MAX)
-		return;
-	free(s->flow);
-	s->flow = NULL;
-	s->n_flows = 0;
-}
-
 static void make_loads(struct cost *c)
 {
 	struct link_rows rows[COST_COLL_N * A2A_STEPS_MAX];
@@ -267,7 +264,7 @@ static void make_loads(struct cost *c)
 			step_load_init(&c->load[i][j], &c->coll[i].step[j],
 				       net, &c->links, &rows[n]);
 			link_rows_release(&rows[n++]);
-			drop_flows(&c->coll[i].step[j]);
+			step_flows_drop(&c->coll[i].step[j]);
 		}
 	}
 }
@@ -458,8 +455,8 @@ static struct work plain_work(const struct cost *c, const struct op *op)
 	if (kind < 0) {
 		work = c->fixed[op->kind];
 		if (op->n_chunks > 1) {
-			layer_chunk_work(&c->layer, op->kind, op->n_chunks,
-					 &work);
+			layer_chunk_work(&c->layer, &c->effect, op->kind,
+					 op->n_chunks, &work);
 			work_slow(&work, net_gpu_share_least(c->spec.net, 1));
 		}
 		work_hold(&work, power_holds(c, 1));
@@ -515,6 +512,9 @@ static enum cost_coll op_coll(const struct cost *c, const struct op *op)
 		return COST_SHADOW;
 	case OP_SHADOW_BWD:
 		return COST_SHADOW_BWD;
+	case OP_SHUFFLE:
+	case OP_UNSHUFFLE:
+		return COST_SHUFFLE;
 	default:
 		return COST_COLL_N;
 	}
@@ -579,15 +579,13 @@ double cost_op_hbm_bytes(const struct cost *c, const struct op *op)
 	return op_work(c, op).bytes;
 }
 
-double cost_apart_s(const struct cost *c)
+double cost_apart_s(const struct cost *c, int pass, bool sums)
 {
-	struct op op = { .kind = OP_DENSE, .n_chunks = 1 };
-	double forward = dense_op(c, &op).seconds, backward;
+	struct op op = { .kind = pass ? OP_DENSE_BWD : OP_DENSE,
+			 .n_chunks = 1 };
+	double s = dense_op(c, &op).seconds;
 
-	op.kind = OP_DENSE_BWD;
-	backward = dense_op(c, &op).seconds;
-	return forward + backward +
-		fmax(0, coll_time(&c->coll[COST_DENSE], 1) - backward);
+	return sums ? fmax(s, coll_time(&c->coll[COST_DENSE], 1)) : s;
 }
 
 const struct link_set *cost_links(const struct cost *c)

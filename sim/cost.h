@@ -75,10 +75,11 @@ const struct step_load *cost_op_load(const struct cost *c,
 				     const struct op *op);
 
 /*
- * What a block (plan.dense) has beside its layer, run apart: its dense part,
- * and of the all-reduce what its backward pass does not hide.
+ * What a pass of a block (plan.dense) has beside its layer, run apart: its
+ * dense part, and with `sums` what of its gradients' all-reduce that does not
+ * hide.
  */
-double cost_apart_s(const struct cost *c);
+double cost_apart_s(const struct cost *c, int pass, bool sums);
 
 /* The links that the loads are by; none unless keep_flows was set. */
 struct link_set;

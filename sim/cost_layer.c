@@ -471,17 +471,22 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 	}
 }
 
-void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
-		      struct work *out)
+void layer_chunk_work(const struct layer *l, const struct tech_effect *e,
+		      enum op_kind kind, int n, struct work *out)
 {
+	int backward = kind == OP_GATE_BWD;
 	struct layer chunk = *l;
 
 	chunk.tokens /= n;
 	chunk.copies /= n;
+	chunk.reads /= n;
 	chunk.slots /= n;
 	chunk.pairs /= n;
 	chunk.sums_bytes /= n;
 	layer_work(&chunk, kind, out);
+	if ((kind == OP_GATE || backward) && e->gate_s[backward] >= 0)
+		out->seconds = e->gate_fixed_s[backward] +
+			(e->gate_s[backward] - e->gate_fixed_s[backward]) / n;
 }
 
 /* A technique's own for the layer's op of both passes; negative: none. */

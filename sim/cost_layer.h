@@ -59,9 +59,9 @@ void layer_plan_work(const struct layer *l, enum op_kind kind, int chunks,
 /* An op without chunks: gate, permute, unpermute, shared, ... */
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out);
 
-/* The same of the rows of one of n chunks. */
-void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
-		      struct work *out);
+/* The same of the rows of one of n chunks; a gate may be a technique's. */
+void layer_chunk_work(const struct layer *l, const struct tech_effect *e,
+		      enum op_kind kind, int n, struct work *out);
 
 /* Techniques' own work, and a gate that is not the layer's: [OP_KIND_N]. */
 void layer_own_work(const struct tech_effect *e, struct work *fixed);

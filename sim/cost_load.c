@@ -2,6 +2,7 @@
 #include "sim/cost_load.h"
 
 #include "base/mem.h"
+#include "sim/exec_live.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,4 +39,13 @@ void step_load_release(struct step_load *l)
 {
 	free(l->link_bytes);
 	*l = (struct step_load){ 0 };
+}
+
+void step_flows_drop(struct coll_step *s)
+{
+	if (s->n_flows <= EXEC_LIVE_FLOWS_MAX)
+		return;
+	free(s->flow);
+	s->flow = NULL;
+	s->n_flows = 0;
 }

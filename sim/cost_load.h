@@ -31,4 +31,7 @@ void step_load_init(struct step_load *l, const struct coll_step *s,
 		    const struct link_rows *rows);
 void step_load_release(struct step_load *l);
 
+/* More flows than the flow model runs one by one are done with. */
+void step_flows_drop(struct coll_step *s);
+
 #endif

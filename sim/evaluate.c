@@ -2,6 +2,7 @@
 /* One plan of a scenario from end to end: what `moecast simulate` does. */
 #include "sim/search.h"
 
+#include "sim/block.h"
 #include "sim/dense.h"
 #include "sim/limit.h"
 #include "sim/order_search.h"
@@ -10,23 +11,35 @@
 #include <stdlib.h>
 
 /*
- * The program. With the technique `order`, but without one, the plan gets the
- * best; the program's plan has it.
+ * The program. A plan that names a technique of the program alone, but has no
+ * order, or no attention in it, gets the best; the program's plan has it.
  */
-static enum status lower_ordered(const struct scenario *s,
-				 const struct plan *p, struct evaluation *e)
+static enum status lower_scheduled(const struct scenario *s,
+				   const struct plan *p, struct evaluation *e)
 {
 	struct plan q = *p;
+	enum status st = ST_OK;
+	double backward_s;
 
 	if (p->technique_mask & 1u << TECH_ORDER &&
-	    order_is_default(p->order) && !p->overlap) {
-		enum status st = order_plan(&s->cluster, &s->model, e->cost,
-					    &q);
-
-		if (st)
-			return st;
+	    order_is_default(p->order) && !p->overlap)
+		st = order_plan(&s->cluster, &s->model, e->cost, &q);
+	if (p->technique_mask & 1u << TECH_ATTENTION && !p->dense) {
+		block_set_chunks(&q);
+		st = block_place_pieces(s, e->cost, block_pieces, BLOCK_PIECES,
+					&q, &backward_s);
 	}
-	return program_lower(&q, &s->cluster, &s->model, &e->program);
+	return st ? st : program_lower(&q, &s->cluster, &s->model,
+				       &e->program);
+}
+
+static double dense_bytes(const struct scenario *s, const struct plan *p)
+{
+	struct dense dense;
+
+	dense_init(&dense, &s->cluster.gpu, &s->model, &p->layout);
+	return p->dense || p->technique_mask & 1u << TECH_ATTENTION ?
+		dense_gradient_bytes(&dense) : p->gradient_bytes;
 }
 
 /* The workload must be there; fills cost, program, exec, memory. */
@@ -47,23 +60,17 @@ static enum status run_plan(const struct scenario *s, const struct plan *p,
 		.progress = progress,
 		.tolerance = s->search.flow_tolerance,
 		.keep_flows = true,
+		.dense_bytes = dense_bytes(s, p),
 	};
-	struct dense dense;
-	enum status st;
+	enum status st = cost_new(&spec, &e->cost);
 
-	dense_init(&dense, &s->cluster.gpu, &s->model, &p->layout);
-	spec.dense_bytes = p->dense ? dense_gradient_bytes(&dense) :
-		p->gradient_bytes;
-	st = cost_new(&spec, &e->cost);
+	if (!st)
+		st = lower_scheduled(s, p, e);
+	if (!st)
+		st = exec_run(&e->program, e->cost, model, &e->exec);
 	if (st)
 		return st;
-	e->apart_s = p->dense ? cost_apart_s(e->cost) : 0;
-	st = lower_ordered(s, p, e);
-	if (st)
-		return st;
-	st = exec_run(&e->program, e->cost, model, &e->exec);
-	if (st)
-		return st;
+	block_run_s(s, &e->program, e->cost, &e->exec, e->pass_s);
 	memory_estimate(s, p, &e->workload, &e->memory);
 	e->memory.buffers += e->effect.memory_bytes;
 	e->memory.total += e->effect.memory_bytes;

@@ -44,10 +44,31 @@ static void add_pair(struct search *x, const struct group *g,
 	candidate_list_add(&x->top, &k);
 }
 
+/* Plans of the group with attention in the pipeline. */
+static enum status add_blocks(struct search *x, const struct group *g,
+			      const struct cost *c, double limit_s)
+{
+	struct attention_times t;
+	enum status st = search_attention_times(x, g, c, limit_s, &t);
+
+	for (int i = 0; i < x->n_degrees * x->n_degrees && !st; i++) {
+		int f = i / x->n_degrees, b = i % x->n_degrees;
+		struct candidate k = search_candidate(x, g, x->degree[f],
+						      x->degree[b]);
+
+		if (isinf(t.time_s[0][f] + t.time_s[1][b]))
+			continue;
+		search_set_attention(&k, &t, f, b);
+		candidate_list_add(&x->top, &k);
+	}
+	return st;
+}
+
 static enum status cost_group(struct search *x, const struct group *g)
 {
 	double limit_s = candidate_list_limit(&x->top) /
 		search_weight(&x->layout[g->layout]);
+	double most_s = x->o->brute_force ? INFINITY : limit_s;
 	struct order_times orders;
 	struct degree_times t;
 	struct cost *c;
@@ -59,8 +80,9 @@ static enum status cost_group(struct search *x, const struct group *g)
 		return st;
 	st = search_time_degrees(x, g, c, &t);
 	if (!st && search_orders(x))
-		st = search_order_times(x, g, c, x->o->brute_force ?
-					INFINITY : limit_s, &orders);
+		st = search_order_times(x, g, c, most_s, &orders);
+	if (!st && search_attends_group(x, g))
+		st = add_blocks(x, g, c, most_s);
 	cost_free(c);
 	if (st)
 		return st;
@@ -213,13 +235,13 @@ static void search_free(struct search *x)
 	search_limits_release(x);
 }
 
-enum status search_run(const struct scenario *s,
-		       const struct search_options *o,
+static enum status run(const struct scenario *s,
+		       const struct search_options *o, bool layers_only,
 		       struct search_result *out)
 {
-	struct search x = { .s = s, .o = o, .at_layout = -1, .at_factor = -1 };
+	struct search x = { .s = s, .o = o, .at_layout = -1, .at_factor = -1,
+			    .layers_only = layers_only };
 	struct search_result r = { 0 };
-	double began = now_s();
 	enum status st = search_limits_init(&x);
 
 	if (st)
@@ -241,11 +263,58 @@ enum status search_run(const struct scenario *s,
 		st = search_choose(&x, &r);
 	if (!st) {
 		hand_over(&x, &r);
-		r.search_s = now_s() - began;
 		*out = r;
 	}
 	search_free(&x);
 	return st;
+}
+
+static enum status keep_better(const struct scenario *s,
+			       const struct search_options *o,
+			       struct search_result *r)
+{
+	struct search_result layers;
+	enum status st = run(s, o, true, &layers);
+
+	if (st)
+		return st;
+	if (layers.token_s < r->token_s) {
+		search_release(r);
+		*r = layers;
+		return ST_OK;
+	}
+	for (int i = 0; i < r->n_gains; i++) {
+		if (r->gain[i].tech == TECH_GRADIENT)
+			r->gain[i].with_others = r->token_s / layers.token_s;
+	}
+	search_release(&layers);
+	return ST_OK;
+}
+
+/*
+ * Blocks have their gradients' all-reduce inside them, layers with the
+ * technique `gradient-partition` in a step of the model: where both may be,
+ * the shorter step decides.
+ */
+enum status search_run(const struct scenario *s,
+		       const struct search_options *o,
+		       struct search_result *out)
+{
+	struct search_result r;
+	double began = now_s();
+	enum status st = run(s, o, false, &r);
+
+	if (st)
+		return st;
+	if (r.best.plan.dense && r.token_s > 0 && !o->brute_force)
+		st = keep_better(s, o, &r);
+	if (st) {
+		search_release(&r);
+		return st;
+	}
+	r.search_s = now_s() - began;
+	*out = r;
+	return ST_OK;
 }
 
 void search_release(struct search_result *r)

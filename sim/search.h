@@ -28,6 +28,9 @@ struct baseline {
 	char system[32];	/* "sequential", "degree-2", ... */
 	struct plan plan;
 	double time_s, speedup;	/* of the best plan over it */
+	/* why it cannot be the plan, though it may be faster: a limit, or what
+	 * the scenario does not let search; NULL: it can; static text */
+	const char *outside;
 };
 
 #define BASELINES_MAX (KNOB_MAX + 2 + RIVALS_MAX)
@@ -70,6 +73,11 @@ struct search_result {
 	double search_s;	/* wall clock */
 	struct program program;	/* of the best plan */
 	struct exec_result exec;	/* its run in the flow model */
+	double pass_s[2];	/* of the layer in that run, also of a block
+				   (sim/block.h): forward, backward */
+	double token_s;	/* where `gradient-partition` is allowed: a step of
+			   the model with it, or of blocks, by its tokens; else
+			   0 */
 };
 
 struct search_options {
@@ -100,8 +108,8 @@ struct evaluation {
 	struct program program;
 	struct exec_result exec;
 	struct memory_use memory;
-	double apart_s;		/* of a block (plan.dense): what is not the
-				   layer's, see cost_apart_s() */
+	double pass_s[2];	/* of the layer, also of a block
+				   (sim/block.h): forward, backward */
 	double memory_room;	/* bytes that it may use; 0: not known */
 };
 

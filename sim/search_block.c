@@ -1,60 +1,41 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Published systems whose schedule reaches beyond the layer: the dense part in
- * the program, its gradients in pieces among the exchanges.
+ * Schedules that reach beyond the layer: the dense part in the program, its
+ * gradients in pieces among the exchanges. As a fixed policy of published
+ * systems, and as the technique `attention-pipeline`: plans of a group, the
+ * best for each number of chunks of each pass. It changes no costs, so it is
+ * chosen within the group.
  */
 #include "sim/search_priv.h"
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "sim/block.h"
 #include "sim/dense.h"
-#include "sim/gaps.h"
+#include "sim/order_search.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* The plan's time with its pieces in the gaps; it gets their order. */
-static enum status fill(struct search *x, const struct cost *c,
-			struct plan *plan, double *time_s)
-{
-	const struct scenario *s = x->s;
-	struct program prog;
-	uint64_t *end;
-	enum status st = program_lower(plan, &s->cluster, &s->model, &prog);
+/* ---- published systems ---- */
 
-	if (!st && gaps_fill(&prog, c, &plan->order[1])) {
-		program_release(&prog);
-		st = program_lower(plan, &s->cluster, &s->model, &prog);
-	}
-	if (st)
-		return st;
-	end = xcalloc((size_t)prog.n_ops, sizeof(*end));
-	*time_s = s_from_ps(exec_lane_time(&prog, c, end));
-	free(end);
-	program_release(&prog);
-	return ST_OK;
-}
-
-/* 1, 2, 4, ...: FlowMoE's search looks at about as many. */
 static int list_pieces(const struct rival_row *r, double bytes, int *out)
 {
-	int n = 0;
-
 	if (r->piece_bytes > 0) {
-		out[n++] = (int)fmin(rival_pieces(r, bytes), PLAN_PIECES_MAX);
-		return n;
+		*out = (int)fmin(rival_pieces(r, bytes), PLAN_PIECES_MAX);
+		return 1;
 	}
-	for (int p = 1; p <= PLAN_PIECES_MAX; p *= 2)
-		out[n++] = p;
-	return n;
+	for (int i = 0; i < BLOCK_PIECES; i++)
+		out[i] = block_pieces[i];
+	return BLOCK_PIECES;
 }
 
 enum status search_block(struct search *x, const struct rival_row *r,
 			 struct candidate *best)
 {
 	struct group g = search_plan_group(x, &best->plan);
-	const struct candidate layer = *best;
-	int pieces[KNOB_MAX], n;
+	int pieces[BLOCK_PIECES], n;
+	double backward_s;
 	struct dense d;
 	struct cost *c;
 	enum status st;
@@ -69,16 +50,175 @@ enum status search_block(struct search *x, const struct rival_row *r,
 	if (st)
 		return st;
 	n = list_pieces(r, dense_gradient_bytes(&d), pieces);
-	best->lane_s = INFINITY;
-	for (int i = 0; i < n && !st; i++) {
-		struct candidate k = layer;
+	best->plan.dense = r->dense;
+	return block_place_pieces(x->s, c, pieces, n, &best->plan,
+				  &backward_s);
+}
 
-		k.plan.dense = r->dense;
-		k.plan.dense_pieces = pieces[i] > 1 ? pieces[i] : 0;
-		st = fill(x, c, &k.plan, &k.lane_s);
-		k.lane_s -= cost_apart_s(c);
-		if (!st && k.lane_s < best->lane_s)
-			*best = k;
+/* ---- the technique ---- */
+
+bool search_attends(const struct search *x)
+{
+	return !x->layers_only &&
+		x->s->search.technique_mask & 1u << TECH_ATTENTION;
+}
+
+const char *search_attention_cannot(const struct search *x,
+				    const struct group *g)
+{
+	struct dense d;
+	int most = 0;
+
+	dense_init(&d, &x->s->cluster.gpu, &x->s->model,
+		   &x->layout[g->layout]);
+	for (int i = 0; i < x->n_degrees; i++)
+		most = x->degree[i] > most ? x->degree[i] : most;
+	if (x->layout[g->layout].ep == 1)
+		return "nothing is exchanged";
+	if (!(d.params > 0))
+		return "the model has no dense part";
+	if (most < 2)
+		return "needs two chunks or more (search.degree)";
+	return NULL;
+}
+
+bool search_attends_group(const struct search *x, const struct group *g)
+{
+	unsigned bad = technique_table[TECH_ATTENTION].excludes;
+
+	return search_attends(x) && !(g->tech & bad) &&
+		!search_attention_cannot(x, g);
+}
+
+static struct plan chunks_plan(const struct search *x, const struct group *g,
+			       int i)
+{
+	struct plan p = search_candidate(x, g, x->degree[i],
+					 x->degree[i]).plan;
+
+	block_set_chunks(&p);
+	return p;
+}
+
+/* What the lane of the pieces works in the backward pass with them. */
+static uint64_t pieces_lane_ps(const struct program *p, const uint64_t *t)
+{
+	uint64_t busy[LANES_ALL + 1] = { 0 };
+	int lane = LANES_ALL;
+
+	for (int i = p->n_forward; i < p->n_ops; i++) {
+		busy[p->op[i].lane] += t[i];
+		if (block_is_piece(&p->op[i]))
+			lane = (int)p->op[i].lane;
+	}
+	return busy[lane];
+}
+
+/*
+ * Forward as it is. Backward at least: as if the pieces took no time, and what
+ * their lane works with all of them in one.
+ */
+static enum status bound_degree(const struct search *x, const struct group *g,
+				const struct cost *c, int i,
+				struct attention_times *t)
+{
+	struct plan p = chunks_plan(x, g, i);
+	uint64_t *time, ps[2], with, least;
+	struct program prog;
+	enum status st = program_lower(&p, &x->s->cluster, &x->s->model,
+				       &prog);
+
+	if (st)
+		return st;
+	time = xcalloc((size_t)prog.n_ops, sizeof(*time));
+	order_durations(&prog, c, time);
+	block_without_ps(&prog, time, ps);
+	with = pieces_lane_ps(&prog, time);
+	least = ps[1] > with ? ps[1] : with;
+	t->time_s[0][i] = block_pass_s(x->s, &prog, c, 0, ps[0], time);
+	t->bound_s[i] = block_pass_s(x->s, &prog, c, 1, least, time);
+	free(time);
+	program_release(&prog);
+	return ST_OK;
+}
+
+static double least(const double *v, int n)
+{
+	double min = INFINITY;
+
+	for (int i = 0; i < n; i++)
+		min = fmin(min, v[i]);
+	return min;
+}
+
+enum status search_attention_bounds(const struct search *x,
+				    const struct group *g,
+				    const struct cost *c,
+				    struct attention_times *t)
+{
+	enum status st = ST_OK;
+
+	for (int i = 0; i < x->n_degrees && !st; i++) {
+		t->time_s[0][i] = t->time_s[1][i] = t->bound_s[i] = INFINITY;
+		if (x->degree[i] > 1)
+			st = bound_degree(x, g, c, i, t);
+	}
+	t->best_bound_s = least(t->time_s[0], x->n_degrees) +
+		least(t->bound_s, x->n_degrees);
+	return st;
+}
+
+enum status search_attention_times(const struct search *x,
+				   const struct group *g,
+				   const struct cost *c, double limit_s,
+				   struct attention_times *t)
+{
+	enum status st = search_attention_bounds(x, g, c, t);
+	double forward_s = least(t->time_s[0], x->n_degrees);
+
+	for (int i = 0; i < x->n_degrees && !st; i++) {
+		struct plan p = chunks_plan(x, g, i);
+
+		if (!(forward_s + t->bound_s[i] < limit_s))
+			continue;
+		st = block_place_pieces(x->s, c, block_pieces, BLOCK_PIECES,
+					&p, &t->time_s[1][i]);
+		t->pieces[i] = p.dense_pieces;
+		t->order[i] = p.order[1];
+	}
+	return st;
+}
+
+void search_set_attention(struct candidate *k, const struct attention_times *t,
+			  int f, int b)
+{
+	block_set_chunks(&k->plan);
+	k->plan.dense_pieces = t->pieces[b];
+	k->plan.order[1] = t->order[b];
+	k->lane_s = t->time_s[0][f] + t->time_s[1][b];
+}
+
+enum status search_attention_plan(struct search *x, struct candidate *k)
+{
+	struct group g = search_plan_group(x, &k->plan);
+	struct attention_times t;
+	struct cost *c;
+	double best_s = INFINITY;
+	enum status st = search_at(x, g.layout, g.factor, g.tech);
+
+	if (!st)
+		st = search_memo_cost(x, &g, &c);
+	if (!st)
+		st = search_attention_times(x, &g, c, INFINITY, &t);
+	for (int i = 0; i < x->n_degrees * x->n_degrees && !st; i++) {
+		int f = i / x->n_degrees, b = i % x->n_degrees;
+
+		if (!(t.time_s[0][f] + t.time_s[1][b] < best_s))
+			continue;
+		k->plan.degree_forward = x->degree[f];
+		k->plan.degree_backward = x->degree[b];
+		search_set_attention(k, &t, f, b);
+		best_s = k->lane_s;
 	}
 	return st;
 }

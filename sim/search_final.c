@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "sim/block.h"
+#include "sim/order_search.h"
 #include "sim/step.h"
 
 #include <stdio.h>
@@ -26,6 +28,23 @@ struct group search_plan_group(const struct search *x, const struct plan *p)
 	return g;
 }
 
+/* A layer's time in the lane model, also of a block. */
+static double lane_time(const struct search *x, const struct program *prog,
+			const struct cost *c)
+{
+	uint64_t *t = xcalloc((size_t)prog->n_ops, sizeof(*t)), ps[2];
+	double s = s_from_ps(exec_lane_time(prog, c, t));
+
+	if (prog->plan.dense) {
+		order_durations(prog, c, t);
+		block_lanes(prog, t, ps);
+		s = block_pass_s(x->s, prog, c, 0, ps[0], t) +
+			block_pass_s(x->s, prog, c, 1, ps[1], t);
+	}
+	free(t);
+	return s;
+}
+
 /*
  * Runs k->plan in the flow model and fills in both of its times; program and
  * run go to the caller.
@@ -35,8 +54,7 @@ static enum status flow_run(struct search *x, struct candidate *k,
 {
 	struct group g = search_plan_group(x, &k->plan);
 	struct cost *c;
-	uint64_t *end;
-	double apart_s;
+	double pass_s[2];
 	enum status st = search_at(x, g.layout, g.factor, g.tech);
 
 	if (!st)
@@ -46,16 +64,16 @@ static enum status flow_run(struct search *x, struct candidate *k,
 				   prog);
 	if (st)
 		return st;
-	end = xcalloc((size_t)prog->n_ops, sizeof(*end));
-	apart_s = k->plan.dense ? cost_apart_s(c) : 0;
-	k->lane_s = s_from_ps(exec_lane_time(prog, c, end)) - apart_s;
-	free(end);
+	k->lane_s = lane_time(x, prog, c);
 	st = exec_run(prog, c, x->o->lane_only ? EXEC_LANE : EXEC_FLOW, run);
-	if (st)
+	if (st) {
 		program_release(prog);
-	else
-		k->flow_s = s_from_ps(run->time_ps) - apart_s;
-	return st;
+		return st;
+	}
+	block_run_s(x->s, prog, c, run, pass_s);
+	k->flow_s = prog->plan.dense ? pass_s[0] + pass_s[1] :
+		s_from_ps(run->time_ps);
+	return ST_OK;
 }
 
 enum status search_flow_time(struct search *x, struct candidate *k)
@@ -125,17 +143,20 @@ static void add_limits(struct search *x, int *n_p)
 
 /*
  * The lane model does not know what ops lose beside one another: what is in
- * the best order there runs without it, too.
+ * the best order there, or has attention beside the exchanges, runs without
+ * it, too.
  */
 static void add_plain(struct search *x, int *n_p)
 {
+	const unsigned own = 1u << TECH_ORDER | 1u << TECH_ATTENTION;
 	int n = *n_p;
 
 	for (int i = 0; i < n && !x->o->lane_only; i++) {
 		struct candidate k = x->top.item[i];
 
-		if (!(k.plan.technique_mask & 1u << TECH_ORDER))
+		if (!(k.plan.technique_mask & own))
 			continue;
+		block_clear(&k.plan);
 		search_clear_order(&k.plan);
 		*n_p += come_in(x, &k, *n_p);
 	}
@@ -188,30 +209,73 @@ static bool has_tech(const struct search *x, unsigned tech)
 	return false;
 }
 
-static bool in_limits(const struct search *x, const struct candidate *k)
+static bool has_capacity(const struct search *x, double factor)
+{
+	const struct knob_real *k = &x->s->search.capacity;
+	int i = 0;
+
+	/* the others are the plan's own; published systems drop nothing */
+	if (factor > 0 || k->is_auto)
+		return true;
+	while (i < k->n && k->v[i] > 0)
+		i++;
+	return i < k->n;
+}
+
+/* Which limit of the user it breaks; NULL: none. */
+static const char *broken_limit(const struct search *x,
+				const struct candidate *k)
 {
 	double room = search_memory_room(x->s);
 
-	return k->drop_fraction <= x->s->constraints.max_drop &&
-		!search_tech_broken(x) &&
-		!(room > 0 && k->memory.total > room);
+	if (k->drop_fraction > x->s->constraints.max_drop)
+		return "drops more than constraints.max_drop";
+	if (room > 0 && k->memory.total > room)
+		return "needs more memory than there is";
+	return search_tech_broken(x);
 }
 
-void search_competes(struct search *x, const struct candidate *k,
-		     struct search_result *out)
+/* What of the plan is not in the space that the user lets search. */
+static const char *outside_space(const struct search *x, const struct plan *p)
 {
-	const struct plan *p = &k->plan;
+	if (p->dense && !search_attends(x))
+		return x->layers_only ? "a step of the model takes longer, "
+			"as its gradients are not partitioned" :
+			"search.techniques lacks attention-pipeline";
+	if (!has_tech(x, p->technique_mask))
+		return "search.techniques lacks its own";
+	if (search_plan_group(x, p).layout >= x->n_layouts)
+		return "its layout is not among layout's";
+	if (!has_degree(x, p->degree_forward) ||
+	    !has_degree(x, p->degree_backward))
+		return "search.degree lacks its own";
+	if (!(x->s->search.alltoall_mask & 1u << p->alltoall))
+		return "search.alltoall lacks its own";
+	if (!has_capacity(x, p->capacity_factor))
+		return "search.capacity lacks its own";
+	return search_limit_listed(x, p->ctas) ? NULL :
+		"search.ctas lacks its own";
+}
 
-	if (k->flow_s < out->best_s && !p->dense &&
-	    has_degree(x, p->degree_forward) &&
-	    search_plan_group(x, p).layout < x->n_layouts &&
-	    search_limit_listed(x, p->ctas) &&
-	    has_degree(x, p->degree_backward) && in_limits(x, k) &&
-	    has_tech(x, p->technique_mask) &&
-	    x->s->search.alltoall_mask & 1u << p->alltoall) {
-		out->best = *k;
+const char *search_competes(struct search *x, const struct candidate *k,
+			    struct search_result *out)
+{
+	struct candidate winner = *k;
+	struct plan *p = &winner.plan;
+	const char *why = broken_limit(x, k);
+
+	/* a published system's own word for the technique */
+	if (p->dense)
+		p->technique_mask = (p->technique_mask &
+				     ~(1u << TECH_BASELINE)) |
+			1u << TECH_ATTENTION;
+	if (!why)
+		why = outside_space(x, p);
+	if (!why && k->flow_s < out->best_s) {
+		out->best = winner;
 		out->best_s = k->flow_s;
 	}
+	return why;
 }
 
 void search_memory(struct search *x, struct candidate *k)
@@ -229,6 +293,7 @@ static enum status add_baseline(struct search *x, int degree,
 	struct candidate k = *like;
 	enum status st;
 
+	block_clear(&k.plan);
 	search_clear_order(&k.plan);
 	k.plan.alltoall = A2A_FLAT;
 	k.plan.ctas = 0;
@@ -245,7 +310,7 @@ static enum status add_baseline(struct search *x, int degree,
 	b->plan = k.plan;
 	b->time_s = k.flow_s;
 	out->n_baselines++;
-	search_competes(x, &k, out);
+	b->outside = search_competes(x, &k, out);
 	return ST_OK;
 }
 
@@ -323,6 +388,7 @@ static enum status gain_alone(struct search *x, struct candidate k, double *out)
 	double with_s, without_s;
 	enum status st;
 
+	block_clear(&k.plan);
 	search_clear_order(&k.plan);
 	k.plan.technique_mask = 1u << TECH_BASELINE;
 	st = flow_run(x, &k, &prog, &run);
@@ -351,13 +417,18 @@ static enum status weigh_gradients(struct search *x, struct search_result *r)
 	if (!(x->s->search.technique_mask & bit))
 		return ST_OK;
 	*g = (struct tech_gain){ .tech = TECH_GRADIENT };
-	st = time_steps(x, &r->best, &r->program, &r->exec, &with_s,
-			&without_s);
-	if (!st)
-		st = gain_alone(x, r->best, &g->alone);
+	st = gain_alone(x, r->best, &g->alone);
 	if (st)
 		return st;
 	r->n_gains++;
+	st = time_steps(x, &r->best, &r->program, &r->exec, &with_s,
+			&without_s);
+	if (st)
+		return st;
+	r->token_s = with_s / ((double)layout_tokens(&p->layout, &x->s->model) *
+			       cluster_gpus(&x->s->cluster) / p->layout.pp);
+	if (p->dense)	/* it has the gradients */
+		return ST_OK;
 	g->with_others = without_s / with_s;
 	g->in_plan = g->with_others > 1 + GAIN_MIN;
 	if (!g->in_plan)
@@ -366,6 +437,19 @@ static enum status weigh_gradients(struct search *x, struct search_result *r)
 	r->program.plan.technique_mask = p->technique_mask;
 	x->top.item[0].plan = *p;
 	return ST_OK;
+}
+
+static enum status run_best(struct search *x, struct search_result *out)
+{
+	struct group g = search_plan_group(x, &out->best.plan);
+	struct cost *c;
+	enum status st = flow_run(x, &out->best, &out->program, &out->exec);
+
+	if (!st)	/* is there: the run has asked for it */
+		st = search_memo_cost(x, &g, &c);
+	if (!st)
+		block_run_s(x->s, &out->program, c, &out->exec, out->pass_s);
+	return st;
 }
 
 enum status search_choose(struct search *x, struct search_result *out)
@@ -383,7 +467,7 @@ enum status search_choose(struct search *x, struct search_result *out)
 	st = search_gains(x, out);
 	if (st)
 		return st;
-	st = flow_run(x, &out->best, &out->program, &out->exec);
+	st = run_best(x, out);
 	if (st)
 		return st;
 	st = weigh_gradients(x, out);

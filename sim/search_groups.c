@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "sim/dense.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -77,6 +78,10 @@ enum status search_at(struct search *x, int layout, double factor,
 struct cost_spec search_cost_spec(const struct search *x,
 				  const struct group *g)
 {
+	struct dense dense;
+
+	dense_init(&dense, &x->s->cluster.gpu, &x->s->model,
+		   &x->layout[g->layout]);
 	return (struct cost_spec){
 		.net = search_net(x, g->ctas),
 		.model = &x->s->model,
@@ -88,6 +93,8 @@ struct cost_spec search_cost_spec(const struct search *x,
 		.measured = x->s->measured,
 		.shared = x->shared,
 		.tolerance = x->s->search.flow_tolerance,
+		.dense_bytes = search_attends(x) ?
+			dense_gradient_bytes(&dense) : 0,
 	};
 }
 
@@ -233,6 +240,7 @@ void search_set_bound(struct search *x, struct group *g, double bound_s,
 enum status search_bound(struct search *x, struct group *g, bool least)
 {
 	struct cost_spec spec = search_cost_spec(x, g);
+	struct attention_times blocks = { .best_bound_s = INFINITY };
 	struct order_times orders;
 	struct degree_times t;
 	double bound_s;
@@ -247,10 +255,12 @@ enum status search_bound(struct search *x, struct group *g, bool least)
 	st = search_time_degrees(x, g, c, &t);
 	if (!st && search_orders(x))
 		st = search_order_bounds(x, g, c, &orders);
+	if (!st && search_attends_group(x, g))
+		st = search_attention_bounds(x, g, c, &blocks);
 	cost_free(c);
 	if (st)
 		return st;
-	bound_s = best_sum(&t, x->n_degrees);
+	bound_s = fmin(best_sum(&t, x->n_degrees), blocks.best_bound_s);
 	if (search_orders(x))
 		bound_s = fmin(bound_s, orders.best_bound_s);
 	search_set_bound(x, g, bound_s, least);

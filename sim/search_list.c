@@ -35,6 +35,10 @@ int candidate_compare(const void *va, const void *vb)
 	if (!c)
 		c = order_compare(&p->order[1], &q->order[1]);
 	if (!c)
+		c = (int)p->dense - (int)q->dense;
+	if (!c)
+		c = p->dense_pieces - q->dense_pieces;
+	if (!c)
 		c = p->degree_forward - q->degree_forward;
 	if (!c)
 		c = memcmp(&p->layout, &q->layout, sizeof(p->layout));

@@ -64,6 +64,7 @@ struct search {
 	unsigned at_tech;
 	struct tech_effect effect;	/* of the techniques, on the workload */
 	struct tech_cache cache;
+	bool layers_only;	/* no block may be the plan */
 	struct search_memo memo[MEMOS_MAX];
 	uint64_t memo_clock;
 };
@@ -155,18 +156,56 @@ void search_clear_order(struct plan *p);
 /* The plan in its best order, if that is faster than without the technique. */
 enum status search_order_plan(struct search *x, struct candidate *k);
 
+/*
+ * Of each pass in every number of chunks under the technique
+ * `attention-pipeline`, less what runs apart; [0] forward.
+ */
+struct attention_times {
+	double time_s[2][KNOB_MAX];	/* INFINITY: cannot be, cannot win */
+	double bound_s[KNOB_MAX];	/* of the backward pass */
+	double best_bound_s;
+	int pieces[KNOB_MAX];
+	struct pass_order order[KNOB_MAX];
+};
+
+/* search_block.c. Is the technique to be tried; in this group? */
+bool search_attends(const struct search *x);
+bool search_attends_group(const struct search *x, const struct group *g);
+/* Why the group can have no attention in its pipeline; NULL: it can. */
+const char *search_attention_cannot(const struct search *x,
+				    const struct group *g);
+/* The group's workload must be current: forward passes and bounds. */
+enum status search_attention_bounds(const struct search *x,
+				    const struct group *g,
+				    const struct cost *c,
+				    struct attention_times *t);
+/* All of it, of passes that may be part of a plan faster than limit_s. */
+enum status search_attention_times(const struct search *x,
+				   const struct group *g,
+				   const struct cost *c, double limit_s,
+				   struct attention_times *t);
+/* Degrees f and b of the list: plan and lane time. */
+void search_set_attention(struct candidate *k, const struct attention_times *t,
+			  int f, int b);
+/* The plan of a group that can have it, with its best degrees for it. */
+enum status search_attention_plan(struct search *x, struct candidate *k);
+
 /* search_final.c */
 
 struct group search_plan_group(const struct search *x, const struct plan *p);
 /* Runs k->plan in the flow model and fills in both of its times. */
 enum status search_flow_time(struct search *x, struct candidate *k);
-/* A plan that the user's space allows becomes the best if it is faster. */
-void search_competes(struct search *x, const struct candidate *k,
-		     struct search_result *out);
+/*
+ * A plan that the user's space allows becomes the best if it is faster. Else
+ * returns why it is not allowed: static text.
+ */
+const char *search_competes(struct search *x, const struct candidate *k,
+			    struct search_result *out);
 /* k->memory of k->plan; its workload must be current. */
 void search_memory(struct search *x, struct candidate *k);
 
-/* search_block.c: the rival's plan of a layer becomes one of a block. */
+/* search_block.c: the rival's plan of a layer becomes one of a block; its time
+ * is not set. */
 enum status search_block(struct search *x, const struct rival_row *r,
 			 struct candidate *best);
 

@@ -6,6 +6,7 @@
 #include "sim/search_priv.h"
 
 #include "base/mem.h"
+#include "sim/block.h"
 #include "sim/rivals.h"
 
 #include <math.h>
@@ -251,7 +252,7 @@ enum status search_rivals(struct search *x, const struct candidate *like,
 		out->n_baselines++;
 		memcpy(x->degree, degree, sizeof(degree));
 		x->n_degrees = n_degrees;
-		search_competes(x, &k, out);
+		b->outside = search_competes(x, &k, out);
 	}
 	memcpy(x->degree, degree, sizeof(degree));
 	x->n_degrees = n_degrees;
@@ -260,14 +261,26 @@ enum status search_rivals(struct search *x, const struct candidate *like,
 
 /* ---- what each technique gains ---- */
 
-static enum status search_order_or_not(struct search *x, unsigned tech,
-				       struct candidate *k)
+/* The techniques that change the program alone, found anew. */
+static enum status schedule(struct search *x, unsigned tech,
+			    struct candidate *k)
 {
+	struct group g = search_plan_group(x, &k->plan);
+
+	block_clear(&k->plan);
 	search_clear_order(&k->plan);
-	return tech & 1u << TECH_ORDER ? search_order_plan(x, k) : ST_OK;
+	if (tech & 1u << TECH_ORDER)
+		return search_order_plan(x, k);
+	if (!(tech & 1u << TECH_ATTENTION))
+		return ST_OK;
+	k->why_not = search_attention_cannot(x, &g);
+	return k->why_not ? ST_OK : search_attention_plan(x, k);
 }
 
-/* The best plan's knobs with other techniques; `order` finds its order anew. */
+/*
+ * The best plan's knobs with other techniques; `order` finds its order anew,
+ * `attention-pipeline` its pieces and numbers of chunks.
+ */
 static enum status time_with(struct search *x, const struct search_result *r,
 			     unsigned tech, struct candidate *k)
 {
@@ -285,7 +298,7 @@ static enum status time_with(struct search *x, const struct search_result *r,
 	if (!k->why_not && tech == r->best.plan.technique_mask)
 		k->plan = r->best.plan;
 	else if (!k->why_not)
-		st = search_order_or_not(x, tech, k);
+		st = schedule(x, tech, k);
 	return k->why_not || st ? st : time_once(x, r, k);
 }
 

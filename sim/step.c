@@ -2,6 +2,7 @@
 #include "sim/step.h"
 
 #include "base/units.h"
+#include "sim/block.h"
 #include "sim/dense.h"
 #include "sim/gradient.h"
 #include "sim/gradient_slots.h"
@@ -64,19 +65,33 @@ static double dense_s(const struct step *x, bool backward)
 
 /* ---- gradients ---- */
 
-/* alpha + beta n of the dense gradients' all-reduce, from two sizes. */
+/*
+ * alpha + beta n of the dense gradients' all-reduce, from two sizes: of the
+ * ring or the tree, whichever is faster, as in a layer (sim/cost.c).
+ */
 static enum status reduction(const struct step *x, int group, int stride,
 			     double bytes, struct gradient_problem *g)
 {
-	struct coll c;
-	enum status st = coll_ring(&x->coll, COLL_ALLREDUCE, group, stride,
-				   bytes, &c);
+	static const enum coll_op op[] = { COLL_ALLREDUCE,
+					   COLL_ALLREDUCE_TREE };
+	double best_s = INFINITY;
 
-	if (st)
-		return st;
-	g->beta_s = (coll_time(&c, 1) - coll_time(&c, 0.5)) / (bytes / 2);
-	g->alpha_s = max_0(coll_time(&c, 1) - g->beta_s * bytes);
-	coll_release(&c);
+	for (int i = 0; i < 2; i++) {
+		struct coll c;
+		enum status st = coll_ring(&x->coll, op[i], group, stride,
+					   bytes, &c);
+		double s;
+
+		if (st)
+			return st;
+		s = coll_time(&c, 1);
+		if (s < best_s) {
+			best_s = s;
+			g->beta_s = (s - coll_time(&c, 0.5)) / (bytes / 2);
+			g->alpha_s = max_0(s - g->beta_s * bytes);
+		}
+		coll_release(&c);
+	}
 	return ST_OK;
 }
 
@@ -181,6 +196,34 @@ static enum status gradients(const struct step *x, double window_s,
 	return st;
 }
 
+/*
+ * Blocks sum the gradients of a dense part inside the next one's backward
+ * pass, which takes so much longer in the last micro-batch; layers without
+ * experts beside their own dense part; the first layer's come at the end.
+ */
+static enum status block_gradients(const struct step *x, double window_s,
+				   double longer_s, struct step_time *t)
+{
+	const struct layout *l = x->l;
+	double bytes = dense_gradient_bytes(&x->dense), sum_s;
+	int group = l->dp * l->ep * l->esp / l->tp;
+	struct gradient_problem g = { .n = 1 };
+	enum status st;
+
+	t->gradient_s = x->moe_layers * max_0(longer_s);
+	if (group < 2 || !(bytes > 0))
+		return ST_OK;
+	st = reduction(x, group, l->tp, bytes, &g);
+	if (st)
+		return st;
+	sum_s = g.alpha_s + g.beta_s * bytes;
+	t->gradient_s += sum_s + (x->layers - x->moe_layers) *
+		max_0(sum_s - window_s);
+	t->at_end_s = x->layers * sum_s;
+	t->in_windows_s = t->two_step_s = t->searched_s = t->gradient_s;
+	return ST_OK;
+}
+
 /* ---- the step ---- */
 
 /* A tensor's way to the next stage. */
@@ -203,11 +246,10 @@ static double optimizer_s(const struct step *x)
 }
 
 static void add_up(const struct step *x, const struct pass *f,
-		   const struct pass *b, struct step_time *t)
+		   const struct pass *b, const double moe_s[2],
+		   struct step_time *t)
 {
-	const struct exec_result *r = x->spec->exec;
-	double forward = s_from_ps(r->forward_ps);
-	double both = s_from_ps(r->time_ps);
+	double forward = moe_s[0], both = moe_s[0] + moe_s[1];
 	const struct training *tr = &x->spec->s->training;
 	struct stages p = {
 		.kind = tr->gpipe ? STAGES_GPIPE : STAGES_1F1B,
@@ -239,10 +281,33 @@ static void add_up(const struct step *x, const struct pass *f,
 	t->tokens_per_s = t->tokens / t->time_s;
 }
 
+/* A layer's passes; of a block, what it takes beside its dense part. */
+static enum status layers(const struct step *x, const struct pass *f,
+			  const struct pass *b, double moe_s[2],
+			  struct step_time *t)
+{
+	const struct program *p = x->spec->program;
+	const struct exec_result *r = x->spec->exec;
+	double with_s[2];
+
+	if (!p->plan.dense) {
+		moe_s[0] = s_from_ps(r->forward_ps);
+		moe_s[1] = s_from_ps(r->time_ps - r->forward_ps);
+		return gradients(x, b->dense + b->tensor, t);
+	}
+	block_whole_s(x->m, p, r, true, with_s);
+	block_whole_s(x->m, p, r, false, moe_s);
+	with_s[1] -= moe_s[1];
+	moe_s[0] -= f->dense + f->tensor;
+	moe_s[1] -= b->dense + b->tensor;
+	return block_gradients(x, b->dense + b->tensor, with_s[1], t);
+}
+
 enum status step_run(const struct step_spec *spec, struct step_time *out)
 {
 	struct step_time t = { 0 };
 	struct pass f = { 0 }, b = { 0 };
+	double moe_s[2];
 	struct step x;
 	enum status st;
 
@@ -252,10 +317,10 @@ enum status step_run(const struct step_spec *spec, struct step_time *out)
 	st = dense_tensor(&x.dense, &x.coll, 1, &f.tensor);
 	b.tensor = f.tensor;
 	if (!st)
-		st = gradients(&x, b.dense + b.tensor, &t);
+		st = layers(&x, &f, &b, moe_s, &t);
 	if (st)
 		return st;
-	add_up(&x, &f, &b, &t);
+	add_up(&x, &f, &b, moe_s, &t);
 	*out = t;
 	return ST_OK;
 }

@@ -28,13 +28,16 @@ struct tech_effect {
 	double gate_s[2];	/* instead of the gate op's; negative: as it is */
 	/* instead of the permutations' ops; negative: as they are */
 	double permute_s[2], unpermute_s[2];
+	double shuffle_bytes;	/* base: a rank's tokens, which go to random
+				   ranks before the gate and home at the end */
+	double gate_fixed_s[2];	/* of that, however few the tokens */
 	double memory_bytes;	/* per GPU, beside the plan's */
 };
 
 #define TECH_GATES 6	/* kinds of sim/tech_gates.h */
 
 struct tech_gate {	/* a gate that was run on a sample */
-	int tokens, peers;	/* for these; tokens 0: not run */
+	int tokens;		/* for these; 0: not run */
 	double copies, quality;
 	double *share;		/* [experts], owned */
 	struct tech_cost forward, backward;
@@ -87,6 +90,12 @@ int tech_gate_of(unsigned mask);
 /* Why that gate does not fit the model; NULL: it does. */
 const char *tech_gate_cannot(const struct tech_place *at, int kind);
 /* A new routing (the caller's) and workload for that gate. */
+/* BASE's exchange of a rank's tokens, as many to each rank of its EP group;
+ * *out is left as it is for none. */
+struct coll;
+struct coll_spec;
+enum status tech_shuffle(const struct coll_spec *cs, const struct layout *l,
+			 double bytes, struct coll *out);
 enum status tech_gate(const struct tech_place *at, int kind, double factor,
 		      struct routing *routing, struct workload *w,
 		      struct tech_effect *e);

@@ -7,6 +7,7 @@
 #include "sim/tech_apply.h"
 
 #include "base/mem.h"
+#include "sim/coll.h"
 #include "sim/tech_gates.h"
 
 #include <math.h>
@@ -92,7 +93,6 @@ static enum status measure(const struct tech_place *at, int kind,
 	struct gate_shape shape = {
 		.tokens = r->tokens, .dim = m->hidden,
 		.element_bytes = dtype_bytes(m->dtype),
-		.peers = at->layout->ep - 1,
 	};
 	double *p = xcalloc((size_t)r->experts, sizeof(*p));
 	struct gate_effect e;
@@ -113,7 +113,6 @@ static enum status measure(const struct tech_place *at, int kind,
 		gate_word_shares(at->s->technique.words, r->experts,
 				 spec.seed, g->share);
 	g->tokens = r->tokens;
-	g->peers = shape.peers;
 	g->copies = e.copies_per_token;
 	g->quality = e.quality;
 	g->forward = e.forward;
@@ -189,6 +188,29 @@ static void new_routing(const struct tech_place *at,
 	free(cell);
 }
 
+/* What it takes with no token. */
+static double fixed_s(const struct tech_place *at, const struct tech_cost *c)
+{
+	const struct tech_cost fixed = {
+		.kernels = c->kernels, .host_syncs = c->host_syncs,
+		.exchanges = c->exchanges, .messages = c->messages,
+	};
+
+	return tech_own_s(at, &fixed);
+}
+
+enum status tech_shuffle(const struct coll_spec *cs, const struct layout *l,
+			 double bytes, struct coll *out)
+{
+	const struct traffic t = {
+		.n_ranks = cs->net->n_ranks, .group = l->ep, .stride = l->esp,
+		.each = bytes / l->ep,
+	};
+
+	return bytes > 0 && l->ep > 1 ?
+		coll_alltoall(cs, A2A_FLAT, &t, false, out) : ST_OK;
+}
+
 enum status tech_gate(const struct tech_place *at, int kind, double factor,
 		      struct routing *routing, struct workload *w,
 		      struct tech_effect *e)
@@ -197,8 +219,7 @@ enum status tech_gate(const struct tech_place *at, int kind, double factor,
 	struct workload made;
 	enum status st = ST_OK;
 
-	if (g->tokens != at->routing->tokens ||
-	    g->peers != at->layout->ep - 1)
+	if (g->tokens != at->routing->tokens)
 		st = measure(at, kind, g);
 	if (st)
 		return st;
@@ -216,5 +237,10 @@ enum status tech_gate(const struct tech_place *at, int kind, double factor,
 			   at->s->model.experts_per_token));
 	e->gate_s[0] = tech_own_s(at, &g->forward);
 	e->gate_s[1] = tech_own_s(at, &g->backward);
+	e->gate_fixed_s[0] = fixed_s(at, &g->forward);
+	if (kind == GATE_BASE)
+		e->shuffle_bytes = (double)at->routing->tokens *
+			at->s->model.hidden * dtype_bytes(at->s->model.dtype);
+	e->gate_fixed_s[1] = fixed_s(at, &g->backward);
 	return ST_OK;
 }

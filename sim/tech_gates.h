@@ -119,11 +119,11 @@ void gate_token_scores(const struct tokens *t, int experts, uint64_t seed,
  */
 void gate_word_shares(int words, int experts, uint64_t seed, double *share);
 
-/* Cost of one rank, instead of the layer's gate op and its backward. */
+/* Cost of one rank, instead of the layer's gate op and its backward; not base's
+ * exchanges of tokens, which are ops of their own (OP_SHUFFLE). */
 struct gate_shape {
 	double tokens;
 	int dim, element_bytes;
-	int peers;	/* other ranks: base permutes tokens among them */
 };
 /* Passes over the scores of HetuMoE's auction: at most that many [code]. */
 #define GATE_AUCTION_PASSES 100

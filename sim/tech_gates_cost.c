@@ -108,17 +108,6 @@ void gate_cost(const struct gate_spec *spec, const struct gate_shape *s,
 	f.hbm_bytes += select_bytes(spec, s->tokens, copies_per_token) +
 		12 * s->tokens * copies_per_token;	/* sort by expert */
 	f.kernels += select_kernels(spec->kind) + 1;
-	if (spec->kind == GATE_BASE) {
-		/* tokens are dealt to random ranks before, and back after */
-		double row = (double)s->dim * s->element_bytes;
-
-		f.exchanges = 2;
-		f.exchange_bytes = 2 * s->tokens * row;
-		f.messages = 2.0 * s->peers;
-		b.exchanges = 2;
-		b.exchange_bytes = f.exchange_bytes;
-		b.messages = f.messages;
-	}
 	*forward = f;
 	*backward = b;
 }

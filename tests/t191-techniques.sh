@@ -24,7 +24,7 @@ for pair in lsh-moe-v100:lsh luffy-v100:condensation luffy-v100:migration \
 	locmoe-ascend:locality shadowing-hot-expert:shadowing \
 	janus-small-experts:expert-fetch \
 	fsmoe-testbed-b:gradient-partition order-sharded:order \
-	topology-two-nodes:topology-gate
+	topology-two-nodes:topology-gate flowmoe-2080ti:attention-pipeline
 do
 	test_expect_success "${pair%:*}: ${pair#*:} pays" '
 		pays '"${pair%:*} ${pair#*:}"'

@@ -61,6 +61,7 @@ dist_papers_DATA += %D%/papers/lsh-moe.yaml
 dist_papers_DATA += %D%/papers/luffy.yaml
 dist_ready_DATA += %D%/fsmoe-testbed-b.yaml
 dist_ready_DATA += %D%/order-sharded.yaml
+dist_ready_DATA += %D%/flowmoe-2080ti.yaml
 dist_ready_DATA += %D%/hetumoe-one-nic.yaml
 dist_ready_DATA += %D%/lsh-moe-v100.yaml
 dist_ready_DATA += %D%/luffy-v100.yaml

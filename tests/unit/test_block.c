@@ -32,33 +32,41 @@ struct times {
 	double a, d, e;
 };
 
-static void set_times(struct cost *c, struct times t)
+static void set_times(struct cost *c, struct times t, int chunks)
 {
 	cost_init(c);
 	c->s[OP_DENSE] = c->s[OP_DENSE_BWD] = t.a;
 	c->s[OP_EXPERT] = t.e;
 	c->s[OP_EXPERT_BWD_DATA] = c->s[OP_EXPERT_BWD_WEIGHT] = t.e / 2;
-	set_comm(c, OP_DISPATCH, t.d, 2);
-	set_comm(c, OP_COMBINE, t.d, 2);
-	set_comm(c, OP_COMBINE_BWD, t.d, 2);
-	set_comm(c, OP_DISPATCH_BWD, t.d, 2);
+	set_comm(c, OP_DISPATCH, t.d, chunks);
+	set_comm(c, OP_COMBINE, t.d, chunks);
+	set_comm(c, OP_COMBINE_BWD, t.d, chunks);
+	set_comm(c, OP_DISPATCH_BWD, t.d, chunks);
 }
 
-/* Forward and backward cycle. */
-static void cycles(struct times t, double *forward, double *backward)
+/* Forward and backward cycle in so many chunks. */
+static void chunk_cycles(struct times t, int chunks, enum a2a_alg alg,
+			 double *forward, double *backward)
 {
 	struct plan plan = block_plan(DENSE_CHUNKS, 1, 1);
 	struct exec_result r;
 	struct program p;
 	struct cost c;
 
-	set_times(&c, t);
+	set_times(&c, t, chunks);
+	plan.degree_forward = plan.degree_backward = chunks;
+	plan.alltoall = alg;
 	lower_plan(&plan, &p);
 	run(&p, &c, EXEC_LANE, &r);
 	*forward = s_from_ps(r.forward_ps);
 	*backward = s_from_ps(r.time_ps - r.forward_ps);
 	exec_release(&r);
 	program_release(&p);
+}
+
+static void cycles(struct times t, double *forward, double *backward)
+{
+	chunk_cycles(t, 2, A2A_FLAT, forward, backward);
 }
 
 /*
@@ -89,25 +97,65 @@ static void test_cycle(void **state)
 }
 
 /*
- * Many blocks one after the other, lanes in FlowMoE's order: when A1 of each
- * begins.
+ * Three chunks. A 1, D 2, E 3: C3' 0-2; A1 0-1, A2 1-2, A3 2-3; D1 2-4, D2 4-6,
+ * D3 6-8; E 4-7, 7-10, 10-13; C1 8-10, C2 10-12: 13, of which COMPUTE works
+ * 12. A 1, D 5, E 1: the network is not idle, 6 x 5 = 30.
  */
-static double steady(struct times t, int blocks)
+static void test_three(void **state)
 {
-	double compute = 0, inter = 0, back[2] = { 0, 0 }, start = 0, last = 0;
+	static const struct {
+		struct times t;
+		double s;
+	} by_hand[] = { { { 1, 2, 3 }, 13 }, { { 1, 5, 1 }, 30 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(by_hand) / sizeof(by_hand[0]); i++) {
+		double forward, backward;
+
+		chunk_cycles(by_hand[i].t, 3, A2A_FLAT, &forward, &backward);
+		assert_float_equal(forward, by_hand[i].s, 1e-9);
+		assert_float_equal(backward, by_hand[i].s, 1e-9);
+	}
+}
+
+/*
+ * An exchange of two steps, inside the node and between nodes, 2 each; A 1, E
+ * 3. INTER: C2' 0-2, D1 6-8, D2 8-10, C1 11-13; INTRA: C2' 2-4, D1 4-6, D2 6-8,
+ * C1 13-15; A1 0-1, A2 4-5, E1 8-11, E2 11-14: 15.
+ */
+static void test_two_steps(void **state)
+{
+	double forward, backward;
+
+	(void)state;
+	chunk_cycles((struct times){ 1, 2, 3 }, 2, A2A_2D, &forward, &backward);
+	assert_float_equal(forward, 15, 1e-9);
+	assert_float_equal(backward, 15, 1e-9);
+}
+
+#define CHUNKS_MAX 5
+
+/*
+ * Many blocks one after the other, lanes in FlowMoE's order, the first chunk of
+ * each after all but the last of the one before: when it begins.
+ */
+static double steady(struct times t, int chunks, int blocks)
+{
+	double compute = 0, inter = 0, start = 0, last = 0;
+	double back[CHUNKS_MAX] = { 0 };
 
 	for (int l = 0; l < blocks; l++) {
-		double sent[2], there[2], done[2];
+		double sent[CHUNKS_MAX], there[CHUNKS_MAX], done[CHUNKS_MAX];
 
 		last = start;
-		start = fmax(compute, back[0]);
-		for (int i = 0; i < 2; i++)
+		compute = start = fmax(compute, back[chunks - 2]);
+		for (int i = 0; i < chunks; i++)
 			sent[i] = compute = fmax(compute, back[i]) + t.a;
-		for (int i = 0; i < 2; i++)
+		for (int i = 0; i < chunks; i++)
 			there[i] = inter = fmax(inter, sent[i]) + t.d;
-		for (int i = 0; i < 2; i++)
+		for (int i = 0; i < chunks; i++)
 			done[i] = compute = fmax(compute, there[i]) + t.e;
-		for (int i = 0; i < 2; i++)
+		for (int i = 0; i < chunks; i++)
 			back[i] = inter = fmax(inter, done[i]) + t.d;
 	}
 	return start - last;
@@ -120,6 +168,7 @@ static void test_steady(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2000; i++) {
+		int chunks = 2 + i % (CHUNKS_MAX - 1);
 		struct times t;
 		double forward, backward;
 
@@ -127,8 +176,33 @@ static void test_steady(void **state)
 		t.a = (double)(seed >> 33 & 15);
 		t.d = (double)(seed >> 40 & 15);
 		t.e = (double)(seed >> 50 & 15);
-		cycles(t, &forward, &backward);
-		assert_float_equal(forward, steady(t, 60), 1e-9);
+		chunk_cycles(t, chunks, A2A_FLAT, &forward, &backward);
+		assert_float_equal(forward, steady(t, chunks, 60), 1e-9);
+	}
+}
+
+/* Every exchange, degree and ESP group makes a program that may be run. */
+static void test_shapes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < A2A_N * 3 * 3 * 2; i++) {
+		struct plan plan = block_plan(DENSE_CHUNKS, i % 2 ? 4 : 1, 3);
+		struct exec_result r;
+		struct program p;
+		struct cost c;
+
+		plan.alltoall = (enum a2a_alg)(i / 18);
+		plan.degree_forward = 2 + i / 2 % 3;
+		plan.degree_backward = 2 + i / 6 % 3;
+		set_times(&c, (struct times){ 1, 2, 3 }, 2);
+		set_comm(&c, OP_ALLREDUCE_GATE, 1.5, 3);
+		lower_plan(&plan, &p);	/* and program_check() */
+		assert_true(gaps_fill(&p, &c, &plan.order[1]));
+		program_release(&p);
+		lower_plan(&plan, &p);
+		run(&p, &c, EXEC_LANE, &r);	/* and exec_check() */
+		exec_release(&r);
+		program_release(&p);
 	}
 }
 
@@ -150,7 +224,7 @@ static void test_gaps(void **state)
 	struct cost c;
 
 	(void)state;
-	set_times(&c, (struct times){ 3, 2, 4 });
+	set_times(&c, (struct times){ 3, 2, 4 }, 2);
 	set_comm(&c, OP_ALLREDUCE_GATE, 1.5, 4);
 	lower_plan(&plan, &p);
 	assert_true(gaps_fill(&p, &c, &plan.order[1]));
@@ -193,7 +267,7 @@ static void test_whole(void **state)
 
 		plan.dense_pieces = pieces[i];
 		plan.order[1] = (struct pass_order){ 0 };
-		set_times(&c, (struct times){ 8, 2, 4 });
+		set_times(&c, (struct times){ 8, 2, 4 }, 2);
 		set_comm(&c, OP_ALLREDUCE_GATE, 2, pieces[i]);
 		lower_plan(&plan, &p);
 		assert_true(gaps_fill(&p, &c, &plan.order[1]));
@@ -223,7 +297,7 @@ static void test_esp(void **state)
 	struct cost c;
 
 	(void)state;
-	set_times(&c, (struct times){ 3, 2, 4 });
+	set_times(&c, (struct times){ 3, 2, 4 }, 2);
 	set_comm(&c, OP_ALLGATHER, 1, 2);
 	set_comm(&c, OP_REDUCESCATTER, 1, 2);
 	lower_plan(&plan, &p);
@@ -249,13 +323,25 @@ static void refused(struct plan plan)
 static void test_errors(void **state)
 {
 	struct plan plan = block_plan(DENSE_CHUNKS, 1, 1), p;
+	struct program program;
 
 	(void)state;
 	p = plan;
-	p.degree_backward = 4;
+	p.degree_backward = 1;
 	refused(p);
 	p = plan;
-	p.alltoall = A2A_2D;
+	p.overlap = OVERLAP_WEIGHT;
+	refused(p);
+	/* C of the block before, D, D, C, and one piece */
+	p = plan;
+	assert_int_equal(order_parse("dispatch-first/CXDDC", p.order), ST_OK);
+	lower_plan(&p, &program);
+	program_release(&program);
+	assert_int_equal(order_parse("dispatch-first/CXDCD", p.order), ST_OK);
+	refused(p);
+	assert_int_equal(order_parse("dispatch-first/CXDDCX", p.order), ST_OK);
+	refused(p);
+	assert_int_equal(order_parse("dispatch-first/CXDD", p.order), ST_OK);
 	refused(p);
 	p = plan;
 	p.technique_mask = 1u << TECH_LSH;
@@ -273,7 +359,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cycle),
+		cmocka_unit_test(test_three),
+		cmocka_unit_test(test_two_steps),
 		cmocka_unit_test(test_steady),
+		cmocka_unit_test(test_shapes),
 		cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_esp),

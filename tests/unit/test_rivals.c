@@ -264,13 +264,39 @@ static const char *const attention[] = {
 	"model.sequence=4096", "model.params_other=2e8",
 };
 
+/* The plan's passes when pieces of the dense gradients take no time. */
+static double without_sums(const struct evaluation *e)
+{
+	uint64_t *end = calloc((size_t)e->program.n_ops, sizeof(*end));
+	uint64_t all;
+
+	for (int i = 0; i < e->program.n_ops; i++) {
+		struct op *o = &e->program.op[i];
+
+		if (o->kind == OP_ALLREDUCE_GATE && o->step == ALLREDUCE_DENSE)
+			o->slow = 1e-9;
+	}
+	all = exec_lane_time(&e->program, e->cost, end);
+	free(end);
+	return s_from_ps(all - e->exec.forward_ps);
+}
+
+/* Of the first op of that kind: chunk 0 of two. */
+static double chunk_s(const struct evaluation *e, enum op_kind kind)
+{
+	struct op op = { .kind = kind, .n_chunks = 2 };
+
+	return cost_op(e->cost, &op);
+}
+
 /*
- * What a block takes apart, by hand: 200e6 parameters in 4 layers, less a
+ * What a block counts for, by hand: 200e6 parameters in 4 layers, less a
  * router of 8 x 1,024 each; products and scores as in a step; their gradients
  * in an all-reduce over 8 ranks, of which the dense backward pass hides its
- * own time.
+ * own time, in one of m micro-batches; and a quarter of the last block's way
+ * back.
  */
-static void test_apart(void **state)
+static void layer_of_block(int m)
 {
 	struct plan p = { .layout = { 8, 1, 1, 1, 1 }, .alltoall = A2A_FLAT,
 			  .degree_forward = 2, .degree_backward = 2,
@@ -279,11 +305,12 @@ static void test_apart(void **state)
 	struct op sum = { .kind = OP_ALLREDUCE_GATE, .lane = LANE_INTER,
 			  .step = ALLREDUCE_DENSE, .n_chunks = 1 };
 	double params = 200e6 / 4 - 8 * 1024, rate, product, scores, f, b;
+	double last, others, back;
 	struct evaluation e;
 	struct scenario s;
 
-	(void)state;
 	load(&s, attention, 5);
+	s.training.micro_batches = m;
 	if (evaluate_plan(&s, &p, EXEC_LANE, NULL, &e))
 		fail_msg("%s", err_msg());
 	rate = s.cluster.gpu.flops[s.model.dtype] *
@@ -295,10 +322,25 @@ static void test_apart(void **state)
 	b = 2 * product + 2.5 * scores;
 	/* gradients of 2 bytes, once through the 4 NICs of a node */
 	assert_true(cost_op(e.cost, &sum) > params * 2 / (4 * 6.25e9));
-	assert_float_equal(e.apart_s, f + b +
-			   fmax(0, cost_op(e.cost, &sum) - b), 1e-9);
+	back = chunk_s(&e, OP_COMBINE) + chunk_s(&e, OP_UNPERMUTE);
+	assert_float_equal(e.pass_s[0], s_from_ps(e.exec.forward_ps) - f +
+			   back / 4, 1e-10);
+	last = s_from_ps(e.exec.time_ps - e.exec.forward_ps) -
+		fmax(b, cost_op(e.cost, &sum));
+	others = without_sums(&e) - b;
+	back = chunk_s(&e, OP_DISPATCH_BWD) + chunk_s(&e, OP_PERMUTE_BWD) +
+		chunk_s(&e, OP_GATE_BWD);
+	assert_float_equal(e.pass_s[1], last / m + others * (m - 1) / m +
+			   back / 4, 1e-10);
 	evaluation_release(&e);
 	scenario_release(&s);
+}
+
+static void test_apart(void **state)
+{
+	(void)state;
+	layer_of_block(1);
+	layer_of_block(3);
 }
 
 /*
@@ -324,8 +366,8 @@ static void test_blocks(void **state)
 			fail_msg("%s", err_msg());
 		program_check(&e.program);
 		exec_check(&e.program, &e.exec);
-		assert_float_equal(s_from_ps(e.exec.time_ps) - e.apart_s,
-				   b->time_s, 1e-12);
+		assert_float_equal(e.pass_s[0] + e.pass_s[1], b->time_s,
+				   1e-12);
 		evaluation_release(&e);
 	}
 	assert_true(find(&r, "flowmoe")->time_s <
@@ -335,8 +377,56 @@ static void test_blocks(void **state)
 	/* others keep to the layer, and so does the plan */
 	assert_int_equal(find(&r, "tutel")->plan.dense, DENSE_APART);
 	assert_int_equal(r.best.plan.dense, DENSE_APART);
+	assert_true(find(&r, "flowmoe")->time_s < r.best_s);
+	assert_non_null(strstr(find(&r, "flowmoe")->outside,
+			       "attention-pipeline"));
 	search_release(&r);
 	scenario_release(&s);
+}
+
+/*
+ * Where the scenario allows for attention in the pipeline, nobody beats the
+ * plan, which says so of itself and runs to its time; one whose degree is not
+ * listed is outside.
+ */
+static void test_plan_attends(void **state)
+{
+	const char *sets[] = { attention[0], attention[1], attention[2],
+			       attention[3], attention[4],
+			       "search.techniques=[baseline, "
+			       "attention-pipeline]", NULL };
+	const char *const degrees[] = { "search.degree=[2]",
+					"search.degree=[3]",
+					"search.degree=[1, 2, 3, 4]" };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct search_result r;
+		struct evaluation e;
+		struct scenario s;
+
+		sets[6] = degrees[i];
+		plan_layer(sets, 7, &s, &r);
+		assert_int_equal(r.best.plan.technique_mask,
+				 1u << TECH_ATTENTION);
+		assert_int_equal(r.best.plan.dense, DENSE_CHUNKS);
+		for (int k = 0; k < r.n_baselines; k++)
+			assert_true(r.baseline[k].outside ||
+				    r.baseline[k].time_s >= r.best_s - 1e-12);
+		if (i == 1)
+			assert_non_null(strstr(find(&r, "flowmoe")->outside,
+					       "degree"));
+		else
+			assert_null(find(&r, "flowmoe")->outside);
+		if (evaluate_plan(&s, &r.best.plan, EXEC_FLOW, NULL, &e))
+			fail_msg("%s", err_msg());
+		assert_float_equal(e.pass_s[0] + e.pass_s[1], r.best_s, 1e-12);
+		assert_int_equal(r.n_gains, 1);
+		assert_true(r.gain[0].in_plan && r.gain[0].with_others > 1);
+		evaluation_release(&e);
+		search_release(&r);
+		scenario_release(&s);
+	}
 }
 
 int main(void)
@@ -349,6 +439,7 @@ int main(void)
 		cmocka_unit_test(test_locmoe),
 		cmocka_unit_test(test_apart),
 		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_plan_attends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

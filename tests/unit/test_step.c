@@ -182,6 +182,79 @@ static void test_tensor(void **state)
 	done(&two);
 }
 
+/* A chunk's seconds in its way back from the last block. */
+static double ends_s(const struct run *r)
+{
+	static const enum op_kind kind[] = {
+		OP_COMBINE, OP_UNPERMUTE, OP_DISPATCH_BWD, OP_PERMUTE_BWD,
+		OP_GATE_BWD,
+	};
+	double s = 0;
+
+	for (size_t i = 0; i < sizeof(kind) / sizeof(kind[0]); i++) {
+		struct op op = { .kind = kind[i], .n_chunks = 2 };
+
+		s += cost_op(r->e.cost, &op);
+	}
+	return s;
+}
+
+/* Both passes of the block when pieces take no time. */
+static double without_sums(struct run *r)
+{
+	uint64_t end[128];
+
+	assert_true(r->e.program.n_ops <= 128);
+	for (int i = 0; i < r->e.program.n_ops; i++) {
+		struct op *o = &r->e.program.op[i];
+
+		if (o->kind == OP_ALLREDUCE_GATE && o->step == ALLREDUCE_DENSE)
+			o->slow = 1e-9;
+	}
+	return s_from_ps(exec_lane_time(&r->e.program, r->e.cost, end));
+}
+
+/*
+ * Blocks: 4 of 8 layers have experts. m (4 T' + D + 4 A) for the passes, with
+ * A of a layer without experts; T - T' for each block, once; and the sums R of
+ * the first layer, and of what their own dense part does not hide. With slow
+ * NICs there is something to hide.
+ */
+static void test_blocks(void **state)
+{
+	const char *const slow[] = { "cluster.nic.bandwidth=25Gb/s",
+				     "training.micro_batches=1" };
+	const char *const four[] = { "cluster.nic.bandwidth=25Gb/s",
+				     "training.micro_batches=4" };
+	static const char plan[] = "ep=8 esp=1 tp=1 dp=1 pp=1 alltoall=flat "
+		"degree=2 capacity=none techniques=attention-pipeline";
+	struct op sum = { .kind = OP_ALLREDUCE_GATE, .n_chunks = 1,
+			  .step = ALLREDUCE_DENSE };
+	double with_s, without_s, dense_s, passes, sum_s, b_s;
+	struct run one, more;
+
+	(void)state;
+	run(&one, plan, slow, 2);
+	run(&more, plan, four, 2);
+	dense_s = one.t.dense_s / 8;
+	with_s = s_from_ps(one.e.exec.time_ps);
+	without_s = without_sums(&one);
+	assert_true(with_s > without_s * 1.01);
+	passes = 4 * without_s + ends_s(&one) + 4 * dense_s;
+	assert_float_equal(one.t.moe_s + one.t.dense_s, passes, 1e-9);
+	sum_s = cost_op(one.e.cost, &sum);
+	b_s = cost_apart_s(one.e.cost, 1, false);
+	assert_true(sum_s > b_s);
+	assert_float_equal(one.t.gradient_s, 4 * (with_s - without_s) +
+			   sum_s + 4 * (sum_s - b_s), 1e-7);
+	assert_float_equal(one.t.time_s / parts(&one.t), 1, 1e-9);
+	/* sums in the last micro-batch alone */
+	assert_float_equal(more.t.moe_s + more.t.dense_s, 4 * passes, 1e-9);
+	assert_float_equal(more.t.gradient_s, one.t.gradient_s, 1e-9);
+	done(&one);
+	done(&more);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_partition),
 		cmocka_unit_test(test_stages),
 		cmocka_unit_test(test_tensor),
+		cmocka_unit_test(test_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,12 +160,72 @@ static void test_shadow_ops(void **state)
 	evaluation_release(&e);
 }
 
+/*
+ * BASE: a rank has 1,024 tokens of 2,048 bytes, 256 of them for each of four
+ * ranks. Two are on the other node: 1 MiB over a NIC of 6.25 GB/s, 167.77 us,
+ * and 3 us of latency. Tokens go before the gate, and home behind the sum of
+ * their results; backward the gradients likewise. On the network, so that what
+ * else is there waits: backward the router's all-reduce, ready with the gate's
+ * gradients, comes behind.
+ */
+static void test_base_ops(void **state)
+{
+	struct plan p = { .layout = { 4, 1, 1, 1, 1 }, .alltoall = A2A_FLAT,
+			  .degree_forward = 1, .degree_backward = 1,
+			  .technique_mask = 1u << TECH_GATE_BASE };
+	const struct comm_tier plain = { .efficiency = 1, .ll_efficiency = 1 };
+	const double there_s = 3e-6 + (1 << 20) / 6.25e9;
+	const struct exec_op *o;
+	struct evaluation e;
+	struct scenario s;
+	int n = 0;
+
+	(void)state;
+	load(&s, NULL, 0);
+	s.cluster.gpu.intra = s.cluster.gpu.inter = plain;
+	s.comm.ll_bytes = 0;
+	if (evaluate_plan(&s, &p, EXEC_LANE, NULL, &e))
+		fail_msg("%s", err_msg());
+	program_check(&e.program);
+	exec_check(&e.program, &e.exec);
+	o = e.exec.op;
+	for (int i = 0; i < e.program.n_ops; i++) {
+		const struct op *op = &e.program.op[i];
+
+		if (op->kind != OP_SHUFFLE && op->kind != OP_UNSHUFFLE)
+			continue;
+		assert_int_equal(op->lane, LANE_INTER);
+		takes(o[i], there_s);
+		/* nothing is computed meanwhile */
+		if (op->kind == OP_SHUFFLE)
+			assert_int_equal(o[i].finish_ps, o[i + 1].start_ps);
+		else
+			assert_int_equal(o[i].start_ps, o[i - 1].finish_ps);
+		n++;
+	}
+	assert_int_equal(n, 4);
+	assert_int_equal(o[0].start_ps, 0);
+	assert_int_equal(e.program.op[1].kind, OP_GATE);
+	takes(span(&e, OP_GATE, 0), e.effect.gate_s[0]);
+	assert_int_equal(e.program.op[e.program.n_forward - 2].kind,
+			 OP_UNPERMUTE);
+	n = e.program.n_ops;
+	assert_int_equal(e.program.op[n - 1].kind, OP_ALLREDUCE_GATE);
+	assert_int_equal(e.program.op[n - 2].kind, OP_UNSHUFFLE);
+	assert_int_equal(o[n - 1].start_ps, o[n - 2].finish_ps);
+	assert_int_equal(span(&e, OP_GATE_BWD, 0).finish_ps,
+			 o[n - 2].start_ps);
+	evaluation_release(&e);
+	scenario_release(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lsh_ops),
 		cmocka_unit_test(test_migrate_ops),
 		cmocka_unit_test(test_shadow_ops),
+		cmocka_unit_test(test_base_ops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

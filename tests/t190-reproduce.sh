@@ -81,7 +81,7 @@ test_expect_success 'forecasts are what the simulator counts' '
 	1.42872
 	2.32145
 	2.12762
-	2.72738
+	2.79117
 	0.378986
 	0.0994162
 	0.202112

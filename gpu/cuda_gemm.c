@@ -7,6 +7,8 @@
  *	strided-batched	all experts in one call; the same rows for each
  *	sustained	the same, for so long that the clock is that of a GPU
  *			which does nothing else (gpu/bench.h)
+ *	half-empty	sustained, with zeros in the first half of every
+ *			expert's rows, as slots that are empty have
  *	per-expert	one cublasLtMatmul each, over four streams
  *	grouped		one call; each expert a group of its own, as unequal
  *			counts of rows would have it
@@ -188,6 +190,30 @@ out:
 	return st;
 }
 
+static bool is_half_empty(const struct bench_work *w)
+{
+	return !strcmp(w->variant, "half-empty");
+}
+
+/* Rows of each expert that are zeros. */
+static uint64_t empty_rows(const struct bench_work *w)
+{
+	return is_half_empty(w) ? w->m / 2 : 0;
+}
+
+static enum status empty_half(struct cuda_rank *r, const struct cuda_work *w,
+			      int set)
+{
+	const struct bench_work *bw = &w->c.work;
+	uint64_t row = bw->k * (uint64_t)work_element_bytes(bw->dtype);
+
+	return cuda_status(cudaMemset2DAsync(cuda_buffer(w, set, 0),
+					     bw->m * row, 0,
+					     empty_rows(bw) * row,
+					     batch_of(bw), r->main),
+			   "cudaMemset2DAsync()");
+}
+
 static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 				int set)
 {
@@ -205,6 +231,8 @@ static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 	}
 	if (w->size[3])
 		st = fill_pointers(w, set);
+	if (!st && is_half_empty(&w->c.work))
+		st = empty_half(r, w, set);
 	if (!st && adds(&w->c.work))
 		st = launch_strided(r, w, set, false, r->main);
 out:
@@ -325,7 +353,8 @@ static enum status product_check(struct cuda_rank *r, struct cuda_work *w,
 
 	for (i = 0; i < samples; i++) {
 		at = ref_product_index(&w->c, r->rank, i);
-		want = ref_product_value(&w->c, r->rank, at);
+		want = at / bw->n % bw->m < empty_rows(bw) ? 0 :
+			ref_product_value(&w->c, r->rank, at);
 		CUDA_GOTO(out, st, cudaMemcpy(&raw, (char *)cuda_buffer(
 			w, set, 2) + at * e, e, cudaMemcpyDeviceToHost));
 		got = element(&raw, is_bf16);
@@ -341,7 +370,7 @@ const struct cuda_op cuda_products[] = {
 	{
 		.name = "gemm",
 		.variants = { "strided-batched", "per-expert", "grouped",
-			      "sustained", "adding" },
+			      "sustained", "half-empty", "adding" },
 		.rotates = true,
 		.result = 2,
 		.can = product_can,

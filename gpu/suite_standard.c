@@ -126,7 +126,9 @@ static const char host_quick_tasks[] =
 	OTHERS("2816", "2048", "8, 64") \
 	OTHERS("2048", "1408", "8, 64") \
 	OTHERS("5760", "2880", "16") \
-	OTHERS("16384", "5120", "2")
+	OTHERS("16384", "5120", "2") \
+	/* experts that are not exchanged, narrow ones too */ \
+	PRODUCT_BY("per-expert", OTHERS_M, "1024", "1024", "32") ","
 
 /*
  * Products of layers in use, forward and of data gradients: hidden -> ffn
@@ -206,6 +208,14 @@ static const char host_quick_tasks[] =
 	SUSTAINED("1024", "2816", "2048", "64") "," \
 	SUSTAINED("1024", "2048", "1408", "64") "," \
 	SUSTAINED("4096", "8192", "2048", "8") ","
+/* Some of them with empty slots, which need less power. */
+#define HALF_EMPTY(m, n, k, batch) PRODUCT_BY("half-empty", m, n, k, batch)
+#define CUDA_HALF_EMPTY \
+	HALF_EMPTY("2048", "28672", "4096", "8") "," \
+	HALF_EMPTY("2048", "4096", "14336", "8") "," \
+	HALF_EMPTY("1024", "1536", "2048", "128") "," \
+	HALF_EMPTY("1024", "2816", "2048", "64") "," \
+	HALF_EMPTY("4096", "8192", "2048", "8") ","
 
 /* Bound by the SMs, by memory, by memory alone; beside exchanges. */
 #define BESIDE \
@@ -223,7 +233,7 @@ static const char cuda_tasks[] =
 	EXCHANGES(CUDA_RANGE, CUDA_CTAS)
 	CUDA_DIRECT CUDA_LAYER TURN(LAUNCHES) PLANS
 	CUDA_EXPERTS CUDA_WEIGHTS CUDA_ADDED CUDA_GATES
-	CUDA_OTHERS CUDA_SUSTAINED CUDA_CONTENTION;
+	CUDA_OTHERS CUDA_SUSTAINED CUDA_HALF_EMPTY CUDA_CONTENTION;
 
 #define QUICK_M "16, 128, 512, 2048"
 

@@ -176,6 +176,7 @@ static void products(void **state)
 	TRY(b, "gemm", "per-expert", shapes);
 	TRY(b, "gemm", "grouped", shapes);
 	TRY(b, "gemm", "sustained", shapes);
+	TRY(b, "gemm", "half-empty", shapes);
 	TRY(b, "gemm", "adding", shapes);
 }
 

@@ -107,6 +107,7 @@ static const char host_quick_tasks[] =
 /* Rows of an expert; of one that has many beside it; of a rank's only one. */
 #define CUDA_M "1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096"
 #define CUDA_M_SMALL "1, 8, 32, 64, 128, 256, 512, 1024, 2048"
+#define CUDA_M_FEW "128, 256, 512, 1024"
 #define CUDA_M_ONE "1, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 32768"
 
 #define STRIDED(m, n, k, batch) \
@@ -162,7 +163,10 @@ static const char host_quick_tasks[] =
 	/* Llama 4 Scout: 5120, 8192; Mixtral 8x22B: 6144, 16384 */ \
 	STRIDED(CUDA_M, "16384", "5120", "2") "," \
 	STRIDED(CUDA_M, "5120", "8192", "2") "," \
-	STRIDED(CUDA_M, "6144", "16384", "1") ","
+	STRIDED(CUDA_M, "6144", "16384", "1") "," \
+	/* Switch: 1024, 4096, few experts, in chunks */ \
+	STRIDED(CUDA_M_FEW, "4096", "1024", "4") "," \
+	STRIDED(CUDA_M_FEW, "1024", "4096", "4") ","
 
 /* Gradients of weights: the rows are summed over, so they are the depth. */
 #define CUDA_DEPTHS "16, 128, 512, 1024, 2048, 4096, 8192"
@@ -173,7 +177,9 @@ static const char host_quick_tasks[] =
 	STRIDED("7168", "4096", CUDA_DEPTHS, "32") "," \
 	STRIDED("768", "2048", CUDA_DEPTHS, "16, 128") "," \
 	STRIDED("2048", "1536", CUDA_DEPTHS, "16, 128") "," \
-	STRIDED("2880", "5760", CUDA_DEPTHS, "16") ","
+	STRIDED("2880", "5760", CUDA_DEPTHS, "16") "," \
+	STRIDED("4096", "1024", CUDA_M_FEW, "4") "," \
+	STRIDED("1024", "4096", CUDA_M_FEW, "4") ","
 /* Of every chunk but the first they are added to. */
 #define ADDING(m, n, k, batch) PRODUCT_BY("adding", m, n, k, batch)
 #define CUDA_DEPTHS_ADDED "16, 128, 256, 512, 2048"

@@ -46,6 +46,8 @@ void layer_set_measured(struct layer *l, const struct measured *m,
 	l->pads = measured_has_products(m, l->model->dtype);
 	if (l->pads)
 		l->reads = l->tokens;
+	l->regroup_apart = l->pads && l->regroup && layout->ep > 1 &&
+		(alg == A2A_FLAT || alg == A2A_PAIRWISE);
 	l->group = layout->ep * layout->esp;
 	if (l->pads && l->dropless && alg != A2A_DIRECT)
 		l->plan = layout->esp > 1 ? MEASURED_PLAN_ESP :
@@ -59,7 +61,7 @@ void layer_set_direct(struct layer *l, const struct layout *layout,
 		      const struct workload *w)
 {
 	l->direct = true;
-	l->regroup = false;
+	l->regroup = l->regroup_apart = false;
 	l->pairs = l->copies * layout->ep;
 	l->sums_bytes = traffic_sums(&w->dispatch);
 }
@@ -232,6 +234,35 @@ static struct gemm_group ffn_group(const struct ffn *f)
 	return group;
 }
 
+/*
+ * The runner races both ways (gpu/cuda_ffn_tune.c): one product over padded
+ * rows, or one after another with each expert's own. In a chunk these are not
+ * known.
+ */
+static void ffn_race(const struct ffn *f, const struct gemm_group *padded,
+		     struct work *w)
+{
+	const struct layer *l = f->l;
+	struct gemm_group each = *padded;
+	struct work one = { 0 }, other = { 0 };
+
+	work_add_gemms(&one, l->gpu, l->measured, l->model->dtype, padded);
+	each.n_products = f->n;
+	each.repeat = 1;
+	each.rows = f->rows;
+	each.row_scale = f->share;
+	each.packed = true;
+	each.empty = l->empty;
+	if (f->padded > 0 && f->n > 1 && f->share == 1 &&
+	    work_each_known(l->measured, l->model->dtype, &each)) {
+		work_add_gemms(&other, l->gpu, l->measured, l->model->dtype,
+			       &each);
+		if (other.seconds + other.held_s < one.seconds + one.held_s)
+			one = other;
+	}
+	work_add(w, &one);
+}
+
 static void ffn_product(const struct ffn *f, struct work *w, double n,
 			double k)
 {
@@ -239,9 +270,7 @@ static void ffn_product(const struct ffn *f, struct work *w, double n,
 
 	group.n = n;
 	group.k = k;
-
-	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
-		       &group);
+	ffn_race(f, &group, w);
 }
 
 /* Gradient of an m x n weight: the rows are summed over. */
@@ -255,9 +284,7 @@ static void ffn_weight_product(const struct ffn *f, struct work *w, double m,
 	group.n = n;
 	group.adds = f->adds;
 	group.adding_s = f->adds ? f->l->adding_s : 0;
-
-	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
-		       &group);
+	ffn_race(f, &group, w);
 }
 
 /* `streams` vectors of one inner row each, read or written. */
@@ -334,10 +361,15 @@ void layer_expert_work(const struct layer *l, enum op_kind kind,
 	ffn_work(&f, kind, out);
 	/* blocks of one source by expert become blocks of one expert, and
 	 * back: each row read and written once on either side */
-	if (l->regroup && kind != OP_EXPERT_BWD_WEIGHT) {
+	if (l->regroup && !l->regroup_apart && kind != OP_EXPERT_BWD_WEIGHT) {
 		work_add_stream(out, l->gpu, 2 * f.total * row_bytes(l));
 		work_add_stream(out, l->gpu, 2 * f.total * row_bytes(l));
 	}
+}
+
+double layer_regroup_bytes(const struct layer *l, const struct workload *w)
+{
+	return 2 * layer_busiest_rows(w) * row_bytes(l);
 }
 
 static void shared_work(const struct layer *l, enum op_kind kind,
@@ -354,6 +386,22 @@ static void shared_work(const struct layer *l, enum op_kind kind,
  * which each finds the place of every copy of its group (expert and position
  * in; place and weight out), or, backward, until the gradients are there.
  */
+static void add_sums(const struct layer *l, struct work *w)
+{
+	double bytes = l->sums_bytes + l->tokens * row_bytes(l);
+	double s = measured_sums_seconds(l->measured, bytes + l->copies *
+					 (FP32_BYTES + INDEX_BYTES),
+					 l->model->hidden,
+					 l->model->experts_per_token);
+
+	if (!(s > 0)) {
+		work_add_stream(w, l->gpu, bytes);
+		return;
+	}
+	w->bytes += bytes;
+	w->seconds += s;
+}
+
 static void direct_work(const struct layer *l, enum op_kind kind,
 			struct work *w)
 {
@@ -369,8 +417,7 @@ static void direct_work(const struct layer *l, enum op_kind kind,
 	default:	/* UNPERMUTE, PERMUTE_BWD: rows in, their sum out */
 		if (l->pads)	/* they have to be there */
 			w->seconds += l->gpu->direct.launch_s;
-		work_add_stream(w, l->gpu, l->sums_bytes +
-				l->tokens * row_bytes(l));
+		add_sums(l, w);
 		break;
 	}
 }

@@ -29,6 +29,7 @@ struct layer {
 				   is so many times share (1 - share) rows */
 	double adding_s;	/* see measured_adding_seconds() */
 	bool regroup;		/* arriving rows must be sorted by expert */
+	bool regroup_apart;	/* on the exchange's stream */
 	/* direct: the exchange permutes and regroups, what is left is ... */
 	const char *plan;	/* measured curve of the host's plan; NULL: none */
 	int group;		/* ranks that exchange */
@@ -75,6 +76,8 @@ void layer_expert_work(const struct layer *l, enum op_kind kind,
 		       struct work *out);
 
 /* Rows of the rank that computes most, over all its experts. */
+/* Bytes of a change of layout between sources and experts, of all chunks. */
+double layer_regroup_bytes(const struct layer *l, const struct workload *w);
 double layer_busiest_rows(const struct workload *w);
 
 /* Weights of one expert shard, elements; of shared experts together. */

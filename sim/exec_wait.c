@@ -55,6 +55,12 @@ static bool leaves_room(const struct flow_run *f, const struct running *r)
 		r->o->kind == OP_EXPERT_BWD_WEIGHT && r->part == PART_FLOWS;
 }
 
+/* A runner captures steps whose sizes do not depend on the routing. */
+static bool is_in_graph(const struct plan *p)
+{
+	return p->capacity_factor > 0;
+}
+
 /*
  * The product began just now. Streams wait for others by events, which takes
  * longer than a launch behind one's own kernel: who had to wait comes second.
@@ -65,6 +71,8 @@ static bool comes_first(const struct flow_run *f, const struct running *r)
 
 	if (f->out->op[f->lane[LANE_COMPUTE].op].start_ps < f->now_ps)
 		return false;
+	if (is_in_graph(&f->p->plan) && f->p->plan.alltoall != A2A_DIRECT)
+		return false;
 	for (d = 0; d < r->o->n_deps; d++) {
 		const struct op *dep = &f->p->op[r->o->dep[d]];
 
@@ -73,6 +81,21 @@ static bool comes_first(const struct flow_run *f, const struct running *r)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * A direct exchange is no few blocks that wait for a link: its kernels copy and
+ * add with every SM, and a product's start with none. While one runs the other
+ * stands still.
+ */
+bool exec_wait_excludes(const struct flow_run *f, int lane)
+{
+	const struct running *r = &f->lane[lane];
+	const struct running *k = &f->lane[LANE_COMPUTE];
+
+	return f->p->plan.alltoall == A2A_DIRECT && r->op >= 0 &&
+		op_kind_is_exchange(r->o->kind) && r->part != PART_DELAY &&
+		k->op >= 0 && k->kernels && !leaves_room(f, k);
 }
 
 bool exec_wait_must(const struct flow_run *f, int lane)

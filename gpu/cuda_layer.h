@@ -133,7 +133,7 @@ struct cuda_layer {
 	void **owned;			/* all device memory */
 	size_t n_owned, cap_owned;
 	double *forward_s, *step_s;	/* of the last run */
-	cudaEvent_t *trace;	/* [2 * ops]: around each one; NULL: no */
+	struct layer_trace *trace;	/* NULL: none */
 };
 
 /* The element type of NCCL and cuBLAS. */
@@ -228,8 +228,11 @@ enum status cuda_layer_capture(struct cuda_layer *l);
 enum status cuda_layer_repeat(struct cuda_layer *l, int n);
 
 /* cuda_layer_trace.c: with TRACE_VARIABLE set, rank 0 prints when each op of
- * some steps began and ended. */
+ * some steps began and ended, and when the parts of an op did: what is queued
+ * since the mark before it on the COMPUTE lane. */
 enum status cuda_layer_trace(struct cuda_layer *l);
+enum status cuda_layer_trace_op(struct cuda_layer *l, int i, bool is_end);
+enum status cuda_layer_mark(struct cuda_layer *l, const char *name);
 
 /* cuda_layer.c */
 /* Multiprocessors of an exchange beside products of a pass of one chunk. */

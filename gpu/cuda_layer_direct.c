@@ -326,7 +326,11 @@ static enum status route(struct cuda_layer *l, int pass)
 	if (!st && !l->is_static && !cuda_layer_plans_steps(l))
 		st = cuda_status(cudaEventRecord(l->counted, s),
 				 "cudaEventRecord()");
-	return st ? st : cuda_direct_places(l->direct.d, c, s);
+	if (!st)
+		st = cuda_layer_mark(l, "cells");
+	if (!st)
+		st = cuda_direct_places(l->direct.d, c, s);
+	return st ? st : cuda_layer_mark(l, "places");
 }
 
 enum status cuda_layer_direct_gate(struct cuda_layer *l)

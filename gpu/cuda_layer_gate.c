@@ -186,10 +186,14 @@ enum status cuda_layer_gate(struct cuda_layer *l)
 	enum status st = logits(l);
 
 	if (!st)
+		st = cuda_layer_mark(l, "logits");
+	if (!st)
 		st = choose(l, s);
-	if (st)
-		return st;
-	return l->is_static ? sort_capacity(l, s) : sort_dropless(l, s);
+	if (!st)
+		st = cuda_layer_mark(l, "choice");
+	if (!st)
+		st = l->is_static ? sort_capacity(l, s) : sort_dropless(l, s);
+	return st ? st : cuda_layer_mark(l, "sort");
 }
 
 enum status cuda_layer_wait_cells(struct cuda_layer *l)

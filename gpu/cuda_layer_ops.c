@@ -105,11 +105,15 @@ static enum status op_gate(struct cuda_layer *l, const struct op *op)
 	if (!st && cuda_layer_plans_steps(l)) {
 		st = cuda_layer_gather_cells(l);
 		if (!st)
+			st = cuda_layer_mark(l, "counts");
+		if (!st)
 			st = cuda_layer_wait_cells(l);
 		if (!st)
 			st = cuda_layer_plan(l, 0);
 		if (!st)
 			st = cuda_layer_tables(l, 0);
+		if (!st)
+			st = cuda_layer_mark(l, "plan");
 	}
 	if (!st && cuda_layer_is_direct(l))
 		st = cuda_layer_direct_gate(l);
@@ -441,14 +445,12 @@ enum status cuda_layer_op(struct cuda_layer *l, int i)
 		st = wait_for(l, i, op->dep[d]);
 	if (!st && needs_previous(l, i))
 		st = wait_for(l, i, program_previous_step(l->program, i));
-	if (!st && l->trace)
-		CUDA_GOTO(out, st, cudaEventRecord(
-			l->trace[2 * (ptrdiff_t)i], layer_stream(l, op)));
+	if (!st)
+		st = cuda_layer_trace_op(l, i, false);
 	if (!st)
 		st = op_table[op->kind](l, op);
-	if (!st && l->trace)
-		CUDA_GOTO(out, st, cudaEventRecord(
-			l->trace[2 * (ptrdiff_t)i + 1], layer_stream(l, op)));
+	if (!st)
+		st = cuda_layer_trace_op(l, i, true);
 	if (!st && l->is_awaited[i])
 		CUDA_GOTO(out, st, cudaEventRecord(l->done[i],
 						   layer_stream(l, op)));
@@ -466,7 +468,8 @@ static double rows_flops(const struct cuda_layer *l, const struct ffn_rows *r)
 	return 2 * rows * l->c.hidden * layer_shard_ffn(&l->c);
 }
 
-static enum status tune_pass(struct cuda_layer *l, int pass, bool backward)
+static enum status tune_pass(struct cuda_layer *l, int pass,
+			     enum ffn_tuned what)
 {
 	struct ffn_buffers b;
 	struct ffn_rows rows;
@@ -478,16 +481,16 @@ static enum status tune_pass(struct cuda_layer *l, int pass, bool backward)
 	b = expert_buffers(l, pass, base);
 	if (pass)
 		b.y = (char *)l->ye + (size_t)base * l->row_bytes;
-	return cuda_ffn_tune(l->ffn, &rows, &b, backward,
-			     l->lane[LANE_COMPUTE]);
+	return cuda_ffn_tune(l->ffn, &rows, &b, what, l->lane[LANE_COMPUTE]);
 }
 
 /* On what a step has left in the buffers. */
 enum status cuda_layer_tune(struct cuda_layer *l)
 {
-	enum status st = tune_pass(l, 1, true);
+	enum status st = tune_pass(l, 1, l->pass[1].chunks > 1 ? FFN_TUNE_ADDED
+							       : FFN_TUNE_BOTH);
 
 	if (!st && is_regrouped(l))
-		st = tune_pass(l, 0, false);
+		st = tune_pass(l, 0, FFN_TUNE_FORWARD);
 	return st;
 }

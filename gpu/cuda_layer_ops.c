@@ -357,6 +357,21 @@ static enum status sum_pair(struct cuda_layer *l, void *w1, void *w2,
 	return st ? st : sum_over(w2, n, layer_is_bf16(l), comm, s);
 }
 
+/* A piece, between the layer's own exchanges. */
+static enum status sum_dense(struct cuda_layer *l, const struct op *op,
+			     cudaStream_t s)
+{
+	struct layer_dense d = layer_dense_of(&l->c);
+	int64_t first, end;
+
+	layer_dense_piece(&d, op, &first, &end);
+	if (first == end)
+		return ST_OK;
+	return cuda_status_nccl(ncclAllReduce(
+		l->dense + first, l->dense_sum + first, (size_t)(end - first),
+		ncclFloat, ncclSum, l->replicas, s), "ncclAllReduce()");
+}
+
 static enum status op_allreduce_gate(struct cuda_layer *l,
 				     const struct op *op)
 {
@@ -364,6 +379,8 @@ static enum status op_allreduce_gate(struct cuda_layer *l,
 	ncclComm_t comm = l->comm[op->lane];
 	cudaStream_t s = layer_stream(l, op);
 
+	if (op->step == ALLREDUCE_DENSE)
+		return sum_dense(l, op, s);
 	if (op->step == ALLREDUCE_SHARED)
 		return sum_pair(l, l->dws1, l->dws2, hidden *
 				(uint64_t)l->c.shared_ffn, comm, s);

@@ -35,7 +35,8 @@ static void test_all_fields(void **state)
 		"tp=2 dp=1 pp=1 alltoall=dedup degree=3/2 capacity=1.5 "
 		"techniques=baseline\", \"capacity\": 3, \"seed\": 77,"
 		" \"counts\": [[3,3,0,0],[0,3,3,0],[1,2,2,1],[0,0,3,3]],"
-		" \"tier\": \"shm\", \"plant_fault\": true, \"graph\": false}";
+		" \"tier\": \"shm\", \"plant_fault\": true, \"graph\": false,"
+		" \"counts_known\": true}";
 	struct layer_case c;
 	char line[LAYER_TEXT];
 
@@ -48,10 +49,10 @@ static void test_all_fields(void **state)
 	assert_true(c.plan.layout.esp == 2 && c.plan.degree_backward == 2);
 	assert_true(c.capacity == 3 && c.seed == 77 && c.count[5] == 3);
 	assert_string_equal(c.tier, "shm");
-	assert_true(c.plant_fault && !c.graph);
+	assert_true(c.plant_fault && !c.graph && c.counts_known);
 	layer_describe(&c, line);
 	assert_string_equal(line, "a-1 3x16x24 e4 k2 swiglu fp32 shared 5 "
-			    "capacity 3 given seed 77");
+			    "capacity 3 known seed 77");
 	layer_case_release(&c);
 }
 
@@ -70,6 +71,7 @@ static void test_defaults(void **state)
 	assert_true(c.nodes == 1 && c.gpus_per_node == 2);
 	assert_int_equal(c.capacity, 7);
 	assert_true(c.dtype == DT_BF16 && !c.gated && c.graph && c.seed == 1);
+	assert_false(c.counts_known);
 	assert_null(c.count);
 	layer_case_release(&c);
 }

@@ -101,6 +101,10 @@ static const char host_quick_tasks[] =
 	" \"batch\": [128]," CUDA_MEMORY "}," \
 	"{\"op\": \"combine\", \"n\": [2048, 7168], \"k\": [2, 8]," \
 	" \"batch\": [128]," CUDA_MEMORY "}," \
+	"{\"op\": \"combine\", \"variant\": \"direct\"," \
+	" \"n\": [2048, 4096], \"k\": [2, 8], \"batch\": [128]," \
+	" \"min_bytes\": 4194304, \"max_bytes\": 1073741824," \
+	" \"optional\": true}," \
 	"{\"op\": \"stream\"," CUDA_MEMORY "}," \
 	"{\"op\": \"copy\"," CUDA_MEMORY "},"
 

@@ -39,6 +39,13 @@ struct traffic {
 	uint64_t per_m, fixed;
 };
 
+/* Copies are by chance on either rank: half of them are here, and a row has
+ * come from the other unless all are. */
+static uint64_t sums_bytes(uint64_t row, uint64_t k)
+{
+	return row * k / 2 + (k < 32 ? row - (row >> k) : row) + row;
+}
+
 static struct traffic traffic_of(const struct bench_work *w)
 {
 	uint64_t e = (uint64_t)work_element_bytes(w->dtype);
@@ -56,6 +63,8 @@ static struct traffic traffic_of(const struct bench_work *w)
 		t = (struct traffic){ k * 8, 0 };
 	else if (!strcmp(w->op, "permute"))
 		t = (struct traffic){ (1 + k) * n * e + k * 4, 0 };
+	else if (!strcmp(w->op, "combine") && !strcmp(w->variant, "direct"))
+		t = (struct traffic){ sums_bytes(n * e, k) + k * 8, 0 };
 	else if (!strcmp(w->op, "combine"))
 		t = (struct traffic){ (1 + k) * n * e + k * 8, 0 };
 	else if (!strcmp(w->op, "stream") || !strcmp(w->op, "copy"))

@@ -23,7 +23,8 @@
  *	permute	m rows of n elements, each copied to k places: pair i*k+j of
  *		row i goes to the place that sort gives it (`batch` experts)
  *	combine	the way back: m rows of n elements, each the weighted sum
- *		(fp32, then rounded) of its k rows in the sorted order
+ *		(fp32, then rounded) of its k rows in the sorted order.
+ *		Variant direct: gpu/cuda_direct_sums.c
  *	stream	m elements: y = 2 x + 1 (read one array, write another)
  *	copy	m elements: y = x by the copy engine or memcpy
  *	launch	m kernels, one after the other; bytes is m

@@ -213,10 +213,15 @@ static void rows(void **state)
 		{ 77, 768, 8, 128 }, { 101, 2385, 3, 5 }, { 63, 1002, 4, 7 },
 		{ 64, 512, 1, 1024 },
 	};
+	static const struct shape sums[] = {
+		{ 1, 8, 1, 2 }, { 509, 4096, 2, 8 }, { 1021, 2048, 6, 64 },
+		{ 77, 776, 8, 128 }, { 33, 16, 32, 1024 },
+	};
 	struct backend *b = need(state);
 
 	TRY(b, "permute", "", shapes);
 	TRY(b, "combine", "", shapes);
+	TRY(b, "combine", "direct", sums);
 }
 
 static void streams(void **state)

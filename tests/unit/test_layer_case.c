@@ -164,6 +164,8 @@ static void test_refused(void **state)
 	refused("label", "\"0123456789012345678901234567890123456789"
 		"012345678901234567890123456789\"",
 		"field 'label': is longer than 63 bytes");
+	refused("counts_known", "true", "field 'counts_known': true without "
+		"'counts'");
 	refused("counts", "[]", "field 'counts': must be a list");
 	refused("counts", "[[5,5,5,5]]", "field 'counts': has 1 lists for 2 "
 		"ranks");
@@ -193,6 +195,12 @@ static void refused_plan(const char *plan, const char *want)
 static void test_refused_plans(void **state)
 {
 	(void)state;
+	refused_plan("ep=2 esp=1 tp=1 dp=1 pp=1 alltoall=flat degree=1 "
+		     "capacity=none techniques=baseline dense=whole",
+		     "field 'plan': the runner has no attention");
+	refused_plan("ep=2 esp=1 tp=1 dp=1 pp=1 alltoall=flat degree=1 "
+		     "capacity=none techniques=baseline gradient=1e13",
+		     "field 'plan': gradient of 1e+13 bytes is above");
 	refused("plan", "7", "field 'plan': must be a text");
 	refused_plan("ep=2", "field 'plan': plan: 'esp' is missing");
 	refused_plan("ep=2 esp=1 tp=1 dp=1 pp=2 alltoall=flat degree=1 "

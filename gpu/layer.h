@@ -96,9 +96,8 @@ struct layer_case {
 	bool plant_fault;	/* a test of the check: must be found */
 	bool graph;		/* capture in a CUDA graph where sizes are
 				   static */
-	bool counts_known;	/* `count` is known before a step, as sizes of
-				   a capacity are; else to be found out in it,
-				   as with any routing */
+	bool counts_known;	/* `count` is, before a step; else a step has
+				   to find it out, as with any routing */
 };
 
 /* gpu/layer_case.c */
@@ -208,8 +207,7 @@ enum layer_tensor {
 	LAYER_X, LAYER_DY, LAYER_WG, LAYER_W1, LAYER_W2, LAYER_WS1, LAYER_WS2,
 	LAYER_Y, LAYER_DX, LAYER_DLOGIT, LAYER_DWG, LAYER_DW1, LAYER_DW2,
 	LAYER_DWS1, LAYER_DWS2, LAYER_TENSOR_N,
-	LAYER_DENSE = LAYER_TENSOR_N	/* no tensor of the layer's:
-					   gpu/layer_dense.h */
+	LAYER_DENSE = LAYER_TENSOR_N	/* gpu/layer_dense.h */
 };
 
 #define LAYER_SEED_SALT 0x6c61796572ull	/* "layer" */

@@ -310,22 +310,21 @@ enum status cuda_ffn_tune(struct cuda_ffn *f, const struct ffn_rows *rows,
 			  const struct ffn_buffers *b, enum ffn_tuned what,
 			  cudaStream_t s)
 {
-	static const enum ffn_product order[FFN_PRODUCTS] = {
-		FFN_PRE, FFN_Y, FFN_G, FFN_DX, FFN_DW2, FFN_DW1,
-		FFN_DW2_ADDED, FFN_DW1_ADDED
+	static const enum ffn_product order[2][6] = {
+		{ FFN_PRE, FFN_Y, FFN_G, FFN_DX, FFN_DW2, FFN_DW1 },
+		{ FFN_PRE, FFN_Y, FFN_G, FFN_DX, FFN_DW2_ADDED,
+		  FFN_DW1_ADDED }
 	};
-	static const int products[] = {
-		[FFN_TUNE_FORWARD] = 2, [FFN_TUNE_BOTH] = 6,
-		[FFN_TUNE_ADDED] = FFN_PRODUCTS
-	};
-	int n = products[what], i;
+	int n = what == FFN_TUNE_FORWARD ? 2 : 6, i;
+	enum ffn_product p;
 	enum status st = ST_OK;
 
 	/* each on what the one before has made: real data */
 	for (i = 0; i < n && !st; i++) {
-		st = ffn_tune_one(f, order[i], rows, b, s);
-		if (!st && (order[i] == FFN_PRE || order[i] == FFN_G))
-			st = ffn_activate(f, rows, b, order[i] == FFN_G, s);
+		p = order[what == FFN_TUNE_LATER][i];
+		st = ffn_tune_one(f, p, rows, b, s);
+		if (!st && (p == FFN_PRE || p == FFN_G))
+			st = ffn_activate(f, rows, b, p == FFN_G, s);
 	}
 	return st;
 }

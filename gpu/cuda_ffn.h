@@ -119,13 +119,13 @@ enum status cuda_ffn_backward_weights(struct cuda_ffn *f,
  * Times every way and several of cuBLAS's algorithms on these rows and
  * buffers, whose contents are lost (they should hold real data: zeros run
  * faster), and keeps the fastest for this shape: the two products of the
- * forward pass, all six, or also those that add to weights' gradients (what is
- * fastest when nothing is read was half as slow again when much is: 1,140
- * against 745 us, mixtral-1k in 8 chunks). Waits: 0.25 s a product or, where
- * that is longer, 60 runs of it; 0.05 s for other numbers of rows later, and
- * no time at all for numbers within a tenth of those known.
+ * forward pass; all six of a first chunk; those of a later one, which add to
+ * weights' gradients (other algorithms are fastest when much is read). Waits:
+ * 0.25 s a product or, where that is longer, 60 runs of it; 0.05 s for other
+ * numbers of rows later, and no time at all for numbers within a tenth of
+ * those known.
  */
-enum ffn_tuned { FFN_TUNE_FORWARD, FFN_TUNE_BOTH, FFN_TUNE_ADDED };
+enum ffn_tuned { FFN_TUNE_FORWARD, FFN_TUNE_FIRST, FFN_TUNE_LATER };
 enum status cuda_ffn_tune(struct cuda_ffn *f, const struct ffn_rows *rows,
 			  const struct ffn_buffers *b, enum ffn_tuned what,
 			  cudaStream_t s);

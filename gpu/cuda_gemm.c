@@ -11,7 +11,8 @@
  *	grouped		one call; each expert a group of its own, as unequal
  *			counts of rows would have it
  *	adding		strided-batched, to what is there: C = A B / 2 + C / 2,
- *			so that C = A B stays what it is
+ *			so that C = A B stays what it is; A is k x m, as rows
+ *			of tokens are to the gradients of weights
  *
  * All but grouped with the fastest of cublasLt's algorithms, as layers have
  * them; a gate's products with the library's own choice, as layers have those.
@@ -29,7 +30,7 @@
 /* Columns or depth of a gate's products, at most: its experts. */
 #define NARROW_MAX 256
 
-static const float one = 1, half = 0.5f, zero = 0;
+static const float one = 1, zero = 0;
 
 static cudaDataType_t type_of(const struct bench_work *w)
 {
@@ -100,7 +101,7 @@ static enum status product_plan(struct cuda_rank *r, struct cuda_work *w)
 	}
 	if (!strcmp(variant, "per-expert"))
 		return gemm_lt_plan(r, w->product, &w->c.work, 1);
-	return is_narrow(&w->c.work) ? ST_OK :
+	return is_narrow(&w->c.work) && !ref_adds(&w->c.work) ? ST_OK :
 		gemm_lt_plan(r, w->product, &w->c.work, w->c.work.batch);
 }
 
@@ -158,16 +159,10 @@ out:
 	return st;
 }
 
-static bool adds(const struct bench_work *w)
-{
-	return !strcmp(w->variant, "adding");
-}
-
 static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
 				  int set, bool add, cudaStream_t s)
 {
 	const struct bench_work *w = &cw->c.work;
-	const float *alpha = add ? &half : &one, *beta = add ? &half : &zero;
 	cudaDataType_t t = type_of(w);
 	int m = (int)w->m, n = (int)w->n, k = (int)w->k;
 	enum status st;
@@ -179,9 +174,9 @@ static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
 	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
 	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
 	BLAS_GOTO(out, st, cublasGemmStridedBatchedEx(
-		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, alpha,
+		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, &one,
 		matrix(cw, set, 1, 0), t, n, (long long)w->k * n,
-		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, beta,
+		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, &zero,
 		matrix(cw, set, 2, 0), t, n, (long long)w->m * n,
 		(int)w->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 out:
@@ -205,7 +200,7 @@ static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 	}
 	if (w->size[3])
 		st = fill_pointers(w, set);
-	if (!st && adds(&w->c.work))
+	if (!st && ref_adds(&w->c.work))
 		st = launch_strided(r, w, set, false, r->main);
 out:
 	return st;
@@ -275,7 +270,7 @@ static enum status launch_gemm(struct cuda_rank *r, struct cuda_work *w,
 	if (!strcmp(variant, "grouped"))
 		return launch_grouped(r, w, set, s);
 	return !strcmp(variant, "per-expert") ? launch_experts(r, w, set, s)
-		: launch_strided(r, w, set, adds(&w->c.work), s);
+		: launch_strided(r, w, set, ref_adds(&w->c.work), s);
 }
 
 /* Logits stay fp32: rounding them would change the choice of experts. */

@@ -397,8 +397,9 @@ static enum status one_layer(struct bench_rank *r, const struct shape *c)
 	if (!st)
 		st = time_exchange(r, &l);
 	if (!st)
-		st = cuda_ffn_tune(l.f, &l.rows, &l.b, FFN_TUNE_ADDED,
-				   r->s);
+		st = cuda_ffn_tune(l.f, &l.rows, &l.b, FFN_TUNE_FIRST, r->s);
+	if (!st)
+		st = cuda_ffn_tune(l.f, &l.rows, &l.b, FFN_TUNE_LATER, r->s);
 	if (!st)
 		st = time_products(r, &l);
 	if (!st)

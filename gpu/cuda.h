@@ -147,6 +147,7 @@ extern const struct cuda_op cuda_exchanges[];
 extern const struct cuda_op cuda_products[];
 extern const struct cuda_op cuda_kernels[];
 extern const struct cuda_op cuda_direct_ops[];
+extern const struct cuda_op cuda_direct_sums[];
 extern const struct cuda_op cuda_turns[];
 
 /* cuda_direct_bench.c: do all ranks reach each other's memory? */

@@ -25,6 +25,7 @@ libgpu_a_SOURCES += %D%/cuda_ffn_tune.c %D%/cuda_ffn.h
 libgpu_a_SOURCES += %D%/cuda_ffn_int.h %D%/ffn_rows.h
 libgpu_a_SOURCES += %D%/k_ffn.cu %D%/k_ffn.h
 libgpu_a_SOURCES += %D%/cuda_direct.c %D%/cuda_direct.h
+libgpu_a_SOURCES += %D%/cuda_direct_sums.c
 libgpu_a_SOURCES += %D%/cuda_direct_bench.c %D%/cuda_direct_int.h
 libgpu_a_SOURCES += %D%/cuda_direct_alltoall.c %D%/cuda_direct_alltoall.h
 libgpu_a_SOURCES += %D%/cuda_direct_cells.c %D%/cuda_direct_cells.h

@@ -85,8 +85,8 @@ static enum status time_n(const struct race *r, const struct candidate *c,
 
 	CUDA_GOTO(out, st, cudaEventRecord(f->start, r->s));
 	for (i = 0; i < n && !st; i++)
-		st = ffn_multiply_by(f, r->p, r->rows, r->b, false, c->way,
-				     c->algo, r->s);
+		st = ffn_multiply_by(f, r->p, r->rows, r->b, c->way, c->algo,
+				     r->s);
 	if (st)
 		goto out;
 	CUDA_GOTO(out, st, cudaEventRecord(f->stop, r->s));

@@ -13,7 +13,8 @@
  *	grouped		one call; each expert a group of its own, as unequal
  *			counts of rows would have it
  *	adding		strided-batched, to what is there: C = A B / 2 + C / 2,
- *			so that C = A B stays what it is
+ *			so that C = A B stays what it is; A is k x m, as rows
+ *			of tokens are to the gradients of weights
  *
  * All but grouped with the fastest of cublasLt's algorithms, as layers have
  * them; a gate's products with the library's own choice, as layers have those.
@@ -31,7 +32,7 @@
 /* Columns or depth of a gate's products, at most: its experts. */
 #define NARROW_MAX 256
 
-static const float one = 1, half = 0.5f, zero = 0;
+static const float one = 1, zero = 0;
 
 static cudaDataType_t type_of(const struct bench_work *w)
 {
@@ -102,7 +103,7 @@ static enum status product_plan(struct cuda_rank *r, struct cuda_work *w)
 	}
 	if (!strcmp(variant, "per-expert"))
 		return gemm_lt_plan(r, w->product, &w->c.work, 1);
-	return is_narrow(&w->c.work) ? ST_OK :
+	return is_narrow(&w->c.work) && !ref_adds(&w->c.work) ? ST_OK :
 		gemm_lt_plan(r, w->product, &w->c.work, w->c.work.batch);
 }
 
@@ -160,16 +161,10 @@ out:
 	return st;
 }
 
-static bool adds(const struct bench_work *w)
-{
-	return !strcmp(w->variant, "adding");
-}
-
 static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
 				  int set, bool add, cudaStream_t s)
 {
 	const struct bench_work *w = &cw->c.work;
-	const float *alpha = add ? &half : &one, *beta = add ? &half : &zero;
 	cudaDataType_t t = type_of(w);
 	int m = (int)w->m, n = (int)w->n, k = (int)w->k;
 	enum status st;
@@ -181,9 +176,9 @@ static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
 	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
 	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
 	BLAS_GOTO(out, st, cublasGemmStridedBatchedEx(
-		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, alpha,
+		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, &one,
 		matrix(cw, set, 1, 0), t, n, (long long)w->k * n,
-		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, beta,
+		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, &zero,
 		matrix(cw, set, 2, 0), t, n, (long long)w->m * n,
 		(int)w->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 out:
@@ -207,6 +202,8 @@ static enum status empty_half(struct cuda_rank *r, const struct cuda_work *w,
 	const struct bench_work *bw = &w->c.work;
 	uint64_t row = bw->k * (uint64_t)work_element_bytes(bw->dtype);
 
+	if (!empty_rows(bw))
+		return ST_OK;
 	return cuda_status(cudaMemset2DAsync(cuda_buffer(w, set, 0),
 					     bw->m * row, 0,
 					     empty_rows(bw) * row,
@@ -233,7 +230,7 @@ static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 		st = fill_pointers(w, set);
 	if (!st && is_half_empty(&w->c.work))
 		st = empty_half(r, w, set);
-	if (!st && adds(&w->c.work))
+	if (!st && ref_adds(&w->c.work))
 		st = launch_strided(r, w, set, false, r->main);
 out:
 	return st;
@@ -303,7 +300,7 @@ static enum status launch_gemm(struct cuda_rank *r, struct cuda_work *w,
 	if (!strcmp(variant, "grouped"))
 		return launch_grouped(r, w, set, s);
 	return !strcmp(variant, "per-expert") ? launch_experts(r, w, set, s)
-		: launch_strided(r, w, set, adds(&w->c.work), s);
+		: launch_strided(r, w, set, ref_adds(&w->c.work), s);
 }
 
 /* Logits stay fp32: rounding them would change the choice of experts. */

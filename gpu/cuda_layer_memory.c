@@ -232,6 +232,27 @@ static enum status fill_tensors(struct cuda_layer *l)
 	return st;
 }
 
+/* Dense gradients of the rank, and room for their sums. */
+static enum status make_dense(struct cuda_layer *l)
+{
+	struct layer_dense d = layer_dense_of(&l->c);
+	uint64_t n = (uint64_t)d.n;
+	struct k_fill_part f = { .rows = 1, .cols = n, .ld = n, .pitch = n,
+				 .key = layer_dense_key(&l->c, l->rank->rank),
+				 .scale = 1 };
+	const struct want w[] = {
+		{ &l->dense, n * sizeof(float) },
+		{ &l->dense_sum, n * sizeof(float) },
+	};
+	enum status st = ALLOC_ALL(l, w);
+
+	if (st || !n)
+		return st;
+	return cuda_status(k_layer_fill(l->dense, false, &f,
+					l->lane[LANE_COMPUTE]),
+			   "k_layer_fill()");
+}
+
 static enum status give_ids(struct cuda_layer *l)
 {
 	int32_t *id = xcalloc(l->pairs + 1, sizeof(*id));
@@ -255,6 +276,8 @@ enum status cuda_layer_tensors(struct cuda_layer *l)
 		st = alloc_routing(l);
 	if (!st)
 		st = fill_tensors(l);
+	if (!st)
+		st = make_dense(l);
 	if (!st)
 		CUDA_GOTO(out, st, cudaStreamSynchronize(
 			l->lane[LANE_COMPUTE]));

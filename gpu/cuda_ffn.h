@@ -122,8 +122,8 @@ enum status cuda_ffn_backward_weights(struct cuda_ffn *f,
  * forward pass; all six of a first chunk; those of a later one, which add to
  * weights' gradients (other algorithms are fastest when much is read). Waits:
  * 0.25 s a product or, where that is longer, 60 runs of it; 0.05 s for other
- * numbers of rows later, and no time at all for numbers within a tenth of
- * those known.
+ * numbers of rows later, and no time at all for padded ones that are known and
+ * for packed ones within a tenth of those known.
  */
 enum ffn_tuned { FFN_TUNE_FORWARD, FFN_TUNE_FIRST, FFN_TUNE_LATER };
 enum status cuda_ffn_tune(struct cuda_ffn *f, const struct ffn_rows *rows,

@@ -200,12 +200,11 @@ bool measured_each_known(const struct measured *m, enum dtype t, double rows,
  */
 double measured_launch_seconds(const struct measured *m, double launches);
 
-/*
- * Seconds that each output of a product more takes when it is added to what
- * is there: the mean of what MEASURED_ADDING's points take longer than the same
- * product alone. 0: none was measured.
- */
-double measured_adding_seconds(const struct measured *m, enum dtype t);
+/* Seconds that each output takes more when it is added to what is there: the
+ * mean of MEASURED_ADDING's points over the same products alone. 0: none. */
+double measured_adding_seconds(const struct measured *m, enum dtype t);/* Of one that adds, by their own table; 0: it does not reach. */
+double measured_adding_product(const struct measured *m, enum dtype t,
+			       const struct product_point *p);
 
 /*
  * FLOP/s that products reach for as long as a layer runs: the geometric mean of

@@ -126,6 +126,19 @@ static double each_seconds(const struct measured *m, enum dtype t,
 	return outside ? 0 : s;
 }
 
+double measured_adding_product(const struct measured *m, enum dtype t,
+			       const struct product_point *p)
+{
+	const struct product_table *table = find_table(m, t, MEASURED_ADDING);
+	bool outside = true;
+	double s = 0;
+
+	if (table)
+		s = product_seconds(table, p->m, p->n, p->k, p->batch,
+				    &outside);
+	return outside ? 0 : s;
+}
+
 /* One that has more rows than were measured fills the GPU by itself, too. */
 bool measured_each_known(const struct measured *m, enum dtype t, double rows,
 			 double n, double k, double batch)

@@ -167,6 +167,23 @@ static double whole_tiles(double rows, int tile)
 }
 
 /*
+ * Products that add: as they were measured, where that reaches one over all
+ * experts; else so much more for each output.
+ */
+static double adding_time(const struct measured *m, enum dtype t,
+			  const struct gemm_group *group, double batch,
+			  double plain)
+{
+	struct shape s = group_shape(group, 0);
+	const struct product_point p = { s.m, s.n, s.k, batch, 0 };
+	double adding = group->n_products > 1 ? 0 :
+		measured_adding_product(m, t, &p);
+
+	return adding > 0 ? fmax(adding, plain) :
+		plain + group_outputs(group) * group->adding_s;
+}
+
+/*
  * Measured: of N products that run together, uneven ones too, each takes the
  * N-th part of a batch of N like it. False when the table does not reach one
  * of them, which is then *past_p.
@@ -203,7 +220,8 @@ static bool measured_time(const struct measured *m, enum dtype t, int tile,
 	}
 	if (!(sum > 0))
 		return false;
-	sum += group_outputs(group) * group->adding_s;
+	if (group->adding_s > 0)
+		sum = adding_time(m, t, group, batch, sum);
 	if (group->packed)
 		sum = fmax(sum, measured_launch_seconds(m, batch));
 	if (m->use)

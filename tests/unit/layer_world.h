@@ -18,7 +18,7 @@
 struct node {
 	struct layer_pass pass;
 	struct layer_blob blob;
-	int64_t *buffer[XCHG_BUFFER_N], *send, *recv;
+	int64_t *buffer[XCHG_BUFFER_N], *send, *recv, *all_send, *all_recv;
 };
 
 struct world {

@@ -350,6 +350,8 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		   spec->workload);
 	layer_set_measured(&c->layer, spec->measured, &spec->layout,
 			   spec->alltoall);
+	if (spec->alltoall == A2A_DEDUP && c->spec.net->cluster.gpus_per_node == 1)
+		layer_set_dedup(&c->layer, &spec->layout, spec->workload);
 	dense_init(&c->dense, c->gpu, spec->model, &spec->layout);
 	if (spec->alltoall == A2A_DIRECT && spec->layout.ep > 1)
 		layer_set_direct(&c->layer, &spec->layout, spec->workload);

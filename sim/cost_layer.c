@@ -64,6 +64,26 @@ void layer_set_direct(struct layer *l, const struct layout *layout,
 	l->sums_bytes = traffic_sums(&w->dispatch);
 }
 
+void layer_set_dedup(struct layer *l, const struct layout *layout,
+		     const struct workload *w)
+{
+	const double *b = w->dispatch.node_bytes;
+	int n = w->ranks, r, m;
+
+	if (!l->pads || !b || !(w->token_bytes > 0) || layout->ep == 1 ||
+	    layout->esp > 1)
+		return;
+	for (r = 0; r < n; r++) {
+		for (m = 0; m < n; m++) {
+			double rows = b[(size_t)r * (size_t)n + (size_t)m] /
+				      w->token_bytes / n;
+
+			l->leads += rows;
+			l->leads_away += m == r ? 0 : rows;
+		}
+	}
+}
+
 double layer_busiest_rows(const struct workload *w)
 {
 	double rows, most = 0;
@@ -320,6 +340,17 @@ static void ffn_work(const struct ffn *f, enum op_kind kind, struct work *w)
 	}
 }
 
+/*
+ * Beside the sorting: a token's row goes to a copy for each expert before
+ * these are sorted, and the copies' results are added to one.
+ */
+static void dedup_work(const struct layer *l, double rows, double share,
+		       struct work *out)
+{
+	work_add_stream(out, l->gpu, 2 * rows * row_bytes(l));
+	work_add_stream(out, l->gpu, (rows + share * l->leads) * row_bytes(l));
+}
+
 void layer_expert_work(const struct layer *l, enum op_kind kind,
 		       const double *rows, double share, bool adds,
 		       struct work *out)
@@ -338,6 +369,8 @@ void layer_expert_work(const struct layer *l, enum op_kind kind,
 		work_add_stream(out, l->gpu, 2 * f.total * row_bytes(l));
 		work_add_stream(out, l->gpu, 2 * f.total * row_bytes(l));
 	}
+	if (l->leads > 0 && kind != OP_EXPERT_BWD_WEIGHT)
+		dedup_work(l, f.total, share, out);
 }
 
 static void shared_work(const struct layer *l, enum op_kind kind,
@@ -432,6 +465,14 @@ static bool is_permutation(enum op_kind k)
 		k == OP_UNPERMUTE_BWD;
 }
 
+/* Dedup: one row of each token to where it leaves for another node, or from
+ * where it came. */
+static void lead_work(const struct layer *l, struct work *out)
+{
+	if (l->leads > 0)
+		work_add_stream(out, l->gpu, 2 * l->leads_away * row_bytes(l));
+}
+
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 {
 	double row = row_bytes(l);
@@ -450,10 +491,13 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 		break;
 	case OP_PERMUTE:	/* a gather: each slot is read and written */
 		work_add_stream(out, l->gpu, (l->reads + l->slots) * row);
+		lead_work(l, out);
 		break;
 	case OP_UNPERMUTE:	/* k copies in, their weighted sum out */
 	case OP_PERMUTE_BWD:	/* k gradients in, their sum out */
-		work_add_stream(out, l->gpu, (l->copies + l->tokens) * row);
+		work_add_stream(out, l->gpu, ((l->leads > 0 ? l->leads :
+				l->copies) + l->tokens) * row);
+		lead_work(l, out);
 		break;
 	case OP_UNPERMUTE_BWD:
 		/* output gradients and results in (for the gate's weights),
@@ -461,6 +505,7 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 		work_add_stream(out, l->gpu, (l->pads ?
 				l->reads + l->slots :
 				l->tokens + l->copies + l->slots) * row);
+		lead_work(l, out);
 		break;
 	case OP_SHARED:
 	case OP_SHARED_BWD:
@@ -481,6 +526,8 @@ void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
 	chunk.slots /= n;
 	chunk.pairs /= n;
 	chunk.sums_bytes /= n;
+	chunk.leads /= n;
+	chunk.leads_away /= n;
 	layer_work(&chunk, kind, out);
 }
 

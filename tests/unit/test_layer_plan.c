@@ -23,21 +23,6 @@
 
 #define CASES 120
 #define MANY 40		/* times as many tokens */
-#define DIRTY (-1000000)	/* what was never written */
-
-static int64_t layout_rows(const struct layer_chunk *c)
-{
-	return c->first[c->rows.experts];
-}
-
-static int64_t *dirty(int64_t n)
-{
-	int64_t *p = xcalloc((size_t)n + 1, sizeof(*p)), i;
-
-	for (i = 0; i <= n; i++)
-		p[i] = DIRTY;
-	return p;
-}
 
 static void buffers_make(struct node *n, int chunk)
 {

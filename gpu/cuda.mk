@@ -15,6 +15,7 @@ libgpu_a_SOURCES += %D%/k_layer_rows.cu %D%/k_layer_gate.cu
 libgpu_a_SOURCES += %D%/cuda_layer.c %D%/cuda_layer_memory.c %D%/cuda_layer.h
 libgpu_a_SOURCES += %D%/cuda_layer_comm.c %D%/cuda_layer_gate.c
 libgpu_a_SOURCES += %D%/cuda_layer_pass.c %D%/cuda_layer_exchange.c
+libgpu_a_SOURCES += %D%/cuda_layer_exchange.h
 libgpu_a_SOURCES += %D%/cuda_layer_ops.c %D%/cuda_layer_run.c
 libgpu_a_SOURCES += %D%/cuda_layer_direct.c
 libgpu_a_SOURCES += %D%/cuda_layer_trace.c

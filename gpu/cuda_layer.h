@@ -120,10 +120,13 @@ struct cuda_layer {
 	void *x, *dy, *wg, *w1, *w2, *ws1, *ws2;
 	void *y, *dx, *dw1, *dw2, *dws1, *dws2, *dlogits;
 	float *dwg, *dense, *dense_sum;	/* gpu/layer_dense.h */
-	/* what travels; SEND and RECV are scratch of a lane */
+	/* what travels; SEND and RECV: scratch of a lane, and of all chunks */
 	void *in, *mid[2], *out, *send[LANE_N], *recv[LANE_N];
+	void *all_send, *all_recv;
 	float *in_s, *out_s, *send_s[LANE_N], *recv_s[LANE_N];
+	float *all_send_s, *all_recv_s;
 	int64_t in_rows, mid_rows[2], out_rows, send_rows, recv_rows;
+	int64_t all_send_rows, all_recv_rows;
 	/* experts: rows kept, their regrouped copies, results */
 	struct cuda_rows kept, regrouped;
 	void *ye, *g, *dxe;		/* ye: also the rows of dy */
@@ -188,12 +191,6 @@ enum status cuda_layer_plan(struct cuda_layer *l, int pass);
 void cuda_layer_plan_release(struct cuda_layer *l, int pass);
 enum status cuda_layer_tables(struct cuda_layer *l, int pass);
 enum status cuda_layer_tokens(struct cuda_layer *l);
-
-/* cuda_layer_exchange.c: a step of a chunk's way, or its ESP collective. */
-enum status cuda_layer_exchange(struct cuda_layer *l, const struct op *op,
-				enum cuda_direction d, cudaStream_t s);
-enum status cuda_layer_esp(struct cuda_layer *l, const struct op *op,
-			   enum cuda_direction d, cudaStream_t s);
 
 /*
  * cuda_layer_direct.c: in the place of permute, exchange and unpermute.

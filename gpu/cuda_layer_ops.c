@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The ops of a program, each on the stream of its lane. */
-#include "gpu/cuda_layer.h"
+#include "gpu/cuda_layer_exchange.h"
 
 #include <stddef.h>
 
@@ -236,7 +236,11 @@ static enum status op_expert(struct cuda_layer *l, const struct op *op)
 	if (st)
 		return st;
 	b = expert_buffers(l, 0, base);
-	return cuda_ffn_forward(l->ffn, &rows, &b, l->lane[LANE_COMPUTE]);
+	st = cuda_layer_arrive(l, op);
+	if (!st)
+		st = cuda_ffn_forward(l->ffn, &rows, &b,
+				      l->lane[LANE_COMPUTE]);
+	return st ? st : cuda_layer_depart(l, op);
 }
 
 /* What the forward chunks kept, in the order of this backward chunk. */
@@ -284,11 +288,13 @@ static enum status op_expert_bwd_data(struct cuda_layer *l,
 
 	if (!st && is_regrouped(l))
 		st = regroup(l, op->chunk);
+	if (!st)
+		st = cuda_layer_arrive(l, op);
 	if (st)
 		return st;
 	b = expert_buffers(l, 1, base);
-	return cuda_ffn_backward_data(l->ffn, &rows, &b,
-				      l->lane[LANE_COMPUTE]);
+	st = cuda_ffn_backward_data(l->ffn, &rows, &b, l->lane[LANE_COMPUTE]);
+	return st ? st : cuda_layer_depart(l, op);
 }
 
 static enum status op_expert_bwd_weight(struct cuda_layer *l,

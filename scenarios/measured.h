@@ -202,7 +202,8 @@ double measured_launch_seconds(const struct measured *m, double launches);
 
 /* Seconds that each output takes more when it is added to what is there: the
  * mean of MEASURED_ADDING's points over the same products alone. 0: none. */
-double measured_adding_seconds(const struct measured *m, enum dtype t);/* Of one that adds, by their own table; 0: it does not reach. */
+double measured_adding_seconds(const struct measured *m, enum dtype t);
+/* Of one that adds, by their own table; 0: it does not reach. */
 double measured_adding_product(const struct measured *m, enum dtype t,
 			       const struct product_point *p);
 

@@ -229,22 +229,6 @@ static enum status make_colls(struct cost *c)
 	return st;
 }
 
-/*
- * A runner's ranks bring arriving rows in the experts' order on the exchange's
- * stream, behind the transfer, and those that leave before it: kernels that
- * products beside them keep waiting, and the next exchange waits for.
- */
-static void add_regroup(const struct cost *c, struct coll_step *s)
-{
-	const struct gpu *g = c->gpu;
-
-	s->copy_s += layer_regroup_bytes(&c->layer, c->spec.workload) /
-		(g->hbm_Bps * g->hbm_efficiency *
-		 net_gpu_share_least(c->spec.net, 1));
-	s->fixed_s += g->kernel_s;
-	s->ll_fixed_s += g->kernel_s;
-}
-
 /* More flows than the flow model runs one by one are done with. */
 static void drop_flows(struct coll_step *s)
 {
@@ -345,6 +329,8 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		   spec->workload);
 	layer_set_measured(&c->layer, spec->measured, &spec->layout,
 			   spec->alltoall);
+	if (spec->alltoall == A2A_DEDUP && c->spec.net->cluster.gpus_per_node == 1)
+		layer_set_dedup(&c->layer, &spec->layout, spec->workload);
 	dense_init(&c->dense, c->gpu, spec->model, &spec->layout);
 	if (spec->alltoall == A2A_DIRECT && spec->layout.ep > 1)
 		layer_set_direct(&c->layer, &spec->layout, spec->workload);
@@ -352,10 +338,6 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 	if (st) {
 		cost_free(c);
 		return st;
-	}
-	if (c->layer.regroup_apart && !spec->least) {	/* of one step */
-		add_regroup(c, &c->coll[COST_DISPATCH].step[0]);
-		add_regroup(c, &c->coll[COST_COMBINE].step[0]);
 	}
 	if (spec->keep_flows)
 		make_loads(c);

@@ -46,8 +46,6 @@ void layer_set_measured(struct layer *l, const struct measured *m,
 	l->pads = measured_has_products(m, l->model->dtype);
 	if (l->pads)
 		l->reads = l->tokens;
-	l->regroup_apart = l->pads && l->regroup && layout->ep > 1 &&
-		(alg == A2A_FLAT || alg == A2A_PAIRWISE);
 	l->group = layout->ep * layout->esp;
 	if (l->pads && l->dropless && alg != A2A_DIRECT)
 		l->plan = layout->esp > 1 ? MEASURED_PLAN_ESP :
@@ -61,9 +59,29 @@ void layer_set_direct(struct layer *l, const struct layout *layout,
 		      const struct workload *w)
 {
 	l->direct = true;
-	l->regroup = l->regroup_apart = false;
+	l->regroup = false;
 	l->pairs = l->copies * layout->ep;
 	l->sums_bytes = traffic_sums(&w->dispatch);
+}
+
+void layer_set_dedup(struct layer *l, const struct layout *layout,
+		     const struct workload *w)
+{
+	const double *b = w->dispatch.node_bytes;
+	int n = w->ranks, r, m;
+
+	if (!l->pads || !b || !(w->token_bytes > 0) || layout->ep == 1 ||
+	    layout->esp > 1)
+		return;
+	for (r = 0; r < n; r++) {
+		for (m = 0; m < n; m++) {
+			double rows = b[(size_t)r * (size_t)n + (size_t)m] /
+				      w->token_bytes / n;
+
+			l->leads += rows;
+			l->leads_away += m == r ? 0 : rows;
+		}
+	}
 }
 
 double layer_busiest_rows(const struct workload *w)
@@ -347,6 +365,17 @@ static void ffn_work(const struct ffn *f, enum op_kind kind, struct work *w)
 	}
 }
 
+/*
+ * Beside the sorting: a token's row goes to a copy for each expert before
+ * these are sorted, and the copies' results are added to one.
+ */
+static void dedup_work(const struct layer *l, double rows, double share,
+		       struct work *out)
+{
+	work_add_stream(out, l->gpu, 2 * rows * row_bytes(l));
+	work_add_stream(out, l->gpu, (rows + share * l->leads) * row_bytes(l));
+}
+
 void layer_expert_work(const struct layer *l, enum op_kind kind,
 		       const double *rows, double share, bool adds,
 		       struct work *out)
@@ -361,15 +390,12 @@ void layer_expert_work(const struct layer *l, enum op_kind kind,
 	ffn_work(&f, kind, out);
 	/* blocks of one source by expert become blocks of one expert, and
 	 * back: each row read and written once on either side */
-	if (l->regroup && !l->regroup_apart && kind != OP_EXPERT_BWD_WEIGHT) {
+	if (l->regroup && kind != OP_EXPERT_BWD_WEIGHT) {
 		work_add_stream(out, l->gpu, 2 * f.total * row_bytes(l));
 		work_add_stream(out, l->gpu, 2 * f.total * row_bytes(l));
 	}
-}
-
-double layer_regroup_bytes(const struct layer *l, const struct workload *w)
-{
-	return 2 * layer_busiest_rows(w) * row_bytes(l);
+	if (l->leads > 0 && kind != OP_EXPERT_BWD_WEIGHT)
+		dedup_work(l, f.total, share, out);
 }
 
 static void shared_work(const struct layer *l, enum op_kind kind,
@@ -479,6 +505,14 @@ static bool is_permutation(enum op_kind k)
 		k == OP_UNPERMUTE_BWD;
 }
 
+/* Dedup: one row of each token to where it leaves for another node, or from
+ * where it came. */
+static void lead_work(const struct layer *l, struct work *out)
+{
+	if (l->leads > 0)
+		work_add_stream(out, l->gpu, 2 * l->leads_away * row_bytes(l));
+}
+
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 {
 	double row = row_bytes(l);
@@ -497,10 +531,13 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 		break;
 	case OP_PERMUTE:	/* a gather: each slot is read and written */
 		work_add_stream(out, l->gpu, (l->reads + l->slots) * row);
+		lead_work(l, out);
 		break;
 	case OP_UNPERMUTE:	/* k copies in, their weighted sum out */
 	case OP_PERMUTE_BWD:	/* k gradients in, their sum out */
-		work_add_stream(out, l->gpu, (l->copies + l->tokens) * row);
+		work_add_stream(out, l->gpu, ((l->leads > 0 ? l->leads :
+				l->copies) + l->tokens) * row);
+		lead_work(l, out);
 		break;
 	case OP_UNPERMUTE_BWD:
 		/* output gradients and results in (for the gate's weights),
@@ -508,6 +545,7 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 		work_add_stream(out, l->gpu, (l->pads ?
 				l->reads + l->slots :
 				l->tokens + l->copies + l->slots) * row);
+		lead_work(l, out);
 		break;
 	case OP_SHARED:
 	case OP_SHARED_BWD:
@@ -528,6 +566,8 @@ void layer_chunk_work(const struct layer *l, enum op_kind kind, int n,
 	chunk.slots /= n;
 	chunk.pairs /= n;
 	chunk.sums_bytes /= n;
+	chunk.leads /= n;
+	chunk.leads_away /= n;
 	layer_work(&chunk, kind, out);
 }
 

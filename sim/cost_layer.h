@@ -29,13 +29,15 @@ struct layer {
 				   is so many times share (1 - share) rows */
 	double adding_s;	/* see measured_adding_seconds() */
 	bool regroup;		/* arriving rows must be sorted by expert */
-	bool regroup_apart;	/* on the exchange's stream */
 	/* direct: the exchange permutes and regroups, what is left is ... */
 	const char *plan;	/* measured curve of the host's plan; NULL: none */
 	int group;		/* ranks that exchange */
 	bool direct;
 	double pairs;		/* ... to find places for these copies */
 	double sums_bytes;	/* ... to add these rows; see traffic_sums() */
+	/* a runner's dedup on nodes of one GPU, 0 else: rows of distinct tokens
+	 * to any node, and to the others */
+	double leads, leads_away;
 };
 
 void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
@@ -48,6 +50,13 @@ void layer_set_measured(struct layer *l, const struct measured *m,
 /* The layer exchanges `direct`; ep > 1. */
 void layer_set_direct(struct layer *l, const struct layout *layout,
 		      const struct workload *w);
+
+/*
+ * The layer runs by dedup on nodes of one GPU, where no other GPU has the
+ * fan-out: its moves are the runner's. After layer_set_measured().
+ */
+void layer_set_dedup(struct layer *l, const struct layout *layout,
+		     const struct workload *w);
 
 /*
  * What a dropless layer adds to an op that plans `chunks` exchanges: the gate's
@@ -76,8 +85,6 @@ void layer_expert_work(const struct layer *l, enum op_kind kind,
 		       struct work *out);
 
 /* Rows of the rank that computes most, over all its experts. */
-/* Bytes of a change of layout between sources and experts, of all chunks. */
-double layer_regroup_bytes(const struct layer *l, const struct workload *w);
 double layer_busiest_rows(const struct workload *w);
 
 /* Weights of one expert shard, elements; of shared experts together. */

@@ -55,12 +55,6 @@ static bool leaves_room(const struct flow_run *f, const struct running *r)
 		r->o->kind == OP_EXPERT_BWD_WEIGHT && r->part == PART_FLOWS;
 }
 
-/* A runner captures steps whose sizes do not depend on the routing. */
-static bool is_in_graph(const struct plan *p)
-{
-	return p->capacity_factor > 0;
-}
-
 /*
  * The product began just now. Streams wait for others by events, which takes
  * longer than a launch behind one's own kernel: who had to wait comes second.
@@ -70,8 +64,6 @@ static bool comes_first(const struct flow_run *f, const struct running *r)
 	int d;
 
 	if (f->out->op[f->lane[LANE_COMPUTE].op].start_ps < f->now_ps)
-		return false;
-	if (is_in_graph(&f->p->plan) && f->p->plan.alltoall != A2A_DIRECT)
 		return false;
 	for (d = 0; d < r->o->n_deps; d++) {
 		const struct op *dep = &f->p->op[r->o->dep[d]];

@@ -55,10 +55,9 @@ test_expect_success 'JSON has where costs come from' '
 
 # uniform: 2048 copies a rank, 3/4 of 2048 x 1024 x 2 bytes over the link:
 # 10 us + 4194304 / 200e9 = 30.97 us, less what 1 us latency in the cluster
-# file and fit round off; one expert on a rank needs no change of layout
+# file and fit round off
 test_expect_success 'the exchange takes what was measured' '
-	moecast simulate with.yaml --set model.experts=4 --model lane \
-		--json >j &&
+	moecast simulate with.yaml --model lane --json >j &&
 	t=$(sed -n "s/^ *\"dispatch\": \([0-9.e-]*\),*$/\1/p" j) &&
 	echo "dispatch $t" &&
 	awk -v t="$t" "BEGIN { exit !(t > 30.5e-6 && t < 31.5e-6) }"
@@ -175,8 +174,7 @@ words="$words techniques=baseline"
 test_expect_success 'a limit of CTAs takes what was measured under it' '
 	limited | "$make_profile" l.db "NVIDIA H200" fit &&
 	sed "s/p\.db/l.db/" with.yaml >l.yaml &&
-	moecast simulate l.yaml --set model.experts=4 --plan "$words ctas=4" \
-		--model lane --json >j &&
+	moecast simulate l.yaml --plan "$words ctas=4" --model lane --json >j &&
 	test_grep "\"ctas\": 4" j &&
 	t=$(sed -n "s/^ *\"dispatch\": \([0-9.e-]*\),*$/\1/p" j) &&
 	echo "dispatch $t" &&

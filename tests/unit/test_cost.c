@@ -532,42 +532,10 @@ static void test_power(void **state)
 	fixture_release(&f);
 }
 
-/*
- * Two experts on a rank get 256 rows each from all, 128 bytes a row: 65,536
- * bytes read and written at 1e9 B/s, in the experts' order, on the exchange's
- * stream where products were measured. Half of it for one chunk of two.
- */
-static void test_regroup(void **state)
-{
-	const struct product_point at = { 256, 128, 64, 2, 1e-3 };
-	struct product_table t;
-	struct measured m = { .n_tables = 1, .table = &t };
-	struct cost *plain, *runner;
-	struct fixture f;
-	int i;
-
-	(void)state;
-	fixture_make_experts(&f, 4, 1, 0, 8);
-	assert_int_equal(product_table_init(&t, DT_BF16, "", &at, 1), ST_OK);
-	plain = power_cost(&f, NULL, 1, false);
-	runner = power_cost(&f, &m, 1, false);
-	for (i = 1; i <= 2; i++) {
-		near(one(runner, OP_DISPATCH, i, 0) -
-		     one(plain, OP_DISPATCH, i, 0), 131072e-9 / i);
-		near(one(runner, OP_COMBINE, i, 0) -
-		     one(plain, OP_COMBINE, i, 0), 131072e-9 / i);
-	}
-	cost_free(runner);
-	cost_free(plain);
-	product_table_release(&t);
-	fixture_release(&f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_power),
-		cmocka_unit_test(test_regroup),
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_tiles),
 		cmocka_unit_test(test_split),

@@ -284,6 +284,47 @@ static void test_permute(void **state)
 }
 
 /*
+ * Dedup on two nodes of one GPU: of a rank's 100 tokens 90 have experts on its
+ * node and 80 on the other one. Rows to where they leave, or from where they
+ * come: 2 * 80; 170 rows are added up, not 200. In one chunk of two the experts'
+ * 120 rows are moved once more and added up to 85. With products unknown all is
+ * as without.
+ */
+static void test_dedup(void **state)
+{
+	const double rows[] = { 60, 60, 60, 60 };
+	double sent[] = { 90 * 128, 80 * 128, 80 * 128, 90 * 128 };
+	const struct workload w = { .ranks = 2, .token_bytes = 128,
+		.dispatch.node_bytes = sent };
+	struct product_table t;
+	struct measured m = { .n_tables = 1, .table = &t };
+	struct layer flat, l;
+	struct work a, b;
+
+	(void)state;
+	make_table(&t);
+	make_layer(&flat, &m, &layout, A2A_DEDUP, 25);
+	l = flat;
+	layer_set_dedup(&l, &layout, &w);
+	near(l.leads, 170);
+	near(l.leads_away, 80);
+	layer_work(&l, OP_PERMUTE, &a);
+	near(a.bytes, (300 + 160) * 128);
+	layer_work(&l, OP_UNPERMUTE, &a);
+	near(a.bytes, (170 + 100 + 160) * 128);
+	layer_expert_work(&flat, OP_EXPERT, rows, 0.5, false, &a);
+	layer_expert_work(&l, OP_EXPERT, rows, 0.5, false, &b);
+	near(b.bytes - a.bytes, (2 * 120 + 120 + 85) * 128);
+	layer_expert_work(&flat, OP_EXPERT_BWD_WEIGHT, rows, 1, false, &a);
+	layer_expert_work(&l, OP_EXPERT_BWD_WEIGHT, rows, 1, false, &b);
+	near(b.bytes, a.bytes);
+	make_layer(&l, NULL, &layout, A2A_DEDUP, 25);
+	layer_set_dedup(&l, &layout, &w);
+	near(l.leads, 0);
+	product_table_release(&t);
+}
+
+/*
  * The gate backward: 100 tokens, 8 experts, 64 wide, elements of 2 bytes. Scores
  * 800 * 6; two products of 800 + 512 + 6,400 elements each; the first adds to
  * the 6,400 that the experts' rows left, where products were measured.
@@ -334,6 +375,7 @@ int main(void)
 		cmocka_unit_test(test_turn),
 		cmocka_unit_test(test_regroup),
 		cmocka_unit_test(test_permute),
+		cmocka_unit_test(test_dedup),
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_gate_bwd),
 	};

@@ -428,15 +428,12 @@ static void ends_are(const struct program *p, const struct exec_result *r,
 }
 
 /*
- * The same ops. In a graph (a capacity) chunk 1's exchange is behind the
- * experts' first kernel, 10..16, and runs 16..26; the experts of chunk 1 are
- * at 26..38, chunk 0's combine behind their first kernel, 32..36, and chunk
- * 1's 38..42. Direct exchanges come first in graphs, too, and hold the SMs:
- * 10..20, experts 20..32; chunk 0's combine, 2 s and no change of layout, stops
- * those of chunk 1 at their first kernel's end, 38..40; they end at 46, and
- * chunk 1's combine at 48.
+ * The same ops by direct exchanges, which hold the SMs: chunk 1's 10..20, the
+ * experts 20..32; chunk 0's combine, 2 s and no change of layout, stops those
+ * of chunk 1 at their first kernel's end, 38..40; they end at 46, and chunk
+ * 1's combine at 48.
  */
-static void test_kernel_order(void **state)
+static void test_kernels_direct(void **state)
 {
 	struct exec_result r;
 	struct program p;
@@ -444,22 +441,13 @@ static void test_kernel_order(void **state)
 
 	(void)state;
 	cost_init(&c);
-	c.net.cluster.gpu.comm_sms = 0;
+	/* who stands still does so at the speed of one SM */
+	c.net.cluster.gpu.sms = 1000000;
 	set_comm(&c, OP_DISPATCH, 10, 2);
 	set_comm(&c, OP_COMBINE, 2, 2);
-	c.step[OP_COMBINE].copy_s = 4;
 	c.s[OP_EXPERT] = 12;
 	c.first[OP_EXPERT] = 0.5;
 	lower(&p, 16, 1, A2A_FLAT, 2, 1);
-	p.plan.capacity_factor = 1;
-	run(&p, &c, EXEC_FLOW, &r);
-	ends_are(&p, &r, OP_DISPATCH, 10, 26);
-	ends_are(&p, &r, OP_EXPERT, 22, 38);
-	ends_are(&p, &r, OP_COMBINE, 36, 42);
-	exec_release(&r);
-	/* who stands still does so at the speed of one SM */
-	c.net.cluster.gpu.sms = 1000000;
-	c.step[OP_COMBINE].copy_s = 0;
 	p.plan.alltoall = A2A_DIRECT;
 	run(&p, &c, EXEC_FLOW, &r);
 	ends_are(&p, &r, OP_DISPATCH, 10, 20);
@@ -588,7 +576,7 @@ int main(void)
 		cmocka_unit_test(test_two_on_a_link),
 		cmocka_unit_test(test_sms),
 		cmocka_unit_test(test_kernels),
-		cmocka_unit_test(test_kernel_order),
+		cmocka_unit_test(test_kernels_direct),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_contention),

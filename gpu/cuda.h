@@ -37,7 +37,7 @@
 
 #define CUDA_RANKS_MAX 64
 #define CUDA_BUFFERS 4		/* of one set, at most */
-#define CUDA_VARIANTS 5
+#define CUDA_VARIANTS 6
 #define CUDA_TURN_SETS 1	/* of what passes between kernels */
 #define CUDA_SIDE_STREAMS 4	/* of one product for each expert */
 #define CUDA_COMMS_MAX 64	/* CTA limits and layers' groups in a process */
@@ -147,6 +147,7 @@ extern const struct cuda_op cuda_exchanges[];
 extern const struct cuda_op cuda_products[];
 extern const struct cuda_op cuda_kernels[];
 extern const struct cuda_op cuda_direct_ops[];
+extern const struct cuda_op cuda_direct_sums[];
 extern const struct cuda_op cuda_turns[];
 
 /* cuda_direct_bench.c: do all ranks reach each other's memory? */

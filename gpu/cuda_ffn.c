@@ -221,6 +221,8 @@ int ffn_left(const struct cuda_ffn *f, enum ffn_product p)
 		[FFN_PRE] = FFN_FORWARD, [FFN_Y] = FFN_FORWARD,
 		[FFN_G] = FFN_DATA, [FFN_DX] = FFN_DATA,
 		[FFN_DW2] = FFN_WEIGHTS_2, [FFN_DW1] = FFN_WEIGHTS_1,
+		[FFN_DW2_ADDED] = FFN_WEIGHTS_2,
+		[FFN_DW1_ADDED] = FFN_WEIGHTS_1,
 	};
 
 	return f->leave[part[p]];
@@ -274,22 +276,22 @@ enum status cuda_ffn_zero_tails(const struct ffn_shape *shape,
 enum status cuda_ffn_forward(struct cuda_ffn *f, const struct ffn_rows *rows,
 			     const struct ffn_buffers *b, cudaStream_t s)
 {
-	enum status st = ffn_multiply(f, FFN_PRE, rows, b, false, s);
+	enum status st = ffn_multiply(f, FFN_PRE, rows, b, s);
 
 	if (!st)
 		st = ffn_activate(f, rows, b, false, s);
-	return st ? st : ffn_multiply(f, FFN_Y, rows, b, false, s);
+	return st ? st : ffn_multiply(f, FFN_Y, rows, b, s);
 }
 
 enum status cuda_ffn_backward_data(struct cuda_ffn *f,
 				   const struct ffn_rows *rows,
 				   const struct ffn_buffers *b, cudaStream_t s)
 {
-	enum status st = ffn_multiply(f, FFN_G, rows, b, false, s);
+	enum status st = ffn_multiply(f, FFN_G, rows, b, s);
 
 	if (!st)
 		st = ffn_activate(f, rows, b, true, s);
-	return st ? st : ffn_multiply(f, FFN_DX, rows, b, false, s);
+	return st ? st : ffn_multiply(f, FFN_DX, rows, b, s);
 }
 
 enum status cuda_ffn_backward_weights(struct cuda_ffn *f,
@@ -297,26 +299,32 @@ enum status cuda_ffn_backward_weights(struct cuda_ffn *f,
 				      const struct ffn_buffers *b, bool add,
 				      cudaStream_t s)
 {
-	enum status st = ffn_multiply(f, FFN_DW2, rows, b, add, s);
+	enum status st = ffn_multiply(f, add ? FFN_DW2_ADDED : FFN_DW2, rows,
+				      b, s);
 
-	return st ? st : ffn_multiply(f, FFN_DW1, rows, b, add, s);
+	return st ? st : ffn_multiply(f, add ? FFN_DW1_ADDED : FFN_DW1, rows,
+				      b, s);
 }
 
 enum status cuda_ffn_tune(struct cuda_ffn *f, const struct ffn_rows *rows,
-			  const struct ffn_buffers *b, bool backward,
+			  const struct ffn_buffers *b, enum ffn_tuned what,
 			  cudaStream_t s)
 {
-	static const enum ffn_product order[] = {
-		FFN_PRE, FFN_Y, FFN_G, FFN_DX, FFN_DW2, FFN_DW1
+	static const enum ffn_product order[2][6] = {
+		{ FFN_PRE, FFN_Y, FFN_G, FFN_DX, FFN_DW2, FFN_DW1 },
+		{ FFN_PRE, FFN_Y, FFN_G, FFN_DX, FFN_DW2_ADDED,
+		  FFN_DW1_ADDED }
 	};
-	int n = backward ? FFN_PRODUCTS : 2, i;
+	int n = what == FFN_TUNE_FORWARD ? 2 : 6, i;
+	enum ffn_product p;
 	enum status st = ST_OK;
 
 	/* each on what the one before has made: real data */
 	for (i = 0; i < n && !st; i++) {
-		st = ffn_tune_one(f, order[i], rows, b, s);
-		if (!st && (order[i] == FFN_PRE || order[i] == FFN_G))
-			st = ffn_activate(f, rows, b, order[i] == FFN_G, s);
+		p = order[what == FFN_TUNE_LATER][i];
+		st = ffn_tune_one(f, p, rows, b, s);
+		if (!st && (p == FFN_PRE || p == FFN_G))
+			st = ffn_activate(f, rows, b, p == FFN_G, s);
 	}
 	return st;
 }

@@ -118,13 +118,16 @@ enum status cuda_ffn_backward_weights(struct cuda_ffn *f,
 /*
  * Times every way and several of cuBLAS's algorithms on these rows and
  * buffers, whose contents are lost (they should hold real data: zeros run
- * faster), and keeps the fastest for this shape: all six products, or with
- * `backward` false the two of the forward pass. Waits: 1.5 s or, where that is
- * longer, 60 runs of each product; 0.3 s for other numbers of rows later, and
- * no time at all for numbers within a tenth of those known.
+ * faster), and keeps the fastest for this shape: the two products of the
+ * forward pass; all six of a first chunk; those of a later one, which add to
+ * weights' gradients (other algorithms are fastest when much is read). Waits:
+ * 0.25 s a product or, where that is longer, 60 runs of it; 0.05 s for other
+ * numbers of rows later, and no time at all for padded ones that are known and
+ * for packed ones within a tenth of those known.
  */
+enum ffn_tuned { FFN_TUNE_FORWARD, FFN_TUNE_FIRST, FFN_TUNE_LATER };
 enum status cuda_ffn_tune(struct cuda_ffn *f, const struct ffn_rows *rows,
-			  const struct ffn_buffers *b, bool backward,
+			  const struct ffn_buffers *b, enum ffn_tuned what,
 			  cudaStream_t s);
 
 /* Zeroes rows count[e] .. stride - 1 of a buffer of rows x columns. */
@@ -133,10 +136,12 @@ enum status cuda_ffn_zero_tails(const struct ffn_shape *shape,
 				int columns, cudaStream_t s);
 
 /*
- * For measurements: the six products and the ways of doing one.
+ * For measurements: the products and the ways of doing one.
  */
 enum ffn_product {
-	FFN_PRE, FFN_Y, FFN_G, FFN_DX, FFN_DW2, FFN_DW1, FFN_PRODUCTS
+	FFN_PRE, FFN_Y, FFN_G, FFN_DX, FFN_DW2, FFN_DW1,
+	FFN_DW2_ADDED, FFN_DW1_ADDED,	/* to what is there */
+	FFN_PRODUCTS
 };
 enum ffn_way { FFN_BATCHED, FFN_EACH, FFN_IN_TURN, FFN_WAYS };
 

@@ -71,14 +71,13 @@ int ffn_columns(const struct ffn_shape *s);
 /* One product over all experts, the way chosen. */
 enum status ffn_multiply(struct cuda_ffn *f, enum ffn_product p,
 			 const struct ffn_rows *rows,
-			 const struct ffn_buffers *b, bool add,
-			 cudaStream_t s);
+			 const struct ffn_buffers *b, cudaStream_t s);
 /* The same, in a way and with an algorithm given. ST_UNAVAILABLE: there is
  * no such one. */
 enum status ffn_multiply_by(struct cuda_ffn *f, enum ffn_product p,
 			    const struct ffn_rows *rows,
-			    const struct ffn_buffers *b, bool add,
-			    enum ffn_way way, int algo, cudaStream_t s);
+			    const struct ffn_buffers *b, enum ffn_way way,
+			    int algo, cudaStream_t s);
 /* What would be done. */
 void ffn_choose(const struct cuda_ffn *f, enum ffn_product p,
 		const struct ffn_rows *rows, enum ffn_way *way_p,

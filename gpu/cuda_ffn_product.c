@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The six products by cublasLt. Everything is row-major, which to cuBLAS is
+ * The products by cublasLt. Everything is row-major, which to cuBLAS is
  * the transpose, column-major. With H hidden, F ffn, C columns of pre, R rows
  * of an expert:
  *
@@ -11,6 +11,9 @@
  *	DX	dx'	  H x R	   w1' transposed dpre'		C
  *	DW2	dw2'	  H x F	   dy'		  h' transposed	R
  *	DW1	dw1'	  C x H	   dpre'	  x' transposed	R
+ *
+ * The last two also as added to what is there: products of their own, since
+ * other algorithms are fastest.
  */
 #include "gpu/cuda_ffn_int.h"
 
@@ -33,6 +36,7 @@ struct operand {
 struct product {
 	struct operand a, b, d;
 	bool transpose_a, transpose_b;
+	bool adds;	/* to what is in d */
 };
 
 static void product_of(const struct cuda_ffn *f, enum ffn_product p,
@@ -58,6 +62,8 @@ static void product_of(const struct cuda_ffn *f, enum ffn_product p,
 		[FFN_DX] = { w1, pre, dx, true, false },
 		[FFN_DW2] = { dy, act, dw2, false, true },
 		[FFN_DW1] = { pre, x, dw1, false, true },
+		[FFN_DW2_ADDED] = { dy, act, dw2, false, true, true },
+		[FFN_DW1_ADDED] = { pre, x, dw1, false, true, true },
 	};
 
 	*out = all[p];
@@ -316,7 +322,7 @@ static const cublasLtMatmulAlgo_t *near_algo(struct cuda_ffn *f,
 
 static enum status launch(struct cuda_ffn *f, struct ffn_problem *q,
 			  const struct product *m, int e, int64_t first,
-			  bool add, int algo, int side, cudaStream_t s)
+			  int algo, int side, cudaStream_t s)
 {
 	const cublasLtMatmulAlgo_t *by = algo == FFN_NEAR ? near_algo(f, q)
 		: &q->algo[algo < q->n_algos ? algo : 0];
@@ -325,15 +331,15 @@ static enum status launch(struct cuda_ffn *f, struct ffn_problem *q,
 
 	return cuda_status_blas(cublasLtMatmul(
 		f->lt, q->desc, &one, part(f, &m->a, e, first), q->a,
-		part(f, &m->b, e, first), q->b, add ? &one : &zero, d, q->d, d,
+		part(f, &m->b, e, first), q->b, m->adds ? &one : &zero, d, q->d, d,
 		q->d, by, f->workspace + (size_t)side * bytes, bytes, s),
 		"cublasLtMatmul()");
 }
 
 static enum status multiply_batched(struct cuda_ffn *f, enum ffn_product p,
 				    const struct ffn_rows *rows,
-				    const struct product *m, bool add,
-				    int algo, cudaStream_t s)
+				    const struct product *m, int algo,
+				    cudaStream_t s)
 {
 	struct ffn_problem *q;
 	enum status st = problem_find(f, p, FFN_BATCHED, rows->stride, m, &q);
@@ -342,17 +348,17 @@ static enum status multiply_batched(struct cuda_ffn *f, enum ffn_product p,
 		return st;
 	if (algo >= q->n_algos && algo != FFN_NEAR)
 		return ST_UNAVAILABLE;
-	return launch(f, q, m, 0, 0, add, algo, 0, s);
+	return launch(f, q, m, 0, 0, algo, 0, s);
 }
 
 /* An expert without rows: its weights' gradients are 0, nothing else is. */
 static enum status without_rows(struct cuda_ffn *f, const struct product *m,
-				int e, bool add, cudaStream_t s)
+				int e, cudaStream_t s)
 {
 	uint64_t bytes = (uint64_t)(m->d.height * m->d.width *
 				    element_bytes(f));
 
-	if (!m->d.is_weight || add)
+	if (!m->d.is_weight || m->adds)
 		return ST_OK;
 	return cuda_status(cudaMemsetAsync(part(f, &m->d, e, 0), 0, bytes, s),
 			   "cudaMemsetAsync()");
@@ -360,30 +366,30 @@ static enum status without_rows(struct cuda_ffn *f, const struct product *m,
 
 static enum status one_expert(struct cuda_ffn *f, enum ffn_product p,
 			      const struct product *m, int e, int64_t first,
-			      int64_t count, bool add, int algo, int side,
+			      int64_t count, int algo, int side,
 			      cudaStream_t s)
 {
 	struct ffn_problem *q;
 	enum status st;
 
 	if (!count)
-		return without_rows(f, m, e, add, s);
+		return without_rows(f, m, e, s);
 	st = problem_find(f, p, FFN_EACH, count, m, &q);
-	return st ? st : launch(f, q, m, e, first, add, algo, side, s);
+	return st ? st : launch(f, q, m, e, first, algo, side, s);
 }
 
 static enum status multiply_in_turn(struct cuda_ffn *f, enum ffn_product p,
 				    const struct ffn_rows *rows,
-				    const struct product *m, bool add,
-				    int algo, cudaStream_t s)
+				    const struct product *m, int algo,
+				    cudaStream_t s)
 {
 	int64_t first = 0;
 	enum status st = ST_OK;
 	int e;
 
 	for (e = 0; e < rows->experts && !st; e++) {
-		st = one_expert(f, p, m, e, first, rows->count[e], add, algo,
-				0, s);
+		st = one_expert(f, p, m, e, first, rows->count[e], algo, 0,
+				s);
 		first += rows->stride ? rows->stride : rows->count[e];
 	}
 	return st;
@@ -391,7 +397,7 @@ static enum status multiply_in_turn(struct cuda_ffn *f, enum ffn_product p,
 
 static enum status multiply_each(struct cuda_ffn *f, enum ffn_product p,
 				 const struct ffn_rows *rows,
-				 const struct product *m, bool add, int algo,
+				 const struct product *m, int algo,
 				 cudaStream_t s)
 {
 	int n = rows->experts < FFN_STREAMS ? rows->experts : FFN_STREAMS;
@@ -403,7 +409,7 @@ static enum status multiply_each(struct cuda_ffn *f, enum ffn_product p,
 	for (i = 0; i < n; i++)
 		CUDA_GOTO(out, st, cudaStreamWaitEvent(f->side[i], f->fork, 0));
 	for (e = 0; e < rows->experts && !st; e++) {
-		st = one_expert(f, p, m, e, first, rows->count[e], add, algo,
+		st = one_expert(f, p, m, e, first, rows->count[e], algo,
 				e % n, f->side[e % n]);
 		first += rows->stride ? rows->stride : rows->count[e];
 	}
@@ -417,8 +423,8 @@ out:
 
 enum status ffn_multiply_by(struct cuda_ffn *f, enum ffn_product p,
 			    const struct ffn_rows *rows,
-			    const struct ffn_buffers *b, bool add,
-			    enum ffn_way way, int algo, cudaStream_t s)
+			    const struct ffn_buffers *b, enum ffn_way way,
+			    int algo, cudaStream_t s)
 {
 	struct product m;
 
@@ -426,10 +432,10 @@ enum status ffn_multiply_by(struct cuda_ffn *f, enum ffn_product p,
 	if (way != FFN_BATCHED && algo >= EACH_ALGOS)
 		return ST_UNAVAILABLE;
 	if (way == FFN_EACH)
-		return multiply_each(f, p, rows, &m, add, algo, s);
+		return multiply_each(f, p, rows, &m, algo, s);
 	if (way == FFN_IN_TURN)
-		return multiply_in_turn(f, p, rows, &m, add, algo, s);
-	return rows->stride ? multiply_batched(f, p, rows, &m, add, algo, s)
+		return multiply_in_turn(f, p, rows, &m, algo, s);
+	return rows->stride ? multiply_batched(f, p, rows, &m, algo, s)
 			    : ST_UNAVAILABLE;
 }
 
@@ -468,13 +474,13 @@ void ffn_choose(const struct cuda_ffn *f, enum ffn_product p,
 
 enum status ffn_multiply(struct cuda_ffn *f, enum ffn_product p,
 			 const struct ffn_rows *rows,
-			 const struct ffn_buffers *b, bool add, cudaStream_t s)
+			 const struct ffn_buffers *b, cudaStream_t s)
 {
 	enum ffn_way way;
 	int algo;
 
 	ffn_choose(f, p, rows, &way, &algo);
-	return ffn_multiply_by(f, p, rows, b, add, way, algo, s);
+	return ffn_multiply_by(f, p, rows, b, way, algo, s);
 }
 
 void ffn_keep(struct cuda_ffn *f, enum ffn_product p,

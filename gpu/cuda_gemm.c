@@ -7,11 +7,14 @@
  *	strided-batched	all experts in one call; the same rows for each
  *	sustained	the same, for so long that the clock is that of a GPU
  *			which does nothing else (gpu/bench.h)
+ *	half-empty	sustained, with zeros in the first half of every
+ *			expert's rows, as slots that are empty have
  *	per-expert	one cublasLtMatmul each, over four streams
  *	grouped		one call; each expert a group of its own, as unequal
  *			counts of rows would have it
  *	adding		strided-batched, to what is there: C = A B / 2 + C / 2,
- *			so that C = A B stays what it is
+ *			so that C = A B stays what it is; A is k x m, as rows
+ *			of tokens are to the gradients of weights
  *
  * All but grouped with the fastest of cublasLt's algorithms, as layers have
  * them; a gate's products with the library's own choice, as layers have those.
@@ -29,7 +32,7 @@
 /* Columns or depth of a gate's products, at most: its experts. */
 #define NARROW_MAX 256
 
-static const float one = 1, half = 0.5f, zero = 0;
+static const float one = 1, zero = 0;
 
 static cudaDataType_t type_of(const struct bench_work *w)
 {
@@ -100,7 +103,7 @@ static enum status product_plan(struct cuda_rank *r, struct cuda_work *w)
 	}
 	if (!strcmp(variant, "per-expert"))
 		return gemm_lt_plan(r, w->product, &w->c.work, 1);
-	return is_narrow(&w->c.work) ? ST_OK :
+	return is_narrow(&w->c.work) && !ref_adds(&w->c.work) ? ST_OK :
 		gemm_lt_plan(r, w->product, &w->c.work, w->c.work.batch);
 }
 
@@ -158,16 +161,10 @@ out:
 	return st;
 }
 
-static bool adds(const struct bench_work *w)
-{
-	return !strcmp(w->variant, "adding");
-}
-
 static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
 				  int set, bool add, cudaStream_t s)
 {
 	const struct bench_work *w = &cw->c.work;
-	const float *alpha = add ? &half : &one, *beta = add ? &half : &zero;
 	cudaDataType_t t = type_of(w);
 	int m = (int)w->m, n = (int)w->n, k = (int)w->k;
 	enum status st;
@@ -179,13 +176,39 @@ static enum status launch_strided(struct cuda_rank *r, struct cuda_work *cw,
 	BLAS_GOTO(out, st, cublasSetStream(r->blas, s));
 	BLAS_GOTO(out, st, cublasSetSmCountTarget(r->blas, r->sm_target));
 	BLAS_GOTO(out, st, cublasGemmStridedBatchedEx(
-		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, alpha,
+		r->blas, CUBLAS_OP_N, CUBLAS_OP_N, n, m, k, &one,
 		matrix(cw, set, 1, 0), t, n, (long long)w->k * n,
-		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, beta,
+		matrix(cw, set, 0, 0), t, k, (long long)w->m * k, &zero,
 		matrix(cw, set, 2, 0), t, n, (long long)w->m * n,
 		(int)w->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 out:
 	return st;
+}
+
+static bool is_half_empty(const struct bench_work *w)
+{
+	return !strcmp(w->variant, "half-empty");
+}
+
+/* Rows of each expert that are zeros. */
+static uint64_t empty_rows(const struct bench_work *w)
+{
+	return is_half_empty(w) ? w->m / 2 : 0;
+}
+
+static enum status empty_half(struct cuda_rank *r, const struct cuda_work *w,
+			      int set)
+{
+	const struct bench_work *bw = &w->c.work;
+	uint64_t row = bw->k * (uint64_t)work_element_bytes(bw->dtype);
+
+	if (!empty_rows(bw))
+		return ST_OK;
+	return cuda_status(cudaMemset2DAsync(cuda_buffer(w, set, 0),
+					     bw->m * row, 0,
+					     empty_rows(bw) * row,
+					     batch_of(bw), r->main),
+			   "cudaMemset2DAsync()");
 }
 
 static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
@@ -205,7 +228,9 @@ static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 	}
 	if (w->size[3])
 		st = fill_pointers(w, set);
-	if (!st && adds(&w->c.work))
+	if (!st && is_half_empty(&w->c.work))
+		st = empty_half(r, w, set);
+	if (!st && ref_adds(&w->c.work))
 		st = launch_strided(r, w, set, false, r->main);
 out:
 	return st;
@@ -275,7 +300,7 @@ static enum status launch_gemm(struct cuda_rank *r, struct cuda_work *w,
 	if (!strcmp(variant, "grouped"))
 		return launch_grouped(r, w, set, s);
 	return !strcmp(variant, "per-expert") ? launch_experts(r, w, set, s)
-		: launch_strided(r, w, set, adds(&w->c.work), s);
+		: launch_strided(r, w, set, ref_adds(&w->c.work), s);
 }
 
 /* Logits stay fp32: rounding them would change the choice of experts. */
@@ -325,7 +350,8 @@ static enum status product_check(struct cuda_rank *r, struct cuda_work *w,
 
 	for (i = 0; i < samples; i++) {
 		at = ref_product_index(&w->c, r->rank, i);
-		want = ref_product_value(&w->c, r->rank, at);
+		want = at / bw->n % bw->m < empty_rows(bw) ? 0 :
+			ref_product_value(&w->c, r->rank, at);
 		CUDA_GOTO(out, st, cudaMemcpy(&raw, (char *)cuda_buffer(
 			w, set, 2) + at * e, e, cudaMemcpyDeviceToHost));
 		got = element(&raw, is_bf16);
@@ -341,7 +367,7 @@ const struct cuda_op cuda_products[] = {
 	{
 		.name = "gemm",
 		.variants = { "strided-batched", "per-expert", "grouped",
-			      "sustained", "adding" },
+			      "sustained", "half-empty", "adding" },
 		.rotates = true,
 		.result = 2,
 		.can = product_can,

@@ -11,6 +11,7 @@
 #include "gpu/cuda_gemm.h"
 
 #include "gpu/k.h"
+#include "gpu/ref.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,10 +31,15 @@ static enum status make_layouts(struct cuda_product *p,
 				const struct bench_work *w, int32_t batch)
 {
 	const uint64_t m = w->m, n = w->n, k = w->k;
+	const bool turned = ref_adds(w);
 	const struct {
 		cublasLtMatrixLayout_t *l;
 		uint64_t rows, columns;
-	} all[3] = { { &p->a, n, k }, { &p->b, k, m }, { &p->c, n, m } };
+	} all[3] = {
+		{ &p->a, n, k },
+		{ &p->b, turned ? m : k, turned ? k : m },
+		{ &p->c, n, m }
+	};
 	cudaDataType_t t = cuda_is_bf16(w) ? CUDA_R_16BF : CUDA_R_32F;
 	enum status st = ST_OK;
 	int64_t stride;
@@ -125,6 +131,7 @@ enum status gemm_lt_plan(struct cuda_rank *r, struct cuda_product *p,
 			 const struct bench_work *w, uint64_t batch)
 {
 	const struct cuda_tuned *known = find_tuned(r, w);
+	const cublasOperation_t t = CUBLAS_OP_T;
 	enum status st;
 
 	BLAS_GOTO(out, st, cublasLtMatmulDescCreate(&p->desc,
@@ -133,6 +140,9 @@ enum status gemm_lt_plan(struct cuda_rank *r, struct cuda_product *p,
 	BLAS_GOTO(out, st, cublasLtMatmulDescSetAttribute(
 		p->desc, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &r->sm_target,
 		sizeof(r->sm_target)));
+	if (ref_adds(w))
+		BLAS_GOTO(out, st, cublasLtMatmulDescSetAttribute(
+			p->desc, CUBLASLT_MATMUL_DESC_TRANSB, &t, sizeof(t)));
 	st = make_layouts(p, w, (int32_t)batch);
 	if (!st)
 		st = find_algos(r, p, w);

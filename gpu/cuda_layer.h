@@ -23,8 +23,8 @@
  * (gpu/layer_plan.h) and sends their tables after the work that is already
  * queued; those of the backward pass while the forward pass runs. Which
  * tokens share a node (dedup) is taken from the twin's routing when the case
- * is prepared. With a capacity all is known before, and each pass is one CUDA
- * graph.
+ * is prepared. With a capacity, or counts that are known, all is known before,
+ * and each pass is one CUDA graph.
  *
  * Memory: buffers of all chunks of a pass, one chunk after the other
  * (gpu/layer_plan.h); both passes and both directions share what travels,
@@ -38,6 +38,7 @@
 #include "gpu/cuda_ffn.h"
 #include "gpu/k.h"
 #include "gpu/k_layer.h"
+#include "gpu/layer_dense.h"
 #include "gpu/layer_plan.h"
 #include "gpu/layer_ref.h"
 #include "scenarios/program.h"
@@ -87,12 +88,14 @@ struct cuda_layer {
 	int ranks, slots, local;
 	size_t element, row_bytes;
 	uint64_t pairs;			/* tokens * k */
-	bool is_static;			/* a capacity: nothing to wait for */
+	bool is_static;			/* a capacity */
+	bool is_planned;		/* that, or counts that are known: no
+					   step waits for anything */
 
 	cudaStream_t lane[LANE_N];
 	bool is_chain[CUDA_PASSES];	/* of one stream: COMPUTE's */
 	ncclComm_t comm[LANE_N], exchange[LANE_N];	/* the latter: ctas */
-	ncclComm_t copies, dp;		/* NULL: groups of one */
+	ncclComm_t copies, dp, replicas;	/* NULL: groups of one */
 	cudaEvent_t *done;		/* of ops that other lanes wait for */
 	bool *is_awaited;
 	cudaEvent_t counted, joined[LANE_N];
@@ -116,11 +119,14 @@ struct cuda_layer {
 	/* tensors */
 	void *x, *dy, *wg, *w1, *w2, *ws1, *ws2;
 	void *y, *dx, *dw1, *dw2, *dws1, *dws2, *dlogits;
-	float *dwg;
-	/* what travels; SEND and RECV are scratch of a lane */
+	float *dwg, *dense, *dense_sum;	/* gpu/layer_dense.h */
+	/* what travels; SEND and RECV: scratch of a lane, and of all chunks */
 	void *in, *mid[2], *out, *send[LANE_N], *recv[LANE_N];
+	void *all_send, *all_recv;
 	float *in_s, *out_s, *send_s[LANE_N], *recv_s[LANE_N];
+	float *all_send_s, *all_recv_s;
 	int64_t in_rows, mid_rows[2], out_rows, send_rows, recv_rows;
+	int64_t all_send_rows, all_recv_rows;
 	/* experts: rows kept, their regrouped copies, results */
 	struct cuda_rows kept, regrouped;
 	void *ye, *g, *dxe;		/* ye: also the rows of dy */
@@ -133,7 +139,7 @@ struct cuda_layer {
 	void **owned;			/* all device memory */
 	size_t n_owned, cap_owned;
 	double *forward_s, *step_s;	/* of the last run */
-	cudaEvent_t *trace;	/* [2 * ops]: around each one; NULL: no */
+	struct layer_trace *trace;	/* NULL: none */
 };
 
 /* The element type of NCCL and cuBLAS. */
@@ -186,12 +192,6 @@ void cuda_layer_plan_release(struct cuda_layer *l, int pass);
 enum status cuda_layer_tables(struct cuda_layer *l, int pass);
 enum status cuda_layer_tokens(struct cuda_layer *l);
 
-/* cuda_layer_exchange.c: a step of a chunk's way, or its ESP collective. */
-enum status cuda_layer_exchange(struct cuda_layer *l, const struct op *op,
-				enum cuda_direction d, cudaStream_t s);
-enum status cuda_layer_esp(struct cuda_layer *l, const struct op *op,
-			   enum cuda_direction d, cudaStream_t s);
-
 /*
  * cuda_layer_direct.c: in the place of permute, exchange and unpermute.
  * cuda_layer_rows(): the experts' rows of a chunk and where they begin, of
@@ -228,8 +228,11 @@ enum status cuda_layer_capture(struct cuda_layer *l);
 enum status cuda_layer_repeat(struct cuda_layer *l, int n);
 
 /* cuda_layer_trace.c: with TRACE_VARIABLE set, rank 0 prints when each op of
- * some steps began and ended. */
+ * some steps began and ended, and when the parts of an op did: what is queued
+ * since the mark before it on the COMPUTE lane. */
 enum status cuda_layer_trace(struct cuda_layer *l);
+enum status cuda_layer_trace_op(struct cuda_layer *l, int i, bool is_end);
+enum status cuda_layer_mark(struct cuda_layer *l, const char *name);
 
 /* cuda_layer.c */
 /* Multiprocessors of an exchange beside products of a pass of one chunk. */

@@ -43,6 +43,8 @@ static const void *tensor_of(const struct cuda_layer *l, enum layer_tensor t)
 		return l->dws1;
 	case LAYER_DWS2:
 		return l->dws2;
+	case LAYER_DENSE:
+		return l->dense_sum;
 	default:
 		return NULL;
 	}
@@ -109,8 +111,8 @@ static enum status elements(void *arg, enum layer_tensor t, int rank,
 	if (!base)
 		return err_set(ST_FAIL, "rank %d has no tensor %d", rank,
 			       (int)t);
-	st = fetch_samples(l, base, t != LAYER_DWG && layer_is_bf16(l), index,
-			   n, out);
+	st = fetch_samples(l, base, t != LAYER_DWG && t != LAYER_DENSE &&
+			   layer_is_bf16(l), index, n, out);
 out:
 	return st;
 }

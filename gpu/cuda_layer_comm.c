@@ -72,6 +72,7 @@ static enum status split_lane(struct cuda_layer *l, int lane)
 enum status cuda_layer_comms(struct cuda_layer *l, const ncclUniqueId *id)
 {
 	const struct layout *y = &l->c.plan.layout;
+	struct layer_dense dense = layer_dense_of(&l->c);
 	enum status st = ST_OK;
 	int i;
 
@@ -87,6 +88,8 @@ enum status cuda_layer_comms(struct cuda_layer *l, const ncclUniqueId *id)
 		st = split_group(l, layer_copies(&l->c), y->esp, &l->copies);
 	if (!st)
 		st = split_group(l, y->dp, y->ep * y->esp, &l->dp);
+	if (!st && dense.n)
+		st = split_group(l, dense.group, dense.stride, &l->replicas);
 	return st;
 }
 

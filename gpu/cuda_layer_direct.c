@@ -39,7 +39,7 @@ static bool is_regrouped(const struct cuda_layer *l)
 /* Whose plans are made in each step: see cuda_layer_direct_gate(). */
 bool cuda_layer_plans_steps(const struct cuda_layer *l)
 {
-	return !l->is_static && (!cuda_layer_is_direct(l) || is_regrouped(l));
+	return !l->is_planned && (!cuda_layer_is_direct(l) || is_regrouped(l));
 }
 
 enum status cuda_layer_direct_check(const struct cuda_layer *l)
@@ -150,7 +150,7 @@ static int64_t *make_bases(const struct cuda_layer *l, int pass)
 
 	for (i = 0; i < p->n; i++) {
 		rows = p->chunk[i].first[p->chunk[i].rows.experts];
-		if (!l->is_static && !is_regrouped(l))
+		if (!l->is_planned && !is_regrouped(l))
 			rows = (rows + rows / ROOM_SLACK + ROOM_ROWS) /
 			       FFN_ALIGN * FFN_ALIGN;
 		base[i + 1] = base[i] + rows;
@@ -323,17 +323,21 @@ static enum status route(struct cuda_layer *l, int pass)
 	cudaStream_t s = l->lane[LANE_COMPUTE];
 	enum status st = cuda_direct_cells(l->direct.d, c, LANE_COMPUTE, s);
 
-	if (!st && !l->is_static && !cuda_layer_plans_steps(l))
+	if (!st && !l->is_planned && !cuda_layer_plans_steps(l))
 		st = cuda_status(cudaEventRecord(l->counted, s),
 				 "cudaEventRecord()");
-	return st ? st : cuda_direct_places(l->direct.d, c, s);
+	if (!st)
+		st = cuda_layer_mark(l, "cells");
+	if (!st)
+		st = cuda_direct_places(l->direct.d, c, s);
+	return st ? st : cuda_layer_mark(l, "places");
 }
 
 enum status cuda_layer_direct_gate(struct cuda_layer *l)
 {
 	enum status st = ST_OK;
 
-	l->direct.is_known = l->is_static || cuda_layer_plans_steps(l);
+	l->direct.is_known = l->is_planned || cuda_layer_plans_steps(l);
 	if (cuda_layer_plans_steps(l))
 		st = put_bases(l, 0);
 	return st ? st : route(l, 0);
@@ -360,7 +364,7 @@ enum status cuda_layer_rows(struct cuda_layer *l, int pass, int chunk,
 
 	*rows = c->rows;
 	*base = c->layout_base;
-	if (!cuda_layer_is_direct(l) || l->is_static ||
+	if (!cuda_layer_is_direct(l) || l->is_planned ||
 	    cuda_layer_plans_steps(l))
 		return ST_OK;
 	if (!l->direct.is_known) {

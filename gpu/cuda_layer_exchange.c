@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Applies one step of an exchange plan: pack, messages, unpack. */
-#include "gpu/cuda_layer.h"
+#include "gpu/cuda_layer_exchange.h"
 
 /* One kind of rows of a step, with its buffers; all begin at the chunk. */
 struct transfer {
 	const struct layer_step *step;
 	bool is_scalar;
+	unsigned parts;		/* enum layer_part: that are done now */
 	void *from, *to, *send, *recv;
 };
 
@@ -63,11 +64,12 @@ static float *scalars(const struct way_at *w, enum xchg_buffer b)
 	return l->in_s + at;
 }
 
+/* With scratch of a lane. */
 static struct transfer transfer_rows(const struct way_at *w,
 				     const struct layer_step *step, int lane)
 {
 	return (struct transfer){
-		.step = step,
+		.step = step, .parts = LAYER_ALL,
 		.from = buffer(w, step->x->from), .to = buffer(w, step->x->to),
 		.send = w->l->send[lane], .recv = w->l->recv[lane],
 	};
@@ -78,11 +80,35 @@ static struct transfer transfer_scalars(const struct way_at *w,
 					int lane)
 {
 	return (struct transfer){
-		.step = step, .is_scalar = true,
+		.step = step, .is_scalar = true, .parts = LAYER_ALL,
 		.from = scalars(w, step->x->from),
 		.to = scalars(w, step->x->to),
 		.send = w->l->send_s[lane], .recv = w->l->recv_s[lane],
 	};
+}
+
+/* Some parts of a step, the others on another lane: scratch of the chunk. */
+static struct transfer part_rows(const struct way_at *w,
+				 const struct layer_step *step, unsigned parts)
+{
+	struct transfer t = transfer_rows(w, step, LANE_COMPUTE);
+
+	t.parts = parts;
+	t.send = layer_row(w->l, w->l->all_send, w->chunk->send_at);
+	t.recv = layer_row(w->l, w->l->all_recv, w->chunk->recv_at);
+	return t;
+}
+
+static struct transfer part_scalars(const struct way_at *w,
+				    const struct layer_step *step,
+				    unsigned parts)
+{
+	struct transfer t = transfer_scalars(w, step, LANE_COMPUTE);
+
+	t.parts = parts;
+	t.send = w->l->all_send_s + w->chunk->send_at;
+	t.recv = w->l->all_recv_s + w->chunk->recv_at;
+	return t;
 }
 
 /* Weights go out forward, their gradients come home backward. */
@@ -203,15 +229,18 @@ static enum status send_round(struct cuda_layer *l, const struct transfer *t,
 	enum status st;
 
 	for (i = 0; i < n; i++) {
-		messages += count_round(&t[i].step->x->send, l->rank->rank,
-					round) +
-			    count_round(&t[i].step->x->recv, l->rank->rank,
-					round);
+		if (t[i].parts & LAYER_POST)
+			messages += count_round(&t[i].step->x->send,
+						l->rank->rank, round) +
+				    count_round(&t[i].step->x->recv,
+						l->rank->rank, round);
 	}
 	if (!messages)
 		return ST_OK;
 	NCCL_GOTO(out, st, ncclGroupStart());
 	for (i = 0; i < n && !st; i++) {
+		if (!(t[i].parts & LAYER_POST))
+			continue;
 		st = post(l, &t[i], true, round, comm, s);
 		if (!st)
 			st = post(l, &t[i], false, round, comm, s);
@@ -233,13 +262,28 @@ static enum status apply(struct cuda_layer *l, const struct transfer *t, int n,
 	for (i = 0; i < n && !st; i++) {
 		if (t[i].step->x->rounds > rounds)
 			rounds = t[i].step->x->rounds;
-		st = pack(l, &t[i], pass, s);
+		if (t[i].parts & LAYER_PACK)
+			st = pack(l, &t[i], pass, s);
 	}
 	for (i = 0; i < rounds && !st; i++)
 		st = send_round(l, t, n, i, comm, s);
-	for (i = 0; i < n && !st; i++)
-		st = unpack(l, &t[i], pass, s);
+	for (i = 0; i < n && !st; i++) {
+		if (t[i].parts & LAYER_UNPACK)
+			st = unpack(l, &t[i], pass, s);
+	}
 	return st;
+}
+
+static const struct layer_way *rows_way(const struct way_at *w)
+{
+	return w->d == TO_EXPERTS ? &w->chunk->to : &w->chunk->back;
+}
+
+static const struct layer_way *scalars_way(const struct way_at *w)
+{
+	if (!w->chunk->has_flat)
+		return rows_way(w);
+	return w->d == TO_EXPERTS ? &w->chunk->to_flat : &w->chunk->back_flat;
 }
 
 enum status cuda_layer_exchange(struct cuda_layer *l, const struct op *op,
@@ -248,18 +292,64 @@ enum status cuda_layer_exchange(struct cuda_layer *l, const struct op *op,
 	const struct layer_chunk *c =
 		&l->pass[op->backward].plan.chunk[op->chunk];
 	struct way_at w = { l, c, op->backward, d };
-	const struct layer_way *rows = d == TO_EXPERTS ? &c->to : &c->back;
-	const struct layer_way *flat = !c->has_flat ? rows :
-		d == TO_EXPERTS ? &c->to_flat : &c->back_flat;
+	const struct layer_way *rows = rows_way(&w), *flat = scalars_way(&w);
 	struct transfer t[2];
+	unsigned parts;
 	int n = 0;
 
 	if (has_no_exchange(l) || op->step >= rows->x.n_steps)
 		return ST_OK;
-	t[n++] = transfer_rows(&w, &rows->step[op->step], op->lane);
-	if (op->step == 0 && has_scalars(&w))
-		t[n++] = transfer_scalars(&w, &flat->step[0], op->lane);
+	parts = layer_step_parts(rows, l->rank->rank, op->step, false);
+	t[n++] = parts == LAYER_ALL
+		? transfer_rows(&w, &rows->step[op->step], op->lane)
+		: part_rows(&w, &rows->step[op->step], parts);
+	if (op->step == 0 && has_scalars(&w)) {
+		parts = layer_step_parts(flat, l->rank->rank, 0, false);
+		t[n++] = parts == LAYER_ALL
+			? transfer_scalars(&w, &flat->step[0], op->lane)
+			: part_scalars(&w, &flat->step[0], parts);
+	}
 	return apply(l, t, n, op->backward, l->exchange[op->lane], s);
+}
+
+/* No messages: the chunk's scratch is free for one step after another. */
+static enum status at_experts(struct cuda_layer *l, const struct op *expert,
+			      enum cuda_direction d)
+{
+	const struct layer_chunk *c =
+		&l->pass[expert->backward].plan.chunk[expert->chunk];
+	struct way_at w = { l, c, expert->backward, d };
+	const struct layer_way *way = rows_way(&w);
+	enum status st = ST_OK;
+	struct transfer t;
+	unsigned parts;
+	int i;
+
+	if (has_no_exchange(l) || cuda_layer_is_direct(l) || c->to.x.has_esp)
+		return ST_OK;
+	for (i = 0; i < way->x.n_steps && !st; i++) {
+		parts = layer_step_parts(way, l->rank->rank, i, true);
+		t = part_rows(&w, &way->step[i], parts);
+		if (parts)
+			st = apply(l, &t, 1, w.pass, NULL,
+				   l->lane[LANE_COMPUTE]);
+	}
+	if (st || !has_scalars(&w))
+		return st;
+	way = scalars_way(&w);
+	t = part_scalars(&w, &way->step[0],
+			 layer_step_parts(way, l->rank->rank, 0, true));
+	return apply(l, &t, 1, w.pass, NULL, l->lane[LANE_COMPUTE]);
+}
+
+enum status cuda_layer_arrive(struct cuda_layer *l, const struct op *expert)
+{
+	return at_experts(l, expert, TO_EXPERTS);
+}
+
+enum status cuda_layer_depart(struct cuda_layer *l, const struct op *expert)
+{
+	return at_experts(l, expert, FROM_EXPERTS);
 }
 
 enum status cuda_layer_esp(struct cuda_layer *l, const struct op *op,

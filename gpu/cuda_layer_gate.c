@@ -132,7 +132,7 @@ out:
 	return st;
 }
 
-/* Of the finest chunks: they may be a pass's own. */
+/* Of the finest chunks, which plans are made of: they may be a pass's own. */
 static enum status sort_dropless(struct cuda_layer *l, cudaStream_t s)
 {
 	struct cuda_pass *f = &l->pass[0], *b = &l->pass[1];
@@ -153,7 +153,7 @@ static enum status sort_dropless(struct cuda_layer *l, cudaStream_t s)
 		st = sort_chunks(l, b->chunks, b->pos, b->chunks == l->fine ?
 				 l->fine_totals : b->totals, s);
 	if (!st && f->chunks != l->fine && b->chunks != l->fine &&
-	    cuda_layer_plans_steps(l))
+	    (cuda_layer_plans_steps(l) || !l->cells_now))
 		st = sort_chunks(l, l->fine, l->fine_pos, l->fine_totals, s);
 out:
 	return st;
@@ -186,10 +186,14 @@ enum status cuda_layer_gate(struct cuda_layer *l)
 	enum status st = logits(l);
 
 	if (!st)
+		st = cuda_layer_mark(l, "logits");
+	if (!st)
 		st = choose(l, s);
-	if (st)
-		return st;
-	return l->is_static ? sort_capacity(l, s) : sort_dropless(l, s);
+	if (!st)
+		st = cuda_layer_mark(l, "choice");
+	if (!st)
+		st = l->is_static ? sort_capacity(l, s) : sort_dropless(l, s);
+	return st ? st : cuda_layer_mark(l, "sort");
 }
 
 enum status cuda_layer_wait_cells(struct cuda_layer *l)

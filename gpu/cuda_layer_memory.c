@@ -232,6 +232,27 @@ static enum status fill_tensors(struct cuda_layer *l)
 	return st;
 }
 
+/* Dense gradients of the rank, and room for their sums. */
+static enum status make_dense(struct cuda_layer *l)
+{
+	struct layer_dense d = layer_dense_of(&l->c);
+	uint64_t n = (uint64_t)d.n;
+	struct k_fill_part f = { .rows = 1, .cols = n, .ld = n, .pitch = n,
+				 .key = layer_dense_key(&l->c, l->rank->rank),
+				 .scale = 1 };
+	const struct want w[] = {
+		{ &l->dense, n * sizeof(float) },
+		{ &l->dense_sum, n * sizeof(float) },
+	};
+	enum status st = ALLOC_ALL(l, w);
+
+	if (st || !n)
+		return st;
+	return cuda_status(k_layer_fill(l->dense, false, &f,
+					l->lane[LANE_COMPUTE]),
+			   "k_layer_fill()");
+}
+
 static enum status give_ids(struct cuda_layer *l)
 {
 	int32_t *id = xcalloc(l->pairs + 1, sizeof(*id));
@@ -256,6 +277,8 @@ enum status cuda_layer_tensors(struct cuda_layer *l)
 	if (!st)
 		st = fill_tensors(l);
 	if (!st)
+		st = make_dense(l);
+	if (!st)
 		CUDA_GOTO(out, st, cudaStreamSynchronize(
 			l->lane[LANE_COMPUTE]));
 	if (!st && l->c.count)
@@ -270,6 +293,21 @@ static void most(int64_t *to, int64_t n)
 		*to = n;
 }
 
+/* A way's only step has scratch of its chunk alone (cuda_layer_arrive()). */
+static void count_scratch(struct cuda_layer *l, const struct layer_pass *p)
+{
+	const struct xchg *x = &p->chunk[0].to.x;
+
+	if (!x->has_esp) {
+		most(&l->all_send_rows, p->all_send_rows);
+		most(&l->all_recv_rows, p->all_recv_rows);
+	}
+	if (x->has_esp || x->n_steps > 1) {
+		most(&l->send_rows, p->send_rows);
+		most(&l->recv_rows, p->recv_rows);
+	}
+}
+
 static void count_rows(struct cuda_layer *l)
 {
 	const struct layer_pass *p;
@@ -281,8 +319,7 @@ static void count_rows(struct cuda_layer *l)
 		most(&l->mid_rows[0], p->rows[XCHG_MID0]);
 		most(&l->mid_rows[1], p->rows[XCHG_MID1]);
 		most(&l->out_rows, p->rows[XCHG_OUT]);
-		most(&l->send_rows, p->send_rows);
-		most(&l->recv_rows, p->recv_rows);
+		count_scratch(l, p);
 		l->layout_rows[i] = cuda_layer_is_direct(l)
 			? cuda_layer_direct_rows(l, i) : p->layout_rows;
 	}
@@ -308,6 +345,8 @@ static enum status alloc_travel(struct cuda_layer *l)
 	uint64_t in = (uint64_t)l->in_rows;
 	uint64_t out = esp ? (uint64_t)l->out_rows : 0;
 	uint64_t send = (uint64_t)l->send_rows, recv = (uint64_t)l->recv_rows;
+	uint64_t all = (uint64_t)l->all_send_rows;
+	uint64_t all_recv = (uint64_t)l->all_recv_rows;
 	uint64_t b = l->row_bytes, f = sizeof(float);
 	const struct want w[] = {
 		{ &l->in, in * b }, { &l->in_s, in * f },
@@ -322,6 +361,8 @@ static enum status alloc_travel(struct cuda_layer *l)
 		{ &l->send_s[LANE_INTER], send * f },
 		{ &l->recv_s[LANE_INTRA], recv * f },
 		{ &l->recv_s[LANE_INTER], recv * f },
+		{ &l->all_send, all * b }, { &l->all_recv, all_recv * b },
+		{ &l->all_send_s, all * f }, { &l->all_recv_s, all_recv * f },
 	};
 
 	return ALLOC_ALL(l, w);

@@ -48,6 +48,18 @@ enum status cuda_layer_plan(struct cuda_layer *l, int pass)
 	return st;
 }
 
+static bool fits_scratch(const struct cuda_layer *l,
+			 const struct layer_pass *p)
+{
+	const struct xchg *x = &p->chunk[0].to.x;
+	bool all = x->has_esp || (p->all_send_rows <= l->all_send_rows &&
+				  p->all_recv_rows <= l->all_recv_rows);
+
+	return all && ((!x->has_esp && x->n_steps <= 1) ||
+		       (p->send_rows <= l->send_rows &&
+			p->recv_rows <= l->recv_rows));
+}
+
 static bool fits(const struct cuda_layer *l, int pass)
 {
 	const struct layer_pass *p = &l->pass[pass].plan;
@@ -56,7 +68,7 @@ static bool fits(const struct cuda_layer *l, int pass)
 	       p->rows[XCHG_MID0] <= l->mid_rows[0] &&
 	       p->rows[XCHG_MID1] <= l->mid_rows[1] &&
 	       p->rows[XCHG_OUT] <= l->out_rows &&
-	       p->send_rows <= l->send_rows && p->recv_rows <= l->recv_rows &&
+	       fits_scratch(l, p) &&
 	       p->layout_rows <= l->layout_rows[pass];
 }
 

@@ -5,6 +5,7 @@
 #include "gpu/layer_ref.h"
 #include "gpu/ref.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -90,6 +91,21 @@ static double input(const struct host_layer *l, int rank,
 	return scale * (double)fill_value(layer_key(c->seed, rank, t), at);
 }
 
+/* The sums are no numbers until they are made. */
+static void fill_dense(struct host_layer *l, int rank)
+{
+	struct host_layer_rank *r = &l->rank[rank];
+	size_t n = (size_t)layer_dense_of(&l->c).n, i;
+	uint32_t key = layer_dense_key(&l->c, rank);
+
+	r->dense = xcalloc(n + 1, sizeof(double));
+	r->dense_sum = xcalloc(n + 1, sizeof(double));
+	for (i = 0; i < n; i++) {
+		r->dense[i] = (double)fill_value(key, i);
+		r->dense_sum[i] = NAN;
+	}
+}
+
 static enum status fill_rank(void *arg, int rank)
 {
 	struct host_layer *l = arg;
@@ -105,6 +121,7 @@ static enum status fill_rank(void *arg, int rank)
 			r->t[t][i] = input(l, rank, t, i);
 	}
 	r->g = xcalloc(tokens * (size_t)l->c.k, sizeof(*r->g));
+	fill_dense(l, rank);
 	if (l->c.shared_ffn) {
 		r->shared_y = xcalloc(rows, sizeof(double));
 		r->shared_dx = xcalloc(rows, sizeof(double));
@@ -117,6 +134,7 @@ static enum status fill_rank(void *arg, int rank)
 
 static enum status check_memory(const struct host_layer *l)
 {
+	const struct layer_case *c = &l->c;
 	double have = (double)sysconf(_SC_PHYS_PAGES) *
 		      (double)sysconf(_SC_PAGESIZE) * MEMORY_SHARE;
 	double rows = (double)l->c.tokens * l->c.k, need = 0;
@@ -126,6 +144,7 @@ static enum status check_memory(const struct host_layer *l)
 		rows = (double)l->c.capacity * l->c.experts;
 	for (t = 0; t < LAYER_TENSOR_N; t++)
 		need += (double)host_layer_size(l, t);
+	need += 2 * (double)layer_dense_of(c).n;
 	/* rows on each step there and back, both passes, and the FFN's */
 	need += rows * l->c.plan.layout.esp *
 		(16.0 * l->c.hidden + 8.0 * layer_shard_ffn(&l->c));
@@ -206,6 +225,8 @@ static void rank_release(struct host_layer *l, int rank)
 	free(r->shared_pre);
 	free(r->shared_y);
 	free(r->shared_dx);
+	free(r->dense);
+	free(r->dense_sum);
 	free(r->forward_s);
 	free(r->step_s);
 }
@@ -272,6 +293,8 @@ static bool run_allreduce(struct host_layer *l, int rank, const struct op *op)
 
 	if (op->kind == OP_ALLREDUCE_GATE && op->step == ALLREDUCE_ROUTER)
 		return host_allreduce(l, rank, LAYER_DWG, 0, l->n_ranks, 1);
+	if (op->kind == OP_ALLREDUCE_GATE && op->step == ALLREDUCE_DENSE)
+		return host_allreduce_dense(l, rank, op);
 	if (op->kind == OP_ALLREDUCE_GATE)
 		return host_allreduce(l, rank, LAYER_DWS1, 0, l->n_ranks, 1) &&
 		       host_allreduce(l, rank, LAYER_DWS2, 0, l->n_ranks, 1);
@@ -412,10 +435,12 @@ static enum status fetch_elements(void *arg, enum layer_tensor t, int rank,
 				  const int64_t *index, int n, double *out)
 {
 	const struct host_layer *l = arg;
+	const double *v = t == LAYER_DENSE ? l->rank[rank].dense_sum
+					   : l->rank[rank].t[t];
 	int i;
 
 	for (i = 0; i < n; i++)
-		out[i] = l->rank[rank].t[t][index ? index[i] : i];
+		out[i] = v[index ? index[i] : i];
 	return ST_OK;
 }
 

@@ -8,6 +8,7 @@
 #ifndef GPU_HOST_LAYER_H
 #define GPU_HOST_LAYER_H
 
+#include "gpu/layer_dense.h"
 #include "gpu/layer_exchange.h"
 #include "gpu/layer_route.h"
 #include "gpu/ranks.h"
@@ -41,6 +42,7 @@ struct host_layer_rank {
 	double *t[LAYER_TENSOR_N];	/* enum layer_tensor; local parts */
 	double *g;		/* [tokens * k] dy . FFN(x) */
 	double *shared_pre, *shared_y, *shared_dx;
+	double *dense, *dense_sum;	/* gpu/layer_dense.h */
 	struct host_pass pass[2];	/* forward, backward */
 	double *forward_s, *step_s;
 	/* what peers may fetch during a step of an exchange */
@@ -71,6 +73,8 @@ bool host_exchange(struct host_layer *l, int rank, struct host_flow *f,
 		   int step);
 bool host_allreduce(struct host_layer *l, int rank, enum layer_tensor t,
 		    int base, int group, int stride);
+bool host_allreduce_dense(struct host_layer *l, int rank,
+			  const struct op *op);
 double *host_flow_rows(struct host_flow *f, enum xchg_buffer b);
 void host_flow_release(struct host_flow *f);
 

@@ -150,3 +150,21 @@ bool host_allreduce(struct host_layer *l, int rank, enum layer_tensor t,
 	free(sum);
 	return alive;
 }
+
+bool host_allreduce_dense(struct host_layer *l, int rank, const struct op *op)
+{
+	struct layer_dense d = layer_dense_of(&l->c);
+	bool alive = ranks_barrier(l->ranks);
+	int64_t i, first, end;
+	int r;
+
+	layer_dense_piece(&d, op, &first, &end);
+	for (i = first; alive && i < end; i++) {
+		double sum = 0;
+
+		for (r = rank % d.stride; r < l->n_ranks; r += d.stride)
+			sum += l->rank[r].dense[i];
+		l->rank[rank].dense_sum[i] = sum;
+	}
+	return alive;
+}

@@ -27,7 +27,9 @@
  * wanted, "label", "gated", "shared_ffn", "dtype" (bf16, fp32), "nodes",
  * "gpus_per_node", "capacity" (slots of each source rank and expert; left
  * out: those of the plan's factor), "counts" (a list for each rank of copies
- * for each expert), "seed", "graph", "plant_fault". Its ranks are the job's,
+ * for each expert), "seed", "graph" (of CUDA, where sizes are static),
+ * "counts_known" (dropless sizes are static, too: the step does not find out
+ * its counts), "plant_fault". Its ranks are the job's,
  * where that says how many. It is run on every tier of the job, layers before
  * benchmarks (quick: with few repetitions): rows of op "layer" with variant
  * "forward" and "step", their texts `plan` and `layer`, wrong 0 or not.

@@ -96,6 +96,8 @@ struct layer_case {
 	bool plant_fault;	/* a test of the check: must be found */
 	bool graph;		/* capture in a CUDA graph where sizes are
 				   static */
+	bool counts_known;	/* `count` is, before a step; else a step has
+				   to find it out, as with any routing */
 };
 
 /* gpu/layer_case.c */
@@ -111,7 +113,7 @@ enum status layer_case_check(const struct layer_case *c);
 
 /*
  * As one JSON object, and back (checked): fields as in the job's task
- * (gpu/job.h) plus "plant_fault" and "graph". free() the text. Messages:
+ * (gpu/job.h) plus "plant_fault", "graph" and "counts_known". free() the text. Messages:
  * "field 'plan': ...".
  */
 char *layer_case_text(const struct layer_case *c);
@@ -204,7 +206,8 @@ static inline uint64_t layer_w2_index(const struct layer_case *c, int rank,
 enum layer_tensor {
 	LAYER_X, LAYER_DY, LAYER_WG, LAYER_W1, LAYER_W2, LAYER_WS1, LAYER_WS2,
 	LAYER_Y, LAYER_DX, LAYER_DLOGIT, LAYER_DWG, LAYER_DW1, LAYER_DW2,
-	LAYER_DWS1, LAYER_DWS2, LAYER_TENSOR_N
+	LAYER_DWS1, LAYER_DWS2, LAYER_TENSOR_N,
+	LAYER_DENSE = LAYER_TENSOR_N	/* gpu/layer_dense.h */
 };
 
 #define LAYER_SEED_SALT 0x6c61796572ull	/* "layer" */
@@ -231,7 +234,8 @@ FILL_FN float layer_weight_scale(int n)
 
 /* What a check found, all ranks, against the CPU twin in double. */
 struct layer_check {
-	int64_t wrong_integers;	/* ids, positions, counts, drops: any */
+	int64_t wrong_integers;	/* ids, positions, counts, drops: any; sums
+				   of dense gradients */
 	/* largest |got - want| / (|want| + scale of the tensor), sampled;
 	 * scale: root mean square of the wanted samples. dwg includes
 	 * dlogit, dw1 and dw2 the shared experts */

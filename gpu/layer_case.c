@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "gpu/layer.h"
+#include "gpu/layer_dense.h"
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -119,6 +119,9 @@ static enum status check_counts(const struct layer_case *c)
 {
 	int r, e;
 
+	if (c->counts_known && !c->count)
+		return err_set(ST_INPUT, "field 'counts_known': true without "
+			       "'counts'");
 	for (r = 0; c->count && r < layer_ranks(c); r++) {
 		int64_t sum = 0;
 
@@ -161,9 +164,13 @@ enum status layer_case_check(const struct layer_case *c)
 			     "techniques but '%s' and '%s'",
 			     technique_table[TECH_BASELINE].name,
 			     technique_table[TECH_ORDER].name);
-	if (!st && (p->gradient_bytes > 0 || p->dense))
-		st = err_set(ST_INPUT, "field 'plan': the runner has no dense "
-			     "layers ('gradient', 'dense')");
+	if (!st && p->dense)
+		st = err_set(ST_INPUT, "field 'plan': the runner has no "
+			     "attention, which 'dense' has beside the layer");
+	if (!st && p->gradient_bytes > (double)LAYER_DENSE_BYTES_MAX)
+		st = err_set(ST_INPUT, "field 'plan': gradient of %g bytes is "
+			     "above %g", p->gradient_bytes,
+			     (double)LAYER_DENSE_BYTES_MAX);
 	if (!st)
 		st = check_capacity(c);
 	if (!st)
@@ -194,7 +201,8 @@ void layer_describe(const struct layer_case *c, char out[LAYER_TEXT])
 		buf_addf(&b, " capacity %lld", (long long)c->capacity);
 	else
 		buf_puts(&b, " dropless");
-	buf_addf(&b, " %s seed %llu", c->count ? "given" : "routed",
+	buf_addf(&b, " %s seed %llu", !c->count ? "routed" :
+		 c->counts_known ? "known" : "given",
 		 (unsigned long long)c->seed);
 	snprintf(out, LAYER_TEXT, "%s", buf_str(&b));
 	buf_release(&b);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A backend's results against the twin. */
-#include "gpu/layer_ref.h"
+#include "gpu/layer_dense.h"
 
 #include "base/mem.h"
 #include "gpu/layer_ref_int.h"
@@ -30,8 +30,9 @@ static char *key_of(const struct layer_case *c, int first, int n)
 
 	plain.plan.alltoall = A2A_FLAT;
 	plain.plan.degree_forward = plain.plan.degree_backward = 1;
+	plain.plan.gradient_bytes = 0;
 	plain.tier[0] = plain.label[0] = '\0';
-	plain.plant_fault = plain.graph = false;
+	plain.plant_fault = plain.graph = plain.counts_known = false;
 	text = layer_case_text(&plain);
 	key = xasprintf("%d %d %s", first, n, text);
 	free(text);
@@ -147,7 +148,7 @@ static enum status check_routing(const struct layer_case *c,
 			    pos[i] != r->pos[(size_t)rank * each + i];
 	}
 	free(id);
-	return st;
+	return st ? st : layer_dense_check(c, f, rank, wrong_p);
 }
 
 static double *error_of(struct layer_check *out, enum layer_tensor t)

@@ -45,6 +45,7 @@ static const struct field fields[] = {
 	{ "tier", FIELD_TEXT, AT(tier), false },
 	{ "plant_fault", FIELD_BOOL, AT(plant_fault), false },
 	{ "graph", FIELD_BOOL, AT(graph), false },
+	{ "counts_known", FIELD_BOOL, AT(counts_known), false },
 };
 
 #define N_FIELDS (sizeof(fields) / sizeof(fields[0]))

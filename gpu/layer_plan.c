@@ -195,16 +195,30 @@ static enum status chunk_build(struct making *m)
 	return ST_OK;
 }
 
-static void raise(int64_t *most, int32_t n)
+static void raise(int64_t *most, int64_t n)
 {
 	if (n > *most)
 		*most = n;
 }
 
-static void way_scratch(struct layer_pass *p, const struct layer_way *w)
+/* SEND and RECV of a chunk, for any step of its ways. */
+static void chunk_scratch(struct layer_pass *p, struct layer_chunk *c)
 {
-	raise(&p->send_rows, w->x.send_rows);
-	raise(&p->recv_rows, w->x.recv_rows);
+	const struct layer_way *way[] = { &c->to, &c->back, &c->to_flat,
+					  &c->back_flat };
+	int64_t send = 0, recv = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(way) / sizeof(way[0]); i++) {
+		raise(&send, way[i]->x.send_rows);
+		raise(&recv, way[i]->x.recv_rows);
+	}
+	raise(&p->send_rows, send);
+	raise(&p->recv_rows, recv);
+	c->send_at = p->all_send_rows;
+	c->recv_at = p->all_recv_rows;
+	p->all_send_rows += send;
+	p->all_recv_rows += recv;
 }
 
 /* Chunks one after the other in all buffers. */
@@ -221,11 +235,49 @@ static void pass_place(struct layer_pass *p)
 		}
 		c->layout_base = p->layout_rows;
 		p->layout_rows += c->first[c->rows.experts];
-		way_scratch(p, &c->to);
-		way_scratch(p, &c->back);
-		way_scratch(p, &c->to_flat);
-		way_scratch(p, &c->back_flat);
+		chunk_scratch(p, c);
 	}
+}
+
+static bool has_messages(const struct xchg_side *side, int rank)
+{
+	int i;
+
+	for (i = 0; i < side->n; i++) {
+		if (side->message[i].peer != rank)
+			return true;
+	}
+	return false;
+}
+
+/* The step with the last messages to the experts (-1: none), or the first
+ * from them (n_steps: none). */
+static int split_at(const struct xchg *x, int rank)
+{
+	int by = x->back ? 1 : -1, i;
+
+	for (i = x->back ? 0 : x->n_steps - 1; i >= 0 && i < x->n_steps;
+	     i += by) {
+		if (has_messages(&x->step[i].send, rank) ||
+		    has_messages(&x->step[i].recv, rank))
+			break;
+	}
+	return i;
+}
+
+unsigned layer_step_parts(const struct layer_way *w, int rank, int step,
+			  bool at_experts)
+{
+	int at = split_at(&w->x, rank);
+	unsigned experts = 0;
+
+	if (step == at)
+		experts = w->x.back ? LAYER_PACK : LAYER_UNPACK;
+	else if (w->x.back ? step < at : step > at)
+		experts = LAYER_ALL;
+	if (w->x.has_esp)
+		experts = 0;
+	return at_experts ? experts : LAYER_ALL & ~experts;
 }
 
 static void pass_leads(struct layer_pass *p, struct layer_blob *blob)

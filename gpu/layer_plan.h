@@ -68,6 +68,8 @@ struct layer_chunk {
 	int64_t *first;		/* [local experts + 1]: in the layout */
 	/* where the chunk begins in each buffer, and in the experts' layout */
 	int64_t base[XCHG_BUFFER_N], layout_base;
+	/* the same of SEND and RECV, where other chunks' rows must not be */
+	int64_t send_at, recv_at;
 	struct layer_table regroup;	/* backward: from the forward layout */
 };
 
@@ -76,6 +78,8 @@ struct layer_pass {
 	struct layer_chunk *chunk;
 	int64_t rows[XCHG_BUFFER_N], layout_rows;	/* of all chunks */
 	int64_t send_rows, recv_rows;	/* of the largest step */
+	/* each chunk's largest step, one chunk after the other */
+	int64_t all_send_rows, all_recv_rows;
 	uint64_t lead;		/* dedup: uint8 [rows[IN]]; else unused */
 };
 
@@ -103,6 +107,18 @@ static inline int layer_slots(const struct layer_case *c)
 {
 	return c->plan.layout.ep * layer_local_experts(c);
 }
+
+/*
+ * What of a step of a way is done where, without ESP shards: moves behind a
+ * rank's last messages to the experts and before its first ones from them are
+ * done on the lane of the experts (at_experts), the others on the step's own;
+ * the two split a step (or all of it is one's). With shards all is the step's.
+ */
+enum layer_part { LAYER_PACK = 1, LAYER_POST = 2, LAYER_UNPACK = 4,
+		  LAYER_ALL = 7 };
+
+unsigned layer_step_parts(const struct layer_way *w, int rank, int step,
+			  bool at_experts);
 
 /* The cells of a capacity: the same for every rank. free() them. */
 int32_t *layer_capacity_cells(const struct layer_case *c, int chunks);

@@ -40,7 +40,8 @@
  * [tokens][hidden]; dlogit [tokens][k]; dwg [hidden][experts]; dw1
  * [local experts][hidden][F' or 2 F'], dw2 [local experts][F'][hidden]
  * (layer.h); dws1 [hidden][shared_ffn or twice], dws2 [shared_ffn][hidden].
- * Gradients after their all-reduces, the same on all holders.
+ * Gradients after their all-reduces, the same on all holders. LAYER_DENSE:
+ * gpu/layer_dense.h.
  *
  * routing(): ids and positions of a rank as it used them, [tokens * k];
  * pos as struct layer_route's, of dropped copies too.

@@ -16,6 +16,7 @@ libgpu_a_SOURCES += %D%/layer_plan.c %D%/layer_plan.h %D%/layer_table.c
 libgpu_a_SOURCES += %D%/layer_table.h %D%/layer_order.h
 libgpu_a_SOURCES += %D%/layer_regroup.c %D%/layer_case.c
 libgpu_a_SOURCES += %D%/layer_json.c %D%/layer_json.h
+libgpu_a_SOURCES += %D%/layer_dense.c %D%/layer_dense.h
 libgpu_a_SOURCES += %D%/job.c %D%/job.h
 libgpu_a_SOURCES += %D%/stats.c %D%/stats.h %D%/adapt.c %D%/adapt.h
 libgpu_a_SOURCES += %D%/bench.c %D%/bench.h

@@ -47,6 +47,8 @@ uint64_t ref_result_elements(const struct bench_case *c, int rank);
 void ref_exchange(const struct bench_case *c, int rank, uint64_t first,
 		  uint64_t n, float *out);
 
+/* The gemm is added to what is there; its A is stored as k x m. */
+bool ref_adds(const struct bench_work *w);
 /* How many elements of gemm's or gate's result are checked, the s-th of
  * them, and its value. */
 int ref_product_samples(const struct bench_work *w);

@@ -11,6 +11,11 @@ static uint64_t product_batch(const struct bench_work *w)
 	return strcmp(w->op, "gemm") ? 1 : w->batch;
 }
 
+bool ref_adds(const struct bench_work *w)
+{
+	return !strcmp(w->op, "gemm") && !strcmp(w->variant, "adding");
+}
+
 uint64_t ref_product_index(const struct bench_case *c, int rank, int s)
 {
 	const struct bench_work *w = &c->work;
@@ -35,13 +40,18 @@ double ref_product_value(const struct bench_case *c, int rank, uint64_t index)
 {
 	const struct bench_work *w = &c->work;
 	uint64_t col = index % w->n, row = index / w->n;	/* of all */
-	uint64_t b = (row / w->m) * w->k * w->n + col, l;
+	uint64_t e = row / w->m, b = e * w->k * w->n + col, l;
+	uint64_t a = row * w->k, step = 1;
 	uint32_t key_a = fill_key(c->seed, rank, FILL_A);
 	uint32_t key_b = fill_key(c->seed, rank, FILL_B);
 	double sum = 0;
 
+	if (ref_adds(w)) {
+		a = e * w->k * w->m + row % w->m;
+		step = w->m;
+	}
 	for (l = 0; l < w->k; l++) {
-		sum += (double)fill_value(key_a, row * w->k + l) *
+		sum += (double)fill_value(key_a, a + l * step) *
 		       (double)fill_value(key_b, b + l * w->n);
 	}
 	return sum;

@@ -45,6 +45,7 @@ static const struct spacing {
 #define BESIDE_PENALTY 500
 #define HELD_PENALTY 600
 #define HELD "sustained"
+#define HELD_HALF "half-empty"
 /* What passes between kernels is short, and a line nearly: each of its sizes
  * comes after the same of all others, and when it has to be quick these are
  * no more than a line takes. */
@@ -152,7 +153,8 @@ static void add_series(struct builder *bu, const struct bench_case *c,
 	set_spacing(s, sample_op_is_exchange(c->work.op) || *c->beside.op);
 	if (*c->beside.op) {
 		s->penalty = BESIDE_PENALTY;
-	} else if (!strcmp(c->work.variant, HELD)) {
+	} else if (!strcmp(c->work.variant, HELD) ||
+		   !strcmp(c->work.variant, HELD_HALF)) {
 		s->penalty = HELD_PENALTY;
 		s->is_held = true;
 	} else if (c->work.ctas) {

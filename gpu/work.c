@@ -39,6 +39,18 @@ struct traffic {
 	uint64_t per_m, fixed;
 };
 
+static bool is_sums(const struct bench_work *w)
+{
+	return !strcmp(w->op, "combine") && !strcmp(w->variant, "direct");
+}
+
+/* Copies are by chance on either rank: half of them are here, and a row has
+ * come from the other unless all are. */
+static uint64_t sums_bytes(uint64_t row, uint64_t k)
+{
+	return row * k / 2 + (k < 32 ? row - (row >> k) : row) + row;
+}
+
 static struct traffic traffic_of(const struct bench_work *w)
 {
 	uint64_t e = (uint64_t)work_element_bytes(w->dtype);
@@ -56,6 +68,8 @@ static struct traffic traffic_of(const struct bench_work *w)
 		t = (struct traffic){ k * 8, 0 };
 	else if (!strcmp(w->op, "permute"))
 		t = (struct traffic){ (1 + k) * n * e + k * 4, 0 };
+	else if (is_sums(w))
+		t = (struct traffic){ sums_bytes(n * e, k) + k * 8, 0 };
 	else if (!strcmp(w->op, "combine"))
 		t = (struct traffic){ (1 + k) * n * e + k * 8, 0 };
 	else if (!strcmp(w->op, "stream") || !strcmp(w->op, "copy"))
@@ -118,8 +132,11 @@ static uint64_t one_memory(const struct bench_work *w, int ranks)
 		return 0;
 	if (sample_op_is_exchange(w->op))
 		return w->bytes * (uneven(w) ? 1 + (uint64_t)ranks : 2);
-	/* the traffic counts each buffer once; positions come on top */
-	return w->bytes + w->m * (w->k + 1) * 8;
+	/* the traffic counts each buffer once, positions come on top; half of
+	 * a direct combine's rows are not read */
+	return w->bytes + w->m * (w->k + 1) * 8 +
+	       (is_sums(w) ? w->m * w->k * w->n *
+			     (uint64_t)work_element_bytes(w->dtype) : 0);
 }
 
 uint64_t work_memory(const struct bench_case *c)

@@ -12,8 +12,9 @@
  *		dtype fp32. sendrecv: rank r sends to r+1 (mod ranks) and
  *		receives from r-1 at once.
  *	gemm	batch products C = A (m x k) B (k x n); m: rows per expert.
- *		Variants strided-batched, per-expert, grouped, adding (to what
- *		is there): the same result.
+ *		Variants strided-batched, per-expert, grouped: the same
+ *		result; adding (to what is there) with A stored as k x m;
+ *		sustained, half-empty: gpu/cuda_gemm.c.
  *	gate	m tokens of k (hidden) times k x n experts; logits fp32
  *	topk	m tokens, n experts, the k largest of the softmax of fp32
  *		logits: ids int32, weights fp32 (their softmax
@@ -23,7 +24,8 @@
  *	permute	m rows of n elements, each copied to k places: pair i*k+j of
  *		row i goes to the place that sort gives it (`batch` experts)
  *	combine	the way back: m rows of n elements, each the weighted sum
- *		(fp32, then rounded) of its k rows in the sorted order
+ *		(fp32, then rounded) of its k rows in the sorted order.
+ *		Variant direct: gpu/cuda_direct_sums.c
  *	stream	m elements: y = 2 x + 1 (read one array, write another)
  *	copy	m elements: y = x by the copy engine or memcpy
  *	launch	m kernels, one after the other; bytes is m

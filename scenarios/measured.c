@@ -96,6 +96,7 @@ static const struct {
 } own_names[] = {
 	{ "alltoall", "direct", MEASURED_DIRECT },
 	{ "allgather", "counts", MEASURED_COUNTS },
+	{ "combine", "direct", MEASURED_SUMS },
 	{ "launch", "kernel", MEASURED_LAUNCH },
 	{ "launch", "stream", MEASURED_STREAM },
 	{ "launch", "graph", MEASURED_GRAPH },
@@ -135,7 +136,8 @@ static bool is_sustained(const struct product_table *t)
 
 static bool is_way(const struct product_table *t)
 {
-	return !is_sustained(t) && strcmp(t->variant, MEASURED_ADDING) != 0;
+	return !is_sustained(t) && strcmp(t->variant, MEASURED_ADDING) != 0 &&
+		strcmp(t->variant, MEASURED_HALF_EMPTY) != 0;
 }
 
 bool measured_has_products(const struct measured *m, enum dtype t)

@@ -56,6 +56,9 @@ void product_table_release(struct product_table *t);
  */
 #define MEASURED_SUSTAINED "sustained"
 
+/* The same with zeros in half of each expert's rows, as empty slots are. */
+#define MEASURED_HALF_EMPTY "half-empty"
+
 /* Another that is none: products that add to what is there, as gradients of
  * weights of every chunk but the first do. */
 #define MEASURED_ADDING "adding"
@@ -67,6 +70,7 @@ void product_table_release(struct product_table *t);
  */
 #define MEASURED_DIRECT "alltoall-direct"
 #define MEASURED_COUNTS "allgather-counts"
+#define MEASURED_SUMS "combine-direct"	/* its last part: sums of rows */
 #define MEASURED_LAUNCH "launch-kernel"
 #define MEASURED_STREAM "launch-stream"
 #define MEASURED_GRAPH "launch-graph"
@@ -151,6 +155,11 @@ const struct measured_curve *measured_find_limited(const struct measured *m,
 double measured_kernel_seconds(const struct measured *m, const char *op,
 			       double tokens, double n, double k);
 
+/* Seconds of a direct exchange's sums of so many bytes, weights and places
+ * too; 0: none were measured. */
+double measured_sums_seconds(const struct measured *m, double bytes,
+			     double hidden, double k);
+
 /*
  * Seconds of a host's plan (MEASURED_PLAN_FLAT, ..) of so many choices of a
  * rank, to `experts`, in `chunks`: between what was measured as above.
@@ -181,6 +190,9 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 double measured_each_seconds(const struct measured *m, enum dtype t,
 			     double rows, double n, double k, double batch,
 			     bool *outside_p);
+/* Does that table reach the product? */
+bool measured_each_known(const struct measured *m, enum dtype t, double rows,
+			 double n, double k, double batch);
 
 /*
  * Seconds that a host takes to launch so many kernels one by one; 0: not
@@ -188,18 +200,22 @@ double measured_each_seconds(const struct measured *m, enum dtype t,
  */
 double measured_launch_seconds(const struct measured *m, double launches);
 
-/*
- * Seconds that each output of a product more takes when it is added to what
- * is there: the mean of what MEASURED_ADDING's points take longer than the same
- * product alone. 0: none was measured.
- */
+/* Seconds that each output takes more when it is added to what is there: the
+ * mean of MEASURED_ADDING's points over the same products alone. 0: none. */
 double measured_adding_seconds(const struct measured *m, enum dtype t);
+/* Of one that adds, by their own table; 0: it does not reach. */
+double measured_adding_product(const struct measured *m, enum dtype t,
+			       const struct product_point *p);
 
 /*
  * FLOP/s that products reach for as long as a layer runs: the geometric mean of
  * MEASURED_SUSTAINED's points; INFINITY where there are none, or m is NULL.
  */
 double measured_sustained_flops(const struct measured *m, enum dtype t);
+
+/* The share of it that a product of zeros saves, by those measured with half of
+ * their rows empty, too; 1 when there is none such. */
+double measured_empty_saves(const struct measured *m, enum dtype t);
 
 /*
  * Folds the curves into the GPU: intra from tier nvlink (else shm; on PCIe

@@ -63,6 +63,23 @@ double measured_kernel_seconds(const struct measured *m, const char *op,
 	return mean_of(&mean);
 }
 
+double measured_sums_seconds(const struct measured *m, double bytes,
+			     double hidden, double k)
+{
+	struct mean mean = { 0 };
+	int i;
+
+	for (i = 0; m && i < m->n_curves; i++) {
+		const struct measured_curve *c = &m->curve[i];
+
+		if (strcmp(c->op, MEASURED_SUMS) || !(c->n > 0) || !(c->k > 0))
+			continue;
+		mean_add(&mean, hypot(log(hidden / c->n), log(k / c->k)),
+			 curve_eval(&c->curve, bytes));
+	}
+	return mean_of(&mean);
+}
+
 double measured_plan_seconds(const struct measured *m, const char *op,
 			     double choices, double experts, double chunks)
 {
@@ -81,26 +98,77 @@ double measured_plan_seconds(const struct measured *m, const char *op,
 	return mean_of(&mean);
 }
 
+static const struct product_table *find_table(const struct measured *m,
+					      enum dtype t,
+					      const char *variant)
+{
+	int i;
+
+	for (i = 0; m && i < m->n_tables; i++) {
+		if (m->table[i].dtype == t &&
+		    !strcmp(m->table[i].variant, variant))
+			return &m->table[i];
+	}
+	return NULL;
+}
+
+/* By the table of products that have a kernel each; 0: it does not reach. */
+static double each_seconds(const struct measured *m, enum dtype t,
+			   const struct product_point *p)
+{
+	const struct product_table *table = find_table(m, t, ONE_BY_ONE);
+	bool outside = true;
+	double s = 0;
+
+	if (table)
+		s = product_seconds(table, p->m, p->n, p->k, p->batch,
+				    &outside);
+	return outside ? 0 : s;
+}
+
+double measured_adding_product(const struct measured *m, enum dtype t,
+			       const struct product_point *p)
+{
+	const struct product_table *table = find_table(m, t, MEASURED_ADDING);
+	bool outside = true;
+	double s = 0;
+
+	if (table)
+		s = product_seconds(table, p->m, p->n, p->k, p->batch,
+				    &outside);
+	return outside ? 0 : s;
+}
+
+/* One that has more rows than were measured fills the GPU by itself, too. */
+bool measured_each_known(const struct measured *m, enum dtype t, double rows,
+			 double n, double k, double batch)
+{
+	const struct product_table *table = find_table(m, t, ONE_BY_ONE);
+	struct product_point p = { 0, n, k, batch, 0 };
+	double depth = 0;
+	int i;
+
+	for (i = 0; table && i < table->n; i++) {
+		p.m = fmax(p.m, table->point[i].m);
+		depth = fmax(depth, table->point[i].k);
+	}
+	p.m = fmin(p.m, rows);
+	p.k = fmin(k, depth);
+	return p.m > 0 && p.k > 0 && each_seconds(m, t, &p) > 0;
+}
+
 double measured_each_seconds(const struct measured *m, enum dtype t,
 			     double rows, double n, double k, double batch,
 			     bool *outside_p)
 {
-	bool outside;
-	double s;
-	int i;
+	double s = each_seconds(m, t, &(struct product_point){ rows, n, k,
+							       batch, 0 });
 
-	for (i = 0; i < m->n_tables; i++) {
-		const struct product_table *table = &m->table[i];
-
-		if (table->dtype != t || strcmp(table->variant, ONE_BY_ONE))
-			continue;
-		s = product_seconds(table, rows, n, k, batch, &outside);
-		if (outside)
-			break;
-		*outside_p = false;
-		return s;
-	}
-	return measured_product_seconds(m, t, rows, n, k, batch, outside_p);
+	if (!(s > 0))
+		return measured_product_seconds(m, t, rows, n, k, batch,
+						outside_p);
+	*outside_p = false;
+	return s;
 }
 
 double measured_launch_seconds(const struct measured *m, double launches)
@@ -109,6 +177,34 @@ double measured_launch_seconds(const struct measured *m, double launches)
 		measured_find(m, MEASURED_LAUNCH, "memory", 1) : NULL;
 
 	return c ? curve_eval(&c->curve, launches) : 0;
+}
+
+static bool same_shape(const struct product_point *a,
+		       const struct product_point *b)
+{
+	return a->m == b->m && a->n == b->n && a->k == b->k &&
+		a->batch == b->batch;
+}
+
+double measured_empty_saves(const struct measured *m, enum dtype t)
+{
+	const struct product_table *full = find_table(m, t,
+						      MEASURED_SUSTAINED);
+	const struct product_table *half = find_table(m, t,
+						      MEASURED_HALF_EMPTY);
+	double sum = 0;
+	int n = 0, i, j;
+
+	for (i = 0; full && half && i < full->n; i++) {
+		for (j = 0; j < half->n; j++) {
+			if (!same_shape(&full->point[i], &half->point[j]))
+				continue;
+			sum += log(half->point[j].seconds /
+				   full->point[i].seconds);
+			n++;
+		}
+	}
+	return n ? fmin(fmax(2 * (1 - exp(sum / n)), 0), 1) : 1;
 }
 
 /* Rounds of a search ask for it again and again: a few points are enough. */

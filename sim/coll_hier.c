@@ -30,6 +30,9 @@ static void leader_copies(struct coll_build *b)
 	double in = 0, out = 0;
 	int n;
 
+	/* a node's only GPU has all of it as it is */
+	if (b->gpus == 1)
+		return;
 	for (n = 0; n < (b->t->bytes ? b->nodes : 1); n++) {
 		in = fmax(in, node_sum(b, n, coll_row_sum));
 		out = fmax(out, node_sum(b, n, coll_column_sum));

@@ -5,6 +5,7 @@
 #include "sim/coll_mirror.h"
 #include "sim/cost_layer.h"
 #include "sim/cost_load.h"
+#include "sim/cost_power.h"
 #include "sim/cost_shared.h"
 #include "sim/dense.h"
 #include "sim/exec_live.h"
@@ -38,16 +39,6 @@ enum cost_coll {
 	COST_SHADOW_BWD,
 	COST_SHUFFLE,	/* base: tokens among ranks, there and back */
 	COST_COLL_N,
-};
-
-/*
- * Of a step in one chunk: what products take longer when the power limit holds
- * them all the time, and how long the GPU only exchanges; chunks hide the
- * all-to-alls but for one chunk's.
- */
-struct power {
-	double held_s, chunked_s, whole_s;
-	double spared;	/* share of the limit, while it exchanges */
 };
 
 struct cost {
@@ -288,6 +279,7 @@ static void power_init(struct cost *c)
 	};
 	struct power *p = &c->power;
 	struct op op = { .n_chunks = 1 };
+	struct work work;
 	size_t i;
 
 	/* bounds of a search know no exchange in full, and use none of it */
@@ -296,28 +288,15 @@ static void power_init(struct cost *c)
 	p->spared = 1 - c->gpu->exchange_power;
 	for (i = 0; i < sizeof(expert) / sizeof(expert[0]); i++) {
 		op.kind = expert[i];
-		p->held_s += slowest_expert(c, &op).held_s;
+		work = slowest_expert(c, &op);
+		power_add(p, &work);
 	}
 	for (i = 0; i < OP_KIND_N; i++)
-		p->held_s += c->fixed[i].held_s;
+		power_add(p, &c->fixed[i]);
 	p->chunked_s = 2 * (pair_time(c, COST_DISPATCH, COST_COMBINE) +
 			    pair_time(c, COST_ESP_GATHER, COST_ESP_SCATTER));
 	for (i = 0; i < sizeof(sum) / sizeof(sum[0]); i++)
 		p->whole_s += coll_time(&c->coll[sum[i]], 1);
-}
-
-/*
- * The share of held_s that products lose. The limit is one of energy over a
- * step: what a GPU saves while it only exchanges its products may draw.
- */
-static double power_holds(const struct cost *c, int chunks)
-{
-	const struct power *p = &c->power;
-	double saved = p->spared * (p->chunked_s / chunks + p->whole_s);
-
-	if (!(p->held_s > 0))
-		return 0;
-	return fmax(0, 1 - saved / p->held_s);
 }
 
 static enum status check_dtype(const struct cost_spec *spec)
@@ -350,6 +329,8 @@ enum status cost_new(const struct cost_spec *spec, struct cost **out_p)
 		   spec->workload);
 	layer_set_measured(&c->layer, spec->measured, &spec->layout,
 			   spec->alltoall);
+	if (spec->alltoall == A2A_DEDUP && c->spec.net->cluster.gpus_per_node == 1)
+		layer_set_dedup(&c->layer, &spec->layout, spec->workload);
 	dense_init(&c->dense, c->gpu, spec->model, &spec->layout);
 	if (spec->alltoall == A2A_DIRECT && spec->layout.ep > 1)
 		layer_set_direct(&c->layer, &spec->layout, spec->workload);
@@ -459,7 +440,7 @@ static struct work plain_work(const struct cost *c, const struct op *op)
 					 op->n_chunks, &work);
 			work_slow(&work, net_gpu_share_least(c->spec.net, 1));
 		}
-		work_hold(&work, power_holds(c, 1));
+		work_hold(&work, power_holds(&c->power, 1));
 		return work;
 	}
 	assert(op->n_chunks >= 1 && op->n_chunks <= PLAN_DEGREE_MAX);
@@ -470,7 +451,7 @@ static struct work plain_work(const struct cost *c, const struct op *op)
 	}
 	/* others with other exchanges share the work, not the power */
 	work = e->work;
-	work_hold(&work, power_holds(c, op->n_chunks));
+	work_hold(&work, power_holds(&c->power, op->n_chunks));
 	return work;
 }
 

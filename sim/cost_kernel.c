@@ -167,6 +167,23 @@ static double whole_tiles(double rows, int tile)
 }
 
 /*
+ * Products that add: as they were measured, where that reaches one over all
+ * experts; else so much more for each output.
+ */
+static double adding_time(const struct measured *m, enum dtype t,
+			  const struct gemm_group *group, double batch,
+			  double plain)
+{
+	struct shape s = group_shape(group, 0);
+	const struct product_point p = { s.m, s.n, s.k, batch, 0 };
+	double adding = group->n_products > 1 ? 0 :
+		measured_adding_product(m, t, &p);
+
+	return adding > 0 ? fmax(adding, plain) :
+		plain + group_outputs(group) * group->adding_s;
+}
+
+/*
  * Measured: of N products that run together, uneven ones too, each takes the
  * N-th part of a batch of N like it. False when the table does not reach one
  * of them, which is then *past_p.
@@ -203,7 +220,8 @@ static bool measured_time(const struct measured *m, enum dtype t, int tile,
 	}
 	if (!(sum > 0))
 		return false;
-	sum += group_outputs(group) * group->adding_s;
+	if (group->adding_s > 0)
+		sum = adding_time(m, t, group, batch, sum);
 	if (group->packed)
 		sum = fmax(sum, measured_launch_seconds(m, batch));
 	if (m->use)
@@ -212,10 +230,26 @@ static bool measured_time(const struct measured *m, enum dtype t, int tile,
 	return true;
 }
 
+bool work_each_known(const struct measured *m, enum dtype t,
+		     const struct gemm_group *group)
+{
+	double batch = group->n_products * group->repeat;
+	struct shape s;
+	int i;
+
+	for (i = 0; m && i < group->n_products; i++) {
+		s = group_shape(group, i);
+		if (s.m > 0 && s.k > 0 &&
+		    !measured_each_known(m, t, s.m, s.n, s.k, batch))
+			return false;
+	}
+	return m != NULL;
+}
+
 /*
  * A benchmark's product is over before the GPU's power limit takes its clock
  * down; a layer's products go on and on. Seconds at the rate that holds; zeros
- * switch nothing, so that they need next to no power.
+ * switch nothing, so that they need less power.
  */
 static double sustained_time(const struct measured *m, enum dtype t,
 			     const struct gemm_group *group)
@@ -228,8 +262,28 @@ static double sustained_time(const struct measured *m, enum dtype t,
 		s = group_shape(group, i);
 		flop += 2 * fmax(s.m, 0) * s.n * fmax(s.k, 0);
 	}
-	return flop * group->repeat * (1 - group->empty) /
-		measured_sustained_flops(m, t);
+	return flop * group->repeat / measured_sustained_flops(m, t);
+}
+
+/*
+ * Seconds that a product takes for a moment, *seconds_p, and what it takes when
+ * the limit holds. One that the limit slows down has been slowed down in its
+ * benchmark: that time is taken to lie half way, on a logarithmic scale,
+ * between the one without a limit and the sustained one. With empty rows the
+ * limit may be no more in its way.
+ */
+static double held_time(const struct measured *m, enum dtype t,
+			const struct gemm_group *group, double *seconds_p)
+{
+	double full = sustained_time(m, t, group), seconds = *seconds_p;
+	double saves = measured_empty_saves(m, t);
+	double held = full * (1 - saves * group->empty);
+
+	if (full > seconds && group->empty > 0 && saves < 1) {
+		held = fmax(held, seconds * seconds / full);
+		*seconds_p = fmin(seconds, held);
+	}
+	return held;
 }
 
 static void note_outside(const struct measured *m,
@@ -250,7 +304,7 @@ void work_add_gemms(struct work *w, const struct gpu *g,
 		    const struct measured *m, enum dtype t,
 		    const struct gemm_group *group)
 {
-	double bytes = group_bytes(group, t), seconds;
+	double bytes = group_bytes(group, t), seconds, sustained;
 	struct product_point past = { 0 };
 
 	assert(g->flops[t] > 0);
@@ -263,9 +317,13 @@ void work_add_gemms(struct work *w, const struct gpu *g,
 	 * in between */
 	if (!measured_time(m, t, g->tile_m, group, &seconds, &past))
 		seconds = g->kernel_s + group_math_time(group, g, t);
+	sustained = held_time(m, t, group, &seconds);
 	seconds = fmax(seconds, cost_stream(g, bytes));
 	w->seconds += seconds;
-	w->held_s += fmax(sustained_time(m, t, group) - seconds, 0);
+	if (sustained > seconds) {
+		w->held_s += sustained - seconds;
+		w->limited_s += sustained;
+	}
 	if (past.m > 0) {
 		w->outside_s += seconds;
 		note_outside(m, &past, seconds);
@@ -300,6 +358,16 @@ void work_add_stream(struct work *w, const struct gpu *g, double bytes)
 		return;
 	w->bytes += bytes;
 	w->seconds += cost_stream(g, bytes);
+}
+
+void work_add(struct work *w, const struct work *more)
+{
+	w->seconds += more->seconds;
+	w->bytes += more->bytes;
+	w->outside_s += more->outside_s;
+	w->first_s += more->first_s;
+	w->held_s += more->held_s;
+	w->limited_s += more->limited_s;
 }
 
 void work_slow(struct work *w, double speed)

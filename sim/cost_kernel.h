@@ -17,6 +17,7 @@ struct work {
 	double first_s;		/* of `seconds`: until the first product is done */
 	double held_s;		/* beside `seconds`: how much longer products take
 				   when the power limit holds all the time */
+	double limited_s;	/* what those that take longer then take */
 };
 
 /*
@@ -42,6 +43,10 @@ struct measured;
 void work_add_gemms(struct work *w, const struct gpu *g,
 		    const struct measured *m, enum dtype t,
 		    const struct gemm_group *group);
+/* Does a table of products that have a kernel each reach them all? */
+bool work_each_known(const struct measured *m, enum dtype t,
+		     const struct gemm_group *group);
+void work_add(struct work *w, const struct work *more);
 void work_add_gemm(struct work *w, const struct gpu *g,
 		   const struct measured *table, enum dtype t, double m,
 		   double n, double k);

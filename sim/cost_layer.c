@@ -64,6 +64,26 @@ void layer_set_direct(struct layer *l, const struct layout *layout,
 	l->sums_bytes = traffic_sums(&w->dispatch);
 }
 
+void layer_set_dedup(struct layer *l, const struct layout *layout,
+		     const struct workload *w)
+{
+	const double *b = w->dispatch.node_bytes;
+	int n = w->ranks, r, m;
+
+	if (!l->pads || !b || !(w->token_bytes > 0) || layout->ep == 1 ||
+	    layout->esp > 1)
+		return;
+	for (r = 0; r < n; r++) {
+		for (m = 0; m < n; m++) {
+			double rows = b[(size_t)r * (size_t)n + (size_t)m] /
+				      w->token_bytes / n;
+
+			l->leads += rows;
+			l->leads_away += m == r ? 0 : rows;
+		}
+	}
+}
+
 double layer_busiest_rows(const struct workload *w)
 {
 	double rows, most = 0;
@@ -232,6 +252,35 @@ static struct gemm_group ffn_group(const struct ffn *f)
 	return group;
 }
 
+/*
+ * The runner races both ways (gpu/cuda_ffn_tune.c): one product over padded
+ * rows, or one after another with each expert's own. In a chunk these are not
+ * known.
+ */
+static void ffn_race(const struct ffn *f, const struct gemm_group *padded,
+		     struct work *w)
+{
+	const struct layer *l = f->l;
+	struct gemm_group each = *padded;
+	struct work one = { 0 }, other = { 0 };
+
+	work_add_gemms(&one, l->gpu, l->measured, l->model->dtype, padded);
+	each.n_products = f->n;
+	each.repeat = 1;
+	each.rows = f->rows;
+	each.row_scale = f->share;
+	each.packed = true;
+	each.empty = l->empty;
+	if (f->padded > 0 && f->n > 1 && f->share == 1 &&
+	    work_each_known(l->measured, l->model->dtype, &each)) {
+		work_add_gemms(&other, l->gpu, l->measured, l->model->dtype,
+			       &each);
+		if (other.seconds + other.held_s < one.seconds + one.held_s)
+			one = other;
+	}
+	work_add(w, &one);
+}
+
 static void ffn_product(const struct ffn *f, struct work *w, double n,
 			double k)
 {
@@ -239,9 +288,7 @@ static void ffn_product(const struct ffn *f, struct work *w, double n,
 
 	group.n = n;
 	group.k = k;
-
-	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
-		       &group);
+	ffn_race(f, &group, w);
 }
 
 /* Gradient of an m x n weight: the rows are summed over. */
@@ -255,9 +302,7 @@ static void ffn_weight_product(const struct ffn *f, struct work *w, double m,
 	group.n = n;
 	group.adds = f->adds;
 	group.adding_s = f->adds ? f->l->adding_s : 0;
-
-	work_add_gemms(w, f->l->gpu, f->l->measured, f->l->model->dtype,
-		       &group);
+	ffn_race(f, &group, w);
 }
 
 /* `streams` vectors of one inner row each, read or written. */
@@ -320,6 +365,17 @@ static void ffn_work(const struct ffn *f, enum op_kind kind, struct work *w)
 	}
 }
 
+/*
+ * Beside the sorting: a token's row goes to a copy for each expert before
+ * these are sorted, and the copies' results are added to one.
+ */
+static void dedup_work(const struct layer *l, double rows, double share,
+		       struct work *out)
+{
+	work_add_stream(out, l->gpu, 2 * rows * row_bytes(l));
+	work_add_stream(out, l->gpu, (rows + share * l->leads) * row_bytes(l));
+}
+
 void layer_expert_work(const struct layer *l, enum op_kind kind,
 		       const double *rows, double share, bool adds,
 		       struct work *out)
@@ -338,6 +394,8 @@ void layer_expert_work(const struct layer *l, enum op_kind kind,
 		work_add_stream(out, l->gpu, 2 * f.total * row_bytes(l));
 		work_add_stream(out, l->gpu, 2 * f.total * row_bytes(l));
 	}
+	if (l->leads > 0 && kind != OP_EXPERT_BWD_WEIGHT)
+		dedup_work(l, f.total, share, out);
 }
 
 static void shared_work(const struct layer *l, enum op_kind kind,
@@ -354,6 +412,22 @@ static void shared_work(const struct layer *l, enum op_kind kind,
  * which each finds the place of every copy of its group (expert and position
  * in; place and weight out), or, backward, until the gradients are there.
  */
+static void add_sums(const struct layer *l, struct work *w)
+{
+	double bytes = l->sums_bytes + l->tokens * row_bytes(l);
+	double s = measured_sums_seconds(l->measured, bytes + l->copies *
+					 (FP32_BYTES + INDEX_BYTES),
+					 l->model->hidden,
+					 l->model->experts_per_token);
+
+	if (!(s > 0)) {
+		work_add_stream(w, l->gpu, bytes);
+		return;
+	}
+	w->bytes += bytes;
+	w->seconds += s;
+}
+
 static void direct_work(const struct layer *l, enum op_kind kind,
 			struct work *w)
 {
@@ -369,8 +443,7 @@ static void direct_work(const struct layer *l, enum op_kind kind,
 	default:	/* UNPERMUTE, PERMUTE_BWD: rows in, their sum out */
 		if (l->pads)	/* they have to be there */
 			w->seconds += l->gpu->direct.launch_s;
-		work_add_stream(w, l->gpu, l->sums_bytes +
-				l->tokens * row_bytes(l));
+		add_sums(l, w);
 		break;
 	}
 }
@@ -432,6 +505,14 @@ static bool is_permutation(enum op_kind k)
 		k == OP_UNPERMUTE_BWD;
 }
 
+/* Dedup: one row of each token to where it leaves for another node, or from
+ * where it came. */
+static void lead_work(const struct layer *l, struct work *out)
+{
+	if (l->leads > 0)
+		work_add_stream(out, l->gpu, 2 * l->leads_away * row_bytes(l));
+}
+
 void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 {
 	double row = row_bytes(l);
@@ -450,10 +531,13 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 		break;
 	case OP_PERMUTE:	/* a gather: each slot is read and written */
 		work_add_stream(out, l->gpu, (l->reads + l->slots) * row);
+		lead_work(l, out);
 		break;
 	case OP_UNPERMUTE:	/* k copies in, their weighted sum out */
 	case OP_PERMUTE_BWD:	/* k gradients in, their sum out */
-		work_add_stream(out, l->gpu, (l->copies + l->tokens) * row);
+		work_add_stream(out, l->gpu, ((l->leads > 0 ? l->leads :
+				l->copies) + l->tokens) * row);
+		lead_work(l, out);
 		break;
 	case OP_UNPERMUTE_BWD:
 		/* output gradients and results in (for the gate's weights),
@@ -461,6 +545,7 @@ void layer_work(const struct layer *l, enum op_kind kind, struct work *out)
 		work_add_stream(out, l->gpu, (l->pads ?
 				l->reads + l->slots :
 				l->tokens + l->copies + l->slots) * row);
+		lead_work(l, out);
 		break;
 	case OP_SHARED:
 	case OP_SHARED_BWD:
@@ -483,6 +568,8 @@ void layer_chunk_work(const struct layer *l, const struct tech_effect *e,
 	chunk.slots /= n;
 	chunk.pairs /= n;
 	chunk.sums_bytes /= n;
+	chunk.leads /= n;
+	chunk.leads_away /= n;
 	layer_work(&chunk, kind, out);
 	if ((kind == OP_GATE || backward) && e->gate_s[backward] >= 0)
 		out->seconds = e->gate_fixed_s[backward] +

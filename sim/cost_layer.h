@@ -35,6 +35,9 @@ struct layer {
 	bool direct;
 	double pairs;		/* ... to find places for these copies */
 	double sums_bytes;	/* ... to add these rows; see traffic_sums() */
+	/* a runner's dedup on nodes of one GPU, 0 else: rows of distinct tokens
+	 * to any node, and to the others */
+	double leads, leads_away;
 };
 
 void layer_init(struct layer *l, const struct gpu *gpu, const struct model *m,
@@ -47,6 +50,13 @@ void layer_set_measured(struct layer *l, const struct measured *m,
 /* The layer exchanges `direct`; ep > 1. */
 void layer_set_direct(struct layer *l, const struct layout *layout,
 		      const struct workload *w);
+
+/*
+ * The layer runs by dedup on nodes of one GPU, where no other GPU has the
+ * fan-out: its moves are the runner's. After layer_set_measured().
+ */
+void layer_set_dedup(struct layer *l, const struct layout *layout,
+		     const struct workload *w);
 
 /*
  * What a dropless layer adds to an op that plans `chunks` exchanges: the gate's

@@ -344,6 +344,8 @@ static double product_loss(const struct flow_run *f, int lane)
 	double loss = lane_tier(f, lane)->product_loss;
 	int held = is_limited(f, lane) ? g->ctas : g->comm_sms;
 
+	if (exec_wait_excludes(f, lane))
+		return 1;
 	return loss > 0 ? loss : fmin((double)held / g->sms, 1);
 }
 
@@ -366,7 +368,8 @@ static double collective_bound(const struct flow_run *f, int lane)
 	const struct running *r = &f->lane[LANE_COMPUTE];
 
 	if (!f->sharing->sms || !is_busy(f, LANE_COMPUTE) ||
-	    !needs_sms(r->o->kind) || f->lane[lane].part == PART_DELAY)
+	    !needs_sms(r->o->kind) || f->lane[lane].part == PART_DELAY ||
+	    exec_wait_excludes(f, lane))
 		return 1;
 	return 1 - lane_tier(f, lane)->own_loss;
 }

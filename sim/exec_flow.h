@@ -64,6 +64,8 @@ struct flow_run {
 void exec_wait_kernels(const struct flow_run *f, struct running *r);
 /* Has the lane's part, which is about to begin, to wait? */
 bool exec_wait_must(const struct flow_run *f, int lane);
+/* Is the lane's exchange one beside which products stand still? */
+bool exec_wait_excludes(const struct flow_run *f, int lane);
 /* The COMPUTE lane's part is over: those that waited for it begin. */
 void exec_wait_release(struct flow_run *f);
 

@@ -75,6 +75,21 @@ static bool comes_first(const struct flow_run *f, const struct running *r)
 	return true;
 }
 
+/*
+ * A direct exchange is no few blocks that wait for a link: its kernels copy and
+ * add with every SM, and a product's start with none. While one runs the other
+ * stands still.
+ */
+bool exec_wait_excludes(const struct flow_run *f, int lane)
+{
+	const struct running *r = &f->lane[lane];
+	const struct running *k = &f->lane[LANE_COMPUTE];
+
+	return f->p->plan.alltoall == A2A_DIRECT && r->op >= 0 &&
+		op_kind_is_exchange(r->o->kind) && r->part != PART_DELAY &&
+		k->op >= 0 && k->kernels && !leaves_room(f, k);
+}
+
 bool exec_wait_must(const struct flow_run *f, int lane)
 {
 	const struct running *r = &f->lane[lane];

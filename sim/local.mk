@@ -23,6 +23,7 @@ libsim_a_SOURCES += %D%/cost_kernel.c %D%/cost_kernel.h
 libsim_a_SOURCES += %D%/cost_layer.c %D%/cost_layer.h
 libsim_a_SOURCES += %D%/link_rows.c %D%/link_rows.h
 libsim_a_SOURCES += %D%/cost_load.c %D%/cost_load.h
+libsim_a_SOURCES += %D%/cost_power.c %D%/cost_power.h
 libsim_a_SOURCES += %D%/memory.c %D%/evaluate.c
 libsim_a_SOURCES += %D%/block.c %D%/block.h
 libsim_a_SOURCES += %D%/exec.c %D%/exec.h %D%/exec_int.h

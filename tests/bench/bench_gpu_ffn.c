@@ -233,7 +233,7 @@ static enum status run_ffn(struct bench_rank *r, struct ffn_run *u, int way)
 	if (st)
 		return st;
 	if (way == FFN_WAYS)
-		st = cuda_ffn_tune(f, &u->rows, &b, true, r->s);
+		st = cuda_ffn_tune(f, &u->rows, &b, FFN_TUNE_FIRST, r->s);
 	else
 		cuda_ffn_force(f, way);
 	if (!st)

@@ -228,7 +228,7 @@ static enum status do_product(struct bench_rank *r, void *arg)
 {
 	struct layer *l = arg;
 
-	return ffn_multiply(l->f, l->product, &l->rows, &l->b, false, r->s);
+	return ffn_multiply(l->f, l->product, &l->rows, &l->b, r->s);
 }
 
 static enum status do_act(struct bench_rank *r, void *arg)
@@ -322,7 +322,7 @@ static enum status time_exchange(struct bench_rank *r, struct layer *l)
 static enum status time_products(struct bench_rank *r, struct layer *l)
 {
 	static const char *const name[FFN_PRODUCTS] = {
-		"pre", "y", "g", "dx", "dw2", "dw1"
+		"pre", "y", "g", "dx", "dw2", "dw1", "dw2+", "dw1+"
 	};
 	enum status st = ST_OK;
 	char choice[32];
@@ -330,7 +330,8 @@ static enum status time_products(struct bench_rank *r, struct layer *l)
 	int p, way;
 
 	for (p = 0; p < FFN_PRODUCTS && !st; p++) {
-		bool is_one = p == FFN_Y || p == FFN_G || p == FFN_DW2;
+		bool is_one = p == FFN_Y || p == FFN_G ||
+			      p == FFN_DW2 || p == FFN_DW2_ADDED;
 		double f = flops(l) * (l->c->gated ? is_one ? 1.0 / 3
 						    : 2.0 / 3 : 0.5);
 
@@ -396,7 +397,9 @@ static enum status one_layer(struct bench_rank *r, const struct shape *c)
 	if (!st)
 		st = time_exchange(r, &l);
 	if (!st)
-		st = cuda_ffn_tune(l.f, &l.rows, &l.b, true, r->s);
+		st = cuda_ffn_tune(l.f, &l.rows, &l.b, FFN_TUNE_FIRST, r->s);
+	if (!st)
+		st = cuda_ffn_tune(l.f, &l.rows, &l.b, FFN_TUNE_LATER, r->s);
 	if (!st)
 		st = time_products(r, &l);
 	if (!st)

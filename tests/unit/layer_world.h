@@ -14,11 +14,27 @@
 
 #include <cmocka.h>
 
+#define DIRTY (-1000000)	/* what was never written */
+
+static inline int64_t layout_rows(const struct layer_chunk *c)
+{
+	return c->first[c->rows.experts];
+}
+
+static inline int64_t *dirty(int64_t n)
+{
+	int64_t *p = xcalloc((size_t)n + 1, sizeof(*p)), i;
+
+	for (i = 0; i <= n; i++)
+		p[i] = DIRTY;
+	return p;
+}
+
 /* One rank: its pass, and buffers of one chunk. */
 struct node {
 	struct layer_pass pass;
 	struct layer_blob blob;
-	int64_t *buffer[XCHG_BUFFER_N], *send, *recv;
+	int64_t *buffer[XCHG_BUFFER_N], *send, *recv, *all_send, *all_recv;
 };
 
 struct world {

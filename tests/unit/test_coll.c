@@ -306,6 +306,26 @@ static void test_leader_formula(void **state)
 	bench_release(&b);
 }
 
+/*
+ * Four nodes of one GPU: nothing to gather, nothing is copied. The exchange
+ * alone, 3 messages of 1 MB at 10 GB/s: 10 + 3 * 0.5 + 3 + 300 us.
+ */
+static void test_leader_alone(void **state)
+{
+	struct cluster c = make_cluster(4, 1);
+	struct traffic t = { .n_ranks = 4, .each = MB, .group = 4,
+			     .stride = 1 };
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, &c);
+	NEAR(coll_time(solve(&b, A2A_LEADER, &t, false), 1),
+	     (10 + 1.5 + 3 + 300) * US);
+	NEAR(coll_time(solve(&b, A2A_LEADER, &t, false), 1),
+	     coll_time(solve(&b, A2A_FLAT, &t, false), 1));
+	bench_release(&b);
+}
+
 static void test_bound_only(void **state)
 {
 	struct cluster c = make_cluster(2, 2);
@@ -348,6 +368,7 @@ int main(void)
 		cmocka_unit_test(test_protocol),
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_leader_formula),
+		cmocka_unit_test(test_leader_alone),
 		cmocka_unit_test(test_bound_only),
 	};
 

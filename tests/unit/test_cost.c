@@ -452,9 +452,36 @@ static double sum_of(const struct cost *c, const enum op_kind *k, int n)
 	return s;
 }
 
+/* u^2 - 1 / u = saved, by halving: 3.5 is 2, as 4 - 1/2 is. */
+static double speed_of(double saved)
+{
+	double low = 1, high = 1 + saved, u;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		u = (low + high) / 2;
+		if (u * u - 1 / u < saved)
+			low = u;
+		else
+			high = u;
+	}
+	return low;
+}
+
+/* All products of a step, forward and backward, at what holds; a gate's are
+ * longer in reading their operands. */
+static double limited_of(const struct fixture *f)
+{
+	const struct model *m = &f->model;
+
+	return 3 * (3 * 2.0 * 512 * m->hidden * m->expert_ffn) / 1e10;
+}
+
 /*
  * The limit holds everywhere, so a GPU that draws all of it while it
- * exchanges shows H; one that draws half saves (X / r + A) / 2 of it.
+ * exchanges shows H; one that draws half saves (X / r + A) / 2 seconds at the
+ * limit, for which products of L seconds in all go at a clock of u, and take
+ * (1 - 1 / u) L less than L.
  */
 static void test_power(void **state)
 {
@@ -470,7 +497,7 @@ static void test_power(void **state)
 	struct measured m = { .n_tables = 1, .table = &t };
 	struct cost *none, *full, *half, *bound;
 	struct fixture f;
-	double held, x, h;
+	double held, x, h, u;
 	int r;
 
 	(void)state;
@@ -486,9 +513,12 @@ static void test_power(void **state)
 	bound = power_cost(&f, &m, 0.5, true);
 	x = sum_of(half, chunked, 4);
 	assert_true(x > 0.05 * held && x < held);
+	near(speed_of(3.5), 2);
 	for (r = 1; r <= 4; r *= 2) {
-		h = 1 - 0.5 * (x / r + one(half, OP_ALLREDUCE_GATE, 1, 0)) /
-			held;
+		u = speed_of(0.5 * (x / r +
+				    one(half, OP_ALLREDUCE_GATE, 1, 0)) /
+			     limited_of(&f));
+		h = 1 - (1 - 1 / u) * limited_of(&f) / held;
 		near(one(half, OP_EXPERT, r, 0) - one(none, OP_EXPERT, r, 0),
 		     h * (one(full, OP_EXPERT, r, 0) -
 			  one(none, OP_EXPERT, r, 0)));

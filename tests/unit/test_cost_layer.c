@@ -100,6 +100,44 @@ static void test_padded(void **state)
 }
 
 /*
+ * The runner's race. Padded to 80 rows either product takes 80 us; one after
+ * another, by a table of their own, four take 5 us and 0.5 us a row; 40 rows
+ * are 48 of tiles of 16: the mean of 29, 29, 29 and 45 is 33. In a
+ * chunk they are padded all the same.
+ */
+static void test_race(void **state)
+{
+	const double rows[] = { 40, 40, 40, 80 }, twice[] = { 80, 80, 80, 160 };
+	struct product_point any[10];	/* twice as many: the usual way */
+	const struct product_point each[] = {
+		{ 10, 64, 32, 4, 10e-6 }, { 110, 64, 32, 4, 60e-6 },
+		{ 10, 32, 64, 4, 10e-6 }, { 110, 32, 64, 4, 60e-6 },
+	};
+	struct product_table t[2];
+	struct measured m = { .n_tables = 1, .table = t };
+	struct layer l;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 10; i++)
+		any[i] = (struct product_point){ 1 + i / 2 * 200,
+			i % 2 ? 32 : 64, i % 2 ? 64 : 32, 4,
+			(1 + i / 2 * 200) * 1e-6 };
+	assert_int_equal(product_table_init(&t[0], DT_BF16, "", any, 10),
+			 ST_OK);
+	assert_int_equal(product_table_init(&t[1], DT_BF16, "per-expert", each,
+					    4), ST_OK);
+	make_layer(&l, &m, &layout, A2A_FLAT, 50);
+	near(products(&l, rows, 1), 160e-6);
+	m.n_tables = 2;
+	make_layer(&l, &m, &layout, A2A_FLAT, 50);
+	near(products(&l, rows, 1), 66e-6);
+	near(products(&l, twice, 0.5), 160e-6);
+	product_table_release(&t[0]);
+	product_table_release(&t[1]);
+}
+
+/*
  * A quarter of 240 rows an expert, dropless: 60 expected, in one chunk by
  * chance; 2 of 8 experts: variance (1 - 2/8) (1 - 1/4) 60 = 33.75; the fullest of
  * four is 1.0491 deviations up (Blom: quantile (4 - 3/8) / (4 + 1/4) = 0.85294
@@ -208,6 +246,8 @@ static void test_regroup(void **state)
  */
 static void test_permute(void **state)
 {
+	struct measured_curve sums = curve(MEASURED_SUMS, "memory", 64, 2, 8,
+					   4e-6, 1e-9);
 	struct product_table t;
 	struct measured m = { .n_tables = 1, .table = &t };
 	struct gpu fast = gpu;
@@ -233,6 +273,54 @@ static void test_permute(void **state)
 	l.sums_bytes = 12800;
 	layer_work(&l, OP_UNPERMUTE, &w);
 	near(w.seconds, 3e-6 + 25600e-12);
+	/* as it was measured: 4 us and 1 ns a byte, of which 200 weights and
+	 * places are 8 each */
+	m.curve = &sums;
+	m.n_curves = 1;
+	layer_work(&l, OP_UNPERMUTE, &w);
+	near(w.seconds, 3e-6 + 4e-6 + (25600 + 1600) * 1e-9);
+	near(w.bytes, 25600);
+	product_table_release(&t);
+}
+
+/*
+ * Dedup on two nodes of one GPU: of a rank's 100 tokens 90 have experts on its
+ * node and 80 on the other one. Rows to where they leave, or from where they
+ * come: 2 * 80; 170 rows are added up, not 200. In one chunk of two the experts'
+ * 120 rows are moved once more and added up to 85. With products unknown all is
+ * as without.
+ */
+static void test_dedup(void **state)
+{
+	const double rows[] = { 60, 60, 60, 60 };
+	double sent[] = { 90 * 128, 80 * 128, 80 * 128, 90 * 128 };
+	const struct workload w = { .ranks = 2, .token_bytes = 128,
+		.dispatch.node_bytes = sent };
+	struct product_table t;
+	struct measured m = { .n_tables = 1, .table = &t };
+	struct layer flat, l;
+	struct work a, b;
+
+	(void)state;
+	make_table(&t);
+	make_layer(&flat, &m, &layout, A2A_DEDUP, 25);
+	l = flat;
+	layer_set_dedup(&l, &layout, &w);
+	near(l.leads, 170);
+	near(l.leads_away, 80);
+	layer_work(&l, OP_PERMUTE, &a);
+	near(a.bytes, (300 + 160) * 128);
+	layer_work(&l, OP_UNPERMUTE, &a);
+	near(a.bytes, (170 + 100 + 160) * 128);
+	layer_expert_work(&flat, OP_EXPERT, rows, 0.5, false, &a);
+	layer_expert_work(&l, OP_EXPERT, rows, 0.5, false, &b);
+	near(b.bytes - a.bytes, (2 * 120 + 120 + 85) * 128);
+	layer_expert_work(&flat, OP_EXPERT_BWD_WEIGHT, rows, 1, false, &a);
+	layer_expert_work(&l, OP_EXPERT_BWD_WEIGHT, rows, 1, false, &b);
+	near(b.bytes, a.bytes);
+	make_layer(&l, NULL, &layout, A2A_DEDUP, 25);
+	layer_set_dedup(&l, &layout, &w);
+	near(l.leads, 0);
 	product_table_release(&t);
 }
 
@@ -282,10 +370,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_padded),
+		cmocka_unit_test(test_race),
 		cmocka_unit_test(test_chance),
 		cmocka_unit_test(test_turn),
 		cmocka_unit_test(test_regroup),
 		cmocka_unit_test(test_permute),
+		cmocka_unit_test(test_dedup),
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_gate_bwd),
 	};

@@ -170,13 +170,19 @@ static void products(void **state)
 		{ 128, 256, 512, 4 }, { 1, 64, 2384, 3 }, { 239, 8, 72, 17 },
 		{ 37, 1408, 2048, 9 },
 	};
+	/* of hidden and ffn, which are multiples of 8; any depth */
+	static const struct shape weights[] = {
+		{ 128, 256, 512, 4 }, { 8, 64, 2384, 3 }, { 240, 8, 1, 17 },
+		{ 1408, 2048, 37, 9 },
+	};
 	struct backend *b = need(state);
 
 	TRY(b, "gemm", "strided-batched", shapes);
 	TRY(b, "gemm", "per-expert", shapes);
 	TRY(b, "gemm", "grouped", shapes);
 	TRY(b, "gemm", "sustained", shapes);
-	TRY(b, "gemm", "adding", shapes);
+	TRY(b, "gemm", "half-empty", shapes);
+	TRY(b, "gemm", "adding", weights);
 }
 
 static void gates(void **state)
@@ -213,10 +219,15 @@ static void rows(void **state)
 		{ 77, 768, 8, 128 }, { 101, 2385, 3, 5 }, { 63, 1002, 4, 7 },
 		{ 64, 512, 1, 1024 },
 	};
+	static const struct shape sums[] = {
+		{ 1, 8, 1, 2 }, { 509, 4096, 2, 8 }, { 1021, 2048, 6, 64 },
+		{ 77, 776, 8, 128 }, { 33, 16, 32, 1024 },
+	};
 	struct backend *b = need(state);
 
 	TRY(b, "permute", "", shapes);
 	TRY(b, "combine", "", shapes);
+	TRY(b, "combine", "direct", sums);
 }
 
 static void streams(void **state)

@@ -6,10 +6,11 @@
  * are not enough devices.
  *
  * Each arrangement runs in a process of its own: emulated nodes are forked
- * before anything touches CUDA. MOECAST_LAYER_CASE=N[,N..]: only these cases;
- * MOECAST_LAYER_TEST: only this arrangement.
+ * before anything touches CUDA. MOECAST_LAYER_CASE=N[,N..], or =NAME: only
+ * these cases, or those whose names begin so; MOECAST_LAYER_TEST: only this
+ * arrangement; MOECAST_LAYER_VERBOSE: errors of all cases, not of wrong ones
+ * only; MOECAST_LAYER_ORDER=interleaved, ...: plans have that order of ops.
  */
-/* MOECAST_LAYER_ORDER=interleaved, ...: plans have that order of ops. */
 #include "gpu/backend.h"
 #include "gpu/layer.h"
 
@@ -38,11 +39,14 @@ struct variant {
 	int ep, esp, dp;
 	double capacity;
 	int ctas;
+	double gradient;	/* bytes, in 3 pieces */
 	enum plan_overlap overlap;
 	enum routing routing;
 	enum a2a_alg alg;
-	bool gated, is_fp32, graph;
+	bool gated, is_fp32, graph, known;
 };
+
+#define TINY(n) .name = "tiny, " n, .tokens = 20, .hidden = 32, .ffn = 16
 
 static const struct variant variants[] = {
 	{ .name = "plain" },
@@ -73,6 +77,30 @@ static const struct variant variants[] = {
 	{ .name = "idle rank", .routing = IDLE_RANK, .is_fp32 = true },
 	{ .name = "idle rank, degree 2/1", .routing = IDLE_RANK,
 	  .forward = 2 },
+	{ .name = "known counts", .routing = IDLE_EXPERTS, .known = true,
+	  .graph = true, .is_fp32 = true },
+	{ .name = "known counts, degree 2/3", .routing = IDLE_EXPERTS,
+	  .known = true, .graph = true, .forward = 2, .backward = 3,
+	  .gated = true },
+	{ .name = "known counts, dedup, degree 4", .routing = IDLE_RANK,
+	  .known = true, .graph = true, .forward = 4, .backward = 4,
+	  .alg = A2A_DEDUP, .is_fp32 = true },
+	{ .name = "known counts, esp", .routing = IDLE_EXPERTS, .known = true,
+	  .graph = true, .esp = 2, .is_fp32 = true },
+	{ .name = "known counts, direct", .routing = IDLE_EXPERTS,
+	  .known = true, .graph = true, .alg = A2A_DIRECT, .is_fp32 = true },
+	{ .name = "known counts, direct, degree 3", .known = true,
+	  .routing = IDLE_EXPERTS, .graph = true, .alg = A2A_DIRECT,
+	  .forward = 3, .backward = 3, .gated = true },
+	{ .name = "known counts, direct, degree 2/3", .known = true,
+	  .routing = IDLE_EXPERTS, .graph = true, .alg = A2A_DIRECT,
+	  .forward = 2, .backward = 3, .is_fp32 = true },
+	{ .name = "dense gradients", .gradient = 100001, .forward = 2,
+	  .backward = 2 },
+	{ .name = "dense gradients, graph", .gradient = 4000, .capacity = 1,
+	  .graph = true, .alg = A2A_DEDUP, .is_fp32 = true },
+	{ .name = "dense gradients, direct", .gradient = 1 << 20,
+	  .alg = A2A_DIRECT, .is_fp32 = true },
 	{ .name = "k 1", .k = 1, .is_fp32 = true },
 	{ .name = "k 3", .k = 3, .gated = true },
 	{ .name = "k all", .k = 8, .is_fp32 = true },
@@ -107,12 +135,14 @@ static const struct variant variants[] = {
 	{ .name = "lanes, graph", .alg = A2A_LANES, .capacity = 1.5,
 	  .graph = true, .forward = 2, .backward = 2 },
 	{ .name = "dedup", .alg = A2A_DEDUP, .is_fp32 = true },
-	/* in bf16 a node's sum is rounded once more: with k 4 that alone makes
-	 * 0.0198 of these data (bf16 applied to the twin), 0.013 with k 3 */
 	{ .name = "dedup, degree 4 fp32", .alg = A2A_DEDUP, .forward = 4,
 	  .backward = 4, .gated = true, .k = 4, .is_fp32 = true },
 	{ .name = "dedup, degree 4", .alg = A2A_DEDUP, .forward = 4,
 	  .backward = 4, .gated = true, .k = 3 },
+	{ .name = "dedup, k 4", .alg = A2A_DEDUP, .gated = true, .k = 4,
+	  .forward = 4, .backward = 4 },
+	{ .name = "flat, k 4", .gated = true, .k = 4, .forward = 4,
+	  .backward = 4 },
 	{ .name = "dedup, capacity", .alg = A2A_DEDUP, .capacity = 0.7,
 	  .is_fp32 = true, .graph = true },
 	{ .name = "pairwise", .alg = A2A_PAIRWISE, .is_fp32 = true },
@@ -185,6 +215,26 @@ static const struct variant variants[] = {
 	  .forward = 2, .overlap = OVERLAP_WEIGHT },
 	{ .name = "direct, degree 4, ctas", .alg = A2A_DIRECT, .ctas = 8,
 	  .forward = 4, .backward = 4, .gated = true },
+	/* every kernel of a layer, as little of it as can be: for tools that
+	 * look at each access (tests/sanitize_gpu.sh) */
+	{ TINY("flat, gated, degree 2/3"), .forward = 2, .backward = 3,
+	  .gated = true },
+	{ TINY("leader, capacity"), .alg = A2A_LEADER, .capacity = 1.2,
+	  .is_fp32 = true },
+	{ TINY("2d, shared, overlap"), .alg = A2A_2D, .shared = 16,
+	  .overlap = OVERLAP_WEIGHT },
+	{ TINY("lanes, given"), .alg = A2A_LANES, .routing = IDLE_EXPERTS },
+	{ TINY("dedup, degree 2"), .alg = A2A_DEDUP, .forward = 2,
+	  .backward = 2, .k = 3 },
+	{ TINY("pairwise, dense gradients"), .alg = A2A_PAIRWISE,
+	  .gradient = 1000, .is_fp32 = true },
+	{ TINY("esp"), .esp = 2, .gated = true },
+	{ TINY("direct, degree 2/3"), .alg = A2A_DIRECT, .forward = 2,
+	  .backward = 3, .gated = true },
+	{ TINY("direct, capacity 4/2, ctas"), .alg = A2A_DIRECT, .ctas = 2,
+	  .forward = 4, .backward = 2, .capacity = 0.8, .is_fp32 = true },
+	{ TINY("direct, many experts, overlap"), .alg = A2A_DIRECT,
+	  .experts = 40, .k = 5, .shared = 16, .overlap = OVERLAP_WEIGHT },
 };
 #define N_VARIANTS ((int)(sizeof(variants) / sizeof(variants[0])))
 
@@ -241,11 +291,14 @@ static bool make_case(const struct variant *v, int nodes, int gpus,
 		.k = or_usual(v->k, 2), .gated = v->gated,
 		.shared_ffn = v->shared, .nodes = nodes,
 		.gpus_per_node = gpus, .seed = 7, .graph = v->graph,
+		.counts_known = v->known,
 		.plan = { .alltoall = v->alg, .technique_mask = 1,
 			  .degree_forward = or_usual(v->forward, 1),
 			  .degree_backward = or_usual(v->backward, 1),
 			  .capacity_factor = v->capacity,
-			  .ctas = v->ctas, .overlap = v->overlap },
+			  .ctas = v->ctas, .overlap = v->overlap,
+			  .gradient_bytes = v->gradient,
+			  .gradient_pieces = 3 },
 	};
 	c->plan.layout = (struct layout){ ranks / (esp * dp), esp, 1, dp, 1 };
 	if (v->capacity > 0)
@@ -297,6 +350,8 @@ static int run_case(struct backend *b, const char *name,
 		bad = 2;
 	} else if (check.correct != want_correct) {
 		bad = report_check(name, &check);
+	} else if (getenv("MOECAST_LAYER_VERBOSE")) {
+		report_check(name, &check);
 	} else if (!(forward_s[1] > 0 && step_s[1] > forward_s[1])) {
 		bad = report(name, "times make no sense");
 	}
@@ -304,11 +359,13 @@ static int run_case(struct backend *b, const char *name,
 	return bad;
 }
 
-/* Is the number in the list, or is there none? */
+/* Is the case in the list, or is there none? */
 static bool is_listed(const char *list, int number)
 {
 	char *end;
 
+	if (list && (*list < '0' || *list > '9'))
+		return !strncmp(variants[number].name, list, strlen(list));
 	while (list && *list) {
 		if (strtol(list, &end, 10) == number && end > list)
 			return true;

@@ -411,6 +411,52 @@ static void test_kernels(void **state)
 	}
 }
 
+static void ends_are(const struct program *p, const struct exec_result *r,
+		     enum op_kind kind, double first, double second)
+{
+	double end;
+	int i;
+
+	for (i = 0; i < p->n_forward; i++) {
+		if (p->op[i].kind != kind)
+			continue;
+		end = s_from_ps(r->op[i].finish_ps);
+		if (!(fabs(end - (p->op[i].chunk ? second : first)) < 1e-3))
+			fail_msg("op %d of chunk %d ends at %g", (int)kind,
+				 p->op[i].chunk, end);
+	}
+}
+
+/*
+ * The same ops by direct exchanges, which hold the SMs: chunk 1's 10..20, the
+ * experts 20..32; chunk 0's combine, 2 s and no change of layout, stops those
+ * of chunk 1 at their first kernel's end, 38..40; they end at 46, and chunk
+ * 1's combine at 48.
+ */
+static void test_kernels_direct(void **state)
+{
+	struct exec_result r;
+	struct program p;
+	struct cost c;
+
+	(void)state;
+	cost_init(&c);
+	/* who stands still does so at the speed of one SM */
+	c.net.cluster.gpu.sms = 1000000;
+	set_comm(&c, OP_DISPATCH, 10, 2);
+	set_comm(&c, OP_COMBINE, 2, 2);
+	c.s[OP_EXPERT] = 12;
+	c.first[OP_EXPERT] = 0.5;
+	lower(&p, 16, 1, A2A_FLAT, 2, 1);
+	p.plan.alltoall = A2A_DIRECT;
+	run(&p, &c, EXEC_FLOW, &r);
+	ends_are(&p, &r, OP_DISPATCH, 10, 20);
+	ends_are(&p, &r, OP_EXPERT, 32, 46);
+	ends_are(&p, &r, OP_COMBINE, 40, 48);
+	exec_release(&r);
+	program_release(&p);
+}
+
 /*
  * A limit of CTAs: the exchange holds so many of the 10 SMs, any other
  * collective its 2; both with what was measured instead where it was. By
@@ -530,6 +576,7 @@ int main(void)
 		cmocka_unit_test(test_two_on_a_link),
 		cmocka_unit_test(test_sms),
 		cmocka_unit_test(test_kernels),
+		cmocka_unit_test(test_kernels_direct),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_contention),

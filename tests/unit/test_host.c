@@ -217,6 +217,32 @@ static enum status fail_on_two(void *arg, int rank)
 	return err_set(ST_FAIL, "rank %d was alone", rank);
 }
 
+/*
+ * 2 products of 2 x 3 by 3 x 1. By rows A of the second begins at 6: row 1 is
+ * 9, 10, 11. Stored as 3 x 2 its row 1 is every other one from 7: 7, 9, 11. B of
+ * the second begins at 3, and C's element 3 is that row's.
+ */
+static void test_turned_product(void **state)
+{
+	struct bench_case c = { .work = { .op = "gemm", .m = 2, .n = 1, .k = 3,
+					  .batch = 2, .dtype = "fp32" },
+				.seed = 7 };
+	uint32_t a = fill_key(7, 0, FILL_A), b = fill_key(7, 0, FILL_B);
+	double rows = 0, columns = 0;
+	uint64_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		rows += (double)fill_value(a, 9 + i) * fill_value(b, 3 + i);
+		columns += (double)fill_value(a, 7 + 2 * i) *
+			fill_value(b, 3 + i);
+	}
+	assert_true(fabs(rows - columns) > 1e-3);
+	assert_true(ref_product_value(&c, 0, 3) == rows);
+	snprintf(c.work.variant, sizeof(c.work.variant), "adding");
+	assert_true(ref_product_value(&c, 0, 3) == columns);
+}
+
 static void test_failing_rank(void **state)
 {
 	struct ranks *r;
@@ -240,6 +266,7 @@ int main(void)
 		cmocka_unit_test(test_sort_by_hand),
 		cmocka_unit_test(test_bf16),
 		cmocka_unit_test(test_uneven_by_hand),
+		cmocka_unit_test(test_turned_product),
 		cmocka_unit_test(test_failing_rank),
 	};
 

@@ -180,6 +180,37 @@ static int pick(const struct program *p, int pass, const bool *laid,
 }
 
 /* Any order of both passes. */
+/* Sums of dense gradients, 37 numbers in 5 pieces, in one case over replicas
+ * two ranks apart; the layer's own results stay what they are. */
+static void test_dense_gradients(void **state)
+{
+	struct layer_case c = middle();
+	struct host_layer *plain, *l;
+	struct layer_check check;
+	int tp, i;
+
+	(void)state;
+	c.plan.degree_forward = c.plan.degree_backward = 2;
+	plain = run(&c, &check);
+	c.plan.gradient_bytes = 37 * sizeof(float) - 1;
+	c.plan.gradient_pieces = 5;
+	for (tp = 1; tp <= 2; tp++) {
+		c.plan.layout.tp = tp;
+		l = run(&c, &check);
+		assert_true(check.correct && !check.wrong_integers);
+		assert_near(plain, l);
+		assert_int_equal(l->program.n_ops, plain->program.n_ops + 5);
+		for (i = 0; i < 37; i++)
+			assert_true(fabs(l->rank[1].dense_sum[i]) < 4);
+		/* the check sees the last element of a piece */
+		l->rank[3].dense_sum[36] += 1;
+		assert_int_equal(host_layer_check(l, &check), ST_OK);
+		assert_true(check.wrong_integers == 1 && !check.correct);
+		host_layer_release(l);
+	}
+	host_layer_release(plain);
+}
+
 static void random_order(struct layer_case *c, uint64_t *random)
 {
 	struct program p;
@@ -312,6 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_degrees),
+		cmocka_unit_test(test_dense_gradients),
 		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_bf16),
 		cmocka_unit_test(test_planted),

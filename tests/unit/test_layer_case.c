@@ -35,7 +35,8 @@ static void test_all_fields(void **state)
 		"tp=2 dp=1 pp=1 alltoall=dedup degree=3/2 capacity=1.5 "
 		"techniques=baseline\", \"capacity\": 3, \"seed\": 77,"
 		" \"counts\": [[3,3,0,0],[0,3,3,0],[1,2,2,1],[0,0,3,3]],"
-		" \"tier\": \"shm\", \"plant_fault\": true, \"graph\": false}";
+		" \"tier\": \"shm\", \"plant_fault\": true, \"graph\": false,"
+		" \"counts_known\": true}";
 	struct layer_case c;
 	char line[LAYER_TEXT];
 
@@ -48,10 +49,10 @@ static void test_all_fields(void **state)
 	assert_true(c.plan.layout.esp == 2 && c.plan.degree_backward == 2);
 	assert_true(c.capacity == 3 && c.seed == 77 && c.count[5] == 3);
 	assert_string_equal(c.tier, "shm");
-	assert_true(c.plant_fault && !c.graph);
+	assert_true(c.plant_fault && !c.graph && c.counts_known);
 	layer_describe(&c, line);
 	assert_string_equal(line, "a-1 3x16x24 e4 k2 swiglu fp32 shared 5 "
-			    "capacity 3 given seed 77");
+			    "capacity 3 known seed 77");
 	layer_case_release(&c);
 }
 
@@ -70,6 +71,7 @@ static void test_defaults(void **state)
 	assert_true(c.nodes == 1 && c.gpus_per_node == 2);
 	assert_int_equal(c.capacity, 7);
 	assert_true(c.dtype == DT_BF16 && !c.gated && c.graph && c.seed == 1);
+	assert_false(c.counts_known);
 	assert_null(c.count);
 	layer_case_release(&c);
 }
@@ -162,6 +164,8 @@ static void test_refused(void **state)
 	refused("label", "\"0123456789012345678901234567890123456789"
 		"012345678901234567890123456789\"",
 		"field 'label': is longer than 63 bytes");
+	refused("counts_known", "true", "field 'counts_known': true without "
+		"'counts'");
 	refused("counts", "[]", "field 'counts': must be a list");
 	refused("counts", "[[5,5,5,5]]", "field 'counts': has 1 lists for 2 "
 		"ranks");
@@ -191,6 +195,12 @@ static void refused_plan(const char *plan, const char *want)
 static void test_refused_plans(void **state)
 {
 	(void)state;
+	refused_plan("ep=2 esp=1 tp=1 dp=1 pp=1 alltoall=flat degree=1 "
+		     "capacity=none techniques=baseline dense=whole",
+		     "field 'plan': the runner has no attention");
+	refused_plan("ep=2 esp=1 tp=1 dp=1 pp=1 alltoall=flat degree=1 "
+		     "capacity=none techniques=baseline gradient=1e13",
+		     "field 'plan': gradient of 1e+13 bytes is above");
 	refused("plan", "7", "field 'plan': must be a text");
 	refused_plan("ep=2", "field 'plan': plan: 'esp' is missing");
 	refused_plan("ep=2 esp=1 tp=1 dp=1 pp=2 alltoall=flat degree=1 "

@@ -23,21 +23,6 @@
 
 #define CASES 120
 #define MANY 40		/* times as many tokens */
-#define DIRTY (-1000000)	/* what was never written */
-
-static int64_t layout_rows(const struct layer_chunk *c)
-{
-	return c->first[c->rows.experts];
-}
-
-static int64_t *dirty(int64_t n)
-{
-	int64_t *p = xcalloc((size_t)n + 1, sizeof(*p)), i;
-
-	for (i = 0; i <= n; i++)
-		p[i] = DIRTY;
-	return p;
-}
 
 static void buffers_make(struct node *n, int chunk)
 {
@@ -59,6 +44,8 @@ static void buffers_make(struct node *n, int chunk)
 	}
 	n->send = dirty(n->pass.send_rows);
 	n->recv = dirty(n->pass.recv_rows);
+	n->all_send = dirty(n->pass.all_send_rows);
+	n->all_recv = dirty(n->pass.all_recv_rows);
 }
 
 static void buffers_free(struct node *n)
@@ -73,6 +60,8 @@ static void buffers_free(struct node *n)
 	}
 	free(n->send);
 	free(n->recv);
+	free(n->all_send);
+	free(n->all_recv);
 }
 
 /* As the kernels do it: k_layer_move(), k_layer_sum(). */
@@ -135,34 +124,64 @@ static struct layer_case next_case(uint64_t *random)
 /* Which step of which way. */
 struct which {
 	int chunk, step;	/* step -1: esp */
-	bool back, flat;
+	bool back, flat, at_experts;
 };
+
+static const struct layer_way *way_of(const struct node *n,
+				      const struct which *q)
+{
+	const struct layer_chunk *c = &n->pass.chunk[q->chunk];
+
+	if (q->flat && c->has_flat && q->step >= 0)
+		return q->back ? &c->back_flat : &c->to_flat;
+	return q->back ? &c->back : &c->to;
+}
 
 static const struct layer_step *step_of(const struct node *n,
 					const struct which *q)
 {
-	const struct layer_chunk *c = &n->pass.chunk[q->chunk];
-	const struct layer_way *w;
+	const struct layer_way *w = way_of(n, q);
 
-	if (q->flat && c->has_flat && q->step >= 0)
-		w = q->back ? &c->back_flat : &c->to_flat;
-	else
-		w = q->back ? &c->back : &c->to;
 	return q->step < 0 ? &w->esp : &w->step[q->step];
 }
 
-static int64_t *message_base(const struct node *n, const struct layer_step *s,
+static unsigned parts_of(const struct node *n, const struct which *q)
+{
+	const struct layer_way *w = way_of(n, q);
+
+	if (q->step < 0)
+		return q->at_experts ? 0 : LAYER_ALL;
+	return layer_step_parts(w, w->x.rank, q->step, q->at_experts);
+}
+
+/* Scratch of the lane, which others have used since, where a step is done at
+ * once on its own; else that of the chunk. */
+static int64_t *scratch(const struct node *n, const struct which *q,
+			bool is_send)
+{
+	const struct layer_chunk *c = &n->pass.chunk[q->chunk];
+	struct which own = *q;
+
+	own.at_experts = false;
+	if (parts_of(n, &own) == LAYER_ALL)
+		return is_send ? n->send : n->recv;
+	return is_send ? n->all_send + c->send_at : n->all_recv + c->recv_at;
+}
+
+static int64_t *message_base(const struct node *n, const struct which *q,
 			     bool is_send)
 {
+	const struct layer_step *s = step_of(n, q);
+
 	if (is_send)
-		return s->x->pack.n ? n->send : n->buffer[s->x->from];
-	return s->x->unpack.n ? n->recv : n->buffer[s->x->to];
+		return s->x->pack.n ? scratch(n, q, true)
+				    : n->buffer[s->x->from];
+	return s->x->unpack.n ? scratch(n, q, false) : n->buffer[s->x->to];
 }
 
 static void deliver(struct world *w, const struct which *q, int src,
 		    const struct xchg_message *m)
 {
-	const struct layer_step *from = step_of(&w->node[src], q);
 	const struct layer_step *to = step_of(&w->node[m->peer], q);
 	int i;
 
@@ -173,12 +192,38 @@ static void deliver(struct world *w, const struct which *q, int src,
 			continue;
 		assert_int_equal(r->rows, m->rows);
 		assert_int_equal(r->round, m->round);
-		memcpy(message_base(&w->node[m->peer], to, false) + r->first,
-		       message_base(&w->node[src], from, true) + m->first,
+		assert_true(parts_of(&w->node[m->peer], q) & LAYER_POST);
+		memcpy(message_base(&w->node[m->peer], q, false) + r->first,
+		       message_base(&w->node[src], q, true) + m->first,
 		       (size_t)m->rows * sizeof(int64_t));
 		return;
 	}
 	fail();
+}
+
+static void pack(struct node *n, const struct which *q)
+{
+	const struct layer_step *s = step_of(n, q);
+	int64_t *from = n->buffer[s->x->from];
+	int64_t *to = n->buffer[s->x->to];
+
+	move(n, &s->pack, from, from, scratch(n, q, true), to);
+	if (s->self == SELF_COPY)
+		memmove(to + s->copy.to, from + s->copy.from,
+			(size_t)s->copy.rows * sizeof(*to));
+}
+
+static void unpack(struct node *n, const struct which *q)
+{
+	const struct layer_step *s = step_of(n, q);
+	int64_t *own = s->x->pack.n ? scratch(n, q, true)
+				    : n->buffer[s->x->from];
+	int64_t *to = n->buffer[s->x->to], *recv = scratch(n, q, false);
+
+	if (s->x->unpack_adds)
+		sums(n, &s->sums, recv, own, to);
+	else
+		move(n, &s->unpack, recv, own, to, to);
 }
 
 static void apply(struct world *w, const struct which *q)
@@ -186,34 +231,24 @@ static void apply(struct world *w, const struct which *q)
 	int r, i;
 
 	for (r = 0; r < w->ranks; r++) {
-		struct node *n = &w->node[r];
-		const struct layer_step *s = step_of(n, q);
-		int64_t *from = n->buffer[s->x->from];
-		int64_t *to = n->buffer[s->x->to];
-
-		move(n, &s->pack, from, from, n->send, to);
-		if (s->self == SELF_COPY)
-			memmove(to + s->copy.to, from + s->copy.from,
-				(size_t)s->copy.rows * sizeof(*to));
+		if (parts_of(&w->node[r], q) & LAYER_PACK)
+			pack(&w->node[r], q);
 	}
 	for (r = 0; r < w->ranks; r++) {
 		const struct layer_step *s = step_of(&w->node[r], q);
 
 		for (i = 0; i < s->x->send.n; i++) {
-			if (s->x->send.message[i].peer != r)
+			if (s->x->send.message[i].peer == r)
+				continue;
+			if (parts_of(&w->node[r], q) & LAYER_POST)
 				deliver(w, q, r, &s->x->send.message[i]);
+			else
+				assert_true(q->at_experts);
 		}
 	}
 	for (r = 0; r < w->ranks; r++) {
-		struct node *n = &w->node[r];
-		const struct layer_step *s = step_of(n, q);
-		int64_t *own = s->x->pack.n ? n->send : n->buffer[s->x->from];
-		int64_t *to = n->buffer[s->x->to];
-
-		if (s->x->unpack_adds)
-			sums(n, &s->sums, n->recv, own, to);
-		else
-			move(n, &s->unpack, n->recv, own, to, to);
+		if (parts_of(&w->node[r], q) & LAYER_UNPACK)
+			unpack(&w->node[r], q);
 	}
 }
 
@@ -280,13 +315,19 @@ static void go(struct world *w, int chunk, bool back, bool flat)
 	const struct layer_chunk *c = &w->node[0].pass.chunk[chunk];
 	struct which q = { .chunk = chunk, .back = back, .flat = flat };
 	int n = flat && c->has_flat ? c->to_flat.x.n_steps : c->to.x.n_steps;
+	int i;
 
 	if (back && c->to.x.has_esp) {
 		q.step = -1;
 		apply(w, &q);
 	}
-	for (q.step = 0; q.step < n; q.step++)
-		apply(w, &q);
+	/* the experts' parts are last on the way there, first on that back */
+	for (q.at_experts = back, i = 0; i < 2; i++) {
+		for (q.step = 0; q.step < n; q.step++)
+			apply(w, &q);
+		q.at_experts = !q.at_experts;
+	}
+	q.at_experts = false;
 	if (!back && c->to.x.has_esp) {
 		q.step = -1;
 		apply(w, &q);

@@ -18,13 +18,14 @@
 #include "gpu/cuda_ffn_int.h"
 
 #include "base/mem.h"
+#include "gpu/layer_math.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define EACH_ALGOS 4		/* tried when each expert has a call */
 
-static const float one = 1, zero = 0;
+static const float one = 1, zero = 0, kept_bf16 = MATH_BF16_KEPT;
 
 /* The three matrices of a product: whose elements, and is it by rows. */
 struct operand {
@@ -320,6 +321,12 @@ static const cublasLtMatmulAlgo_t *near_algo(struct cuda_ffn *f,
 	return q->near_state == NEAR_FINE ? &q->near : &q->algo[0];
 }
 
+/* The factor of what is in d. */
+static const float *beta_of(const struct cuda_ffn *f, const struct product *m)
+{
+	return !m->adds ? &zero : f->shape.bf16 ? &kept_bf16 : &one;
+}
+
 static enum status launch(struct cuda_ffn *f, struct ffn_problem *q,
 			  const struct product *m, int e, int64_t first,
 			  int algo, int side, cudaStream_t s)
@@ -331,8 +338,8 @@ static enum status launch(struct cuda_ffn *f, struct ffn_problem *q,
 
 	return cuda_status_blas(cublasLtMatmul(
 		f->lt, q->desc, &one, part(f, &m->a, e, first), q->a,
-		part(f, &m->b, e, first), q->b, m->adds ? &one : &zero, d, q->d, d,
-		q->d, by, f->workspace + (size_t)side * bytes, bytes, s),
+		part(f, &m->b, e, first), q->b, beta_of(f, m), d, q->d, d, q->d,
+		by, f->workspace + (size_t)side * bytes, bytes, s),
 		"cublasLtMatmul()");
 }
 

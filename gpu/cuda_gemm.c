@@ -14,7 +14,9 @@
  *			counts of rows would have it
  *	adding		strided-batched, to what is there: C = A B / 2 + C / 2,
  *			so that C = A B stays what it is; A is k x m, as rows
- *			of tokens are to the gradients of weights
+ *			of tokens are to the gradients of weights. Neither
+ *			here nor in layers is the factor of C 1 itself, which
+ *			takes longer (gpu/layer_math.h)
  *
  * All but grouped with the fastest of cublasLt's algorithms, as layers have
  * them; a gate's products with the library's own choice, as layers have those.

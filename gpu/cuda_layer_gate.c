@@ -2,12 +2,13 @@
 /* The gate of a layer, forward and backward, and the order of what is sent. */
 #include "gpu/cuda_layer.h"
 
+#include "gpu/layer_math.h"
 
 #include <string.h>
 
 #define SPINS_MAX 20000		/* looks before the slower wait takes over */
 
-static const float one = 1, zero = 0;
+static const float one = 1, zero = 0, kept_bf16 = MATH_BF16_KEPT;
 
 static cudaDataType_t type_of(const struct cuda_layer *l)
 {
@@ -227,8 +228,8 @@ enum status cuda_layer_gate_bwd(struct cuda_layer *l)
 	BLAS_GOTO(out, st, cublasGemmEx(
 		l->blas, CUBLAS_OP_T, CUBLAS_OP_N, c->hidden, c->tokens,
 		c->experts, &one, l->wg, t, c->experts, l->dlogits, t,
-		c->experts, &one, l->dx, t, c->hidden, CUBLAS_COMPUTE_32F,
-		CUBLAS_GEMM_DEFAULT));
+		c->experts, layer_is_bf16(l) ? &kept_bf16 : &one, l->dx, t,
+		c->hidden, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 	BLAS_GOTO(out, st, cublasGemmEx(
 		l->blas, CUBLAS_OP_N, CUBLAS_OP_T, c->experts, c->hidden,
 		c->tokens, &one, l->dlogits, t, c->experts, l->x, t,

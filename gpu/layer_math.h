@@ -1,9 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The layer's nonlinear functions and their derivatives, in double. */
+/*
+ * The layer's nonlinear functions and their derivatives, in double; and how
+ * sums of bf16 over chunks are made.
+ */
 #ifndef GPU_LAYER_MATH_H
 #define GPU_LAYER_MATH_H
 
 #include <math.h>
+
+/*
+ * C = A B + kept C where a product of bf16 adds to what is there: the float
+ * next below 1. With 1 itself cuBLAS takes up to twice as long (doc/model.md,
+ * "Reached on 2 x H200"). C has 8 significant bits: 2^-24 of it is 2^-16 of
+ * its last place at most, to which the sum is rounded. So no chunk without
+ * rows changes C, and other sums differ only within that of a tie. (Exact
+ * factors, 1/2 of C and 2^(n-1-c) for chunk c, would need C halved where a
+ * chunk has no rows, and overflow beyond 128 chunks.)
+ */
+#define MATH_BF16_KEPT 0x1.fffffep-1f
 
 static inline double math_gelu(double v)
 {

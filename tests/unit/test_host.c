@@ -2,6 +2,8 @@
 /* The host backend: every result right, every planted fault found; the CPU
  * twins by hand; ranks that fail. */
 #include "gpu/backend.h"
+#include "gpu/fill.h"
+#include "gpu/layer_math.h"
 #include "gpu/ranks.h"
 #include "gpu/ref.h"
 
@@ -187,6 +189,40 @@ static void test_bf16(void **state)
 	assert_true(ref_from_bf16(0xbf80) == -1.0f);
 }
 
+/*
+ * Sums of chunks in bf16 keep a factor a little below 1 of what is there:
+ * nothing added leaves every number as it is; what is added, |p| < 1 to
+ * 1/2 <= |s| < 1, gives the plain sum, or its neighbour where the sum is a tie
+ * but for 2^-24 and the float's own rounding of as much (a place of the sum is
+ * 2^-7 at most, 2^-22 away from the tie).
+ */
+static void test_bf16_kept(void **state)
+{
+	uint32_t key = fill_key(3, 0, 0);
+	uint32_t h, at;
+	int differ = 0;
+	double middle;
+	float s, p, got, want;
+
+	(void)state;
+	for (h = 0; h <= 0xffff; h++) {
+		s = ref_from_bf16((uint16_t)h);
+		if (isfinite(s))
+			assert_int_equal(ref_bf16(MATH_BF16_KEPT * s), h);
+	}
+	for (at = 0; at < 1 << 20; at++) {
+		s = ref_from_bf16((uint16_t)(0x3f00 | (at & 0x807f)));
+		p = (float)(int32_t)fill_bits(key, at) * 0x1p-31f;
+		got = ref_from_bf16(ref_bf16(fmaf(MATH_BF16_KEPT, s, p)));
+		want = ref_from_bf16(ref_bf16(s + p));
+		middle = ((double)got + (double)want) / 2;
+		differ += got != want;
+		assert_true(got == want || fabs((double)s + (double)p - middle)
+			    <= 0x1p-22);
+	}
+	assert_in_range(differ, 0, 1 << 10);
+}
+
 /* Shares 1 and 1/2, in units of 4 elements. */
 static void test_uneven_by_hand(void **state)
 {
@@ -265,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_topk_by_hand),
 		cmocka_unit_test(test_sort_by_hand),
 		cmocka_unit_test(test_bf16),
+		cmocka_unit_test(test_bf16_kept),
 		cmocka_unit_test(test_uneven_by_hand),
 		cmocka_unit_test(test_turned_product),
 		cmocka_unit_test(test_failing_rank),

@@ -25,9 +25,14 @@ struct ffn_problem {
 	cublasLtMatmulDesc_t desc;
 	cublasLtMatrixLayout_t a, b, d;
 	cublasLtMatmulAlgo_t algo[FFN_ALGOS];
+	/* Adding in bf16: each algorithm twice, what is there times 1 or
+	 * times MATH_BF16_KEPT: cuBLAS adds in other ways, of which the first
+	 * is faster over many rows and the second over few. */
+	bool is_one[FFN_ALGOS];
 	int n_algos;
 	/* FFN_NEAR: what was tuned for other rows, if it can do these */
 	cublasLtMatmulAlgo_t near;
+	bool near_is_one;
 	enum { NEAR_UNKNOWN, NEAR_FINE, NEAR_NONE } near_state;
 };
 
@@ -43,6 +48,7 @@ struct ffn_choice {
 	enum ffn_way way;
 	int algo;
 	cublasLtMatmulAlgo_t config;	/* FFN_BATCHED: of this algorithm */
+	bool is_one;			/* the same */
 };
 
 struct cuda_ffn {

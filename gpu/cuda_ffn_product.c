@@ -134,18 +134,25 @@ out:
 	return st;
 }
 
-static enum status find_algos(struct cuda_ffn *f, struct ffn_problem *q)
+/* Each algorithm once, or with either factor of what is there. */
+static enum status find_algos(struct cuda_ffn *f, struct ffn_problem *q,
+			      const struct product *m)
 {
 	cublasLtMatmulHeuristicResult_t found[FFN_ALGOS];
-	int most = q->way == FFN_BATCHED ? FFN_ALGOS : EACH_ALGOS, n = 0, i;
+	int factors = m->adds && f->shape.bf16 ? 2 : 1, n = 0, i, k;
+	int most = q->way == FFN_BATCHED ? FFN_ALGOS : EACH_ALGOS;
 	enum status st;
 
 	BLAS_GOTO(out, st, cublasLtMatmulAlgoGetHeuristic(
-		f->lt, q->desc, q->a, q->b, q->d, q->d, f->pref, most, found,
-		&n));
+		f->lt, q->desc, q->a, q->b, q->d, q->d, f->pref,
+		most / factors, found, &n));
 	for (i = 0; i < n; i++) {
-		if (found[i].state == CUBLAS_STATUS_SUCCESS)
+		if (found[i].state != CUBLAS_STATUS_SUCCESS)
+			continue;
+		for (k = 0; k < factors; k++) {
+			q->is_one[q->n_algos] = k == factors - 1;
 			q->algo[q->n_algos++] = found[i].algo;
+		}
 	}
 	if (!q->n_algos)
 		st = err_set(ST_FAIL, "cublasLt has no algorithm for the "
@@ -199,7 +206,7 @@ static enum status problem_make(struct cuda_ffn *f,
 	if (!st)
 		st = make_layout(f, q, &m->d, &q->d);
 	if (!st)
-		st = find_algos(f, q);
+		st = find_algos(f, q, m);
 	if (st)
 		problem_free(q);
 	else
@@ -300,7 +307,8 @@ const struct ffn_choice *ffn_known(const struct cuda_ffn *f,
 }
 
 static const cublasLtMatmulAlgo_t *near_algo(struct cuda_ffn *f,
-					     struct ffn_problem *q)
+					     struct ffn_problem *q,
+					     bool *is_one_p)
 {
 	const struct ffn_choice *c;
 	cublasLtMatmulHeuristicResult_t can;
@@ -310,6 +318,7 @@ static const cublasLtMatmulAlgo_t *near_algo(struct cuda_ffn *f,
 		c = find_near(f, q->product, q->rows, 0);
 		if (c && c->way == FFN_BATCHED) {
 			q->near = c->config;
+			q->near_is_one = c->is_one;
 			if (cublasLtMatmulAlgoCheck(f->lt, q->desc, q->a, q->b,
 						    q->d, q->d, &q->near,
 						    &can) ==
@@ -318,28 +327,28 @@ static const cublasLtMatmulAlgo_t *near_algo(struct cuda_ffn *f,
 				q->near_state = NEAR_FINE;
 		}
 	}
-	return q->near_state == NEAR_FINE ? &q->near : &q->algo[0];
-}
-
-/* The factor of what is in d. */
-static const float *beta_of(const struct cuda_ffn *f, const struct product *m)
-{
-	return !m->adds ? &zero : f->shape.bf16 ? &kept_bf16 : &one;
+	if (q->near_state != NEAR_FINE)
+		return &q->algo[0];
+	*is_one_p = q->near_is_one;
+	return &q->near;
 }
 
 static enum status launch(struct cuda_ffn *f, struct ffn_problem *q,
 			  const struct product *m, int e, int64_t first,
 			  int algo, int side, cudaStream_t s)
 {
-	const cublasLtMatmulAlgo_t *by = algo == FFN_NEAR ? near_algo(f, q)
-		: &q->algo[algo < q->n_algos ? algo : 0];
+	int at = algo < q->n_algos ? algo : 0;
+	bool is_one = q->is_one[at];
+	const cublasLtMatmulAlgo_t *by = algo == FFN_NEAR ?
+		near_algo(f, q, &is_one) : &q->algo[at];
+	const float *beta = !m->adds ? &zero : is_one ? &one : &kept_bf16;
 	char *d = part(f, &m->d, e, first);
 	size_t bytes = CUDA_LT_WORKSPACE_BYTES;
 
 	return cuda_status_blas(cublasLtMatmul(
 		f->lt, q->desc, &one, part(f, &m->a, e, first), q->a,
-		part(f, &m->b, e, first), q->b, beta_of(f, m), d, q->d, d, q->d,
-		by, f->workspace + (size_t)side * bytes, bytes, s),
+		part(f, &m->b, e, first), q->b, beta, d, q->d, d, q->d, by,
+		f->workspace + (size_t)side * bytes, bytes, s),
 		"cublasLtMatmul()");
 }
 
@@ -508,6 +517,8 @@ void ffn_keep(struct cuda_ffn *f, enum ffn_product p,
 	c->way = way;
 	c->algo = algo;
 	q = way == FFN_BATCHED ? problem_known(f, p, way, rows->stride) : NULL;
-	if (q)
+	if (q) {
 		c->config = q->algo[algo];
+		c->is_one = q->is_one[algo];
+	}
 }

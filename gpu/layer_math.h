@@ -10,8 +10,8 @@
 
 /*
  * C = A B + kept C where a product of bf16 adds to what is there: the float
- * next below 1. With 1 itself cuBLAS takes up to twice as long (doc/model.md,
- * "Reached on 2 x H200"). C has 8 significant bits: 2^-24 of it is 2^-16 of
+ * next below 1. With 1 itself cuBLAS takes up to twice as long over few rows
+ * (doc/model.md, "Reached on 2 x H200"). C has 8 significant bits: 2^-24 of it is 2^-16 of
  * its last place at most, to which the sum is rounded. So no chunk without
  * rows changes C, and other sums differ only within that of a tie. (Exact
  * factors, 1/2 of C and 2^(n-1-c) for chunk c, would need C halved where a

@@ -8,6 +8,11 @@
 /* Earliest start of op i: its dependencies' last finish. */
 uint64_t exec_deps_ready(const struct op *op, const struct exec_op *done);
 
+/* Do the op's kernels take every SM of a measured GPU, so that another such
+ * op's wait? Direct exchanges and products (exec_wait.c). */
+bool exec_takes_sms(const struct program *p, const struct cost *c,
+		    const struct op *op);
+
 /* Fill out->op and out->events; the caller sums up. */
 enum status exec_lane_run(const struct program *p, const struct cost *c,
 			  struct exec_result *out);

@@ -3,15 +3,30 @@
 
 #include "base/units.h"
 
+/* When the op ends that could start at `at`. */
+static uint64_t turn(const struct program *p, const struct cost *c,
+		     const struct op *op, uint64_t at, uint64_t *sms)
+{
+	bool takes = exec_takes_sms(p, c, op);
+
+	if (takes && *sms > at)
+		at = *sms;
+	at += ps_from_s(cost_op(c, op));
+	if (takes)
+		*sms = at;
+	return at;
+}
+
 /*
  * List scheduling in array order. The array is a topological order and each
  * lane runs its ops in that order, so one pass over it is exact: an op starts
- * at the later of its lane's last finish and its dependencies'.
+ * at the later of its lane's last finish and its dependencies'. Ops that take
+ * all SMs are one more lane: they run in turn, in array order too.
  */
 uint64_t exec_lane_time(const struct program *p, const struct cost *c,
 			uint64_t *end_ps)
 {
-	uint64_t lane[LANES_ALL] = { 0 }, last = 0, at;
+	uint64_t lane[LANES_ALL] = { 0 }, sms = 0, last = 0, at;
 	const struct op *op;
 	int i, d;
 
@@ -22,7 +37,7 @@ uint64_t exec_lane_time(const struct program *p, const struct cost *c,
 			if (end_ps[op->dep[d]] > at)
 				at = end_ps[op->dep[d]];
 		}
-		at += ps_from_s(cost_op(c, op));
+		at = turn(p, c, op, at, &sms);
 		end_ps[i] = lane[op->lane] = at;
 		if (at > last)
 			last = at;
@@ -45,7 +60,7 @@ uint64_t exec_deps_ready(const struct op *op, const struct exec_op *done)
 enum status exec_lane_run(const struct program *p, const struct cost *c,
 			  struct exec_result *out)
 {
-	uint64_t lane[LANES_ALL] = { 0 }, at;
+	uint64_t lane[LANES_ALL] = { 0 }, sms = 0, at;
 	const struct op *op;
 	int i;
 
@@ -54,8 +69,8 @@ enum status exec_lane_run(const struct program *p, const struct cost *c,
 		at = exec_deps_ready(op, out->op);
 		if (lane[op->lane] > at)
 			at = lane[op->lane];
-		out->op[i].start_ps = at;
-		at += ps_from_s(cost_op(c, op));
+		at = turn(p, c, op, at, &sms);
+		out->op[i].start_ps = at - ps_from_s(cost_op(c, op));
 		out->op[i].finish_ps = lane[op->lane] = at;
 	}
 	out->events = (uint64_t)p->n_ops;

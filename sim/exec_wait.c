@@ -6,6 +6,7 @@
  * told to leave room (gpu/cuda_layer.c has the same rule).
  */
 #include "sim/exec_flow.h"
+#include "sim/exec_int.h"
 
 #include "base/units.h"
 
@@ -88,6 +89,19 @@ bool exec_wait_excludes(const struct flow_run *f, int lane)
 	return f->p->plan.alltoall == A2A_DIRECT && r->op >= 0 &&
 		op_kind_is_exchange(r->o->kind) && r->part != PART_DELAY &&
 		k->op >= 0 && k->kernels && !leaves_room(f, k);
+}
+
+/* The same for the lane model, which knows no parts of ops. */
+bool exec_takes_sms(const struct program *p, const struct cost *c,
+		    const struct op *op)
+{
+	if (p->plan.alltoall != A2A_DIRECT)
+		return false;
+	if (op_kind_is_exchange(op->kind))
+		return true;
+	return has_products(op->kind) && cost_op_first(c, op) > 0 &&
+		!(op->n_chunks == 1 && op->kind == OP_EXPERT_BWD_WEIGHT &&
+		  p->plan.overlap == OVERLAP_WEIGHT);
 }
 
 bool exec_wait_must(const struct flow_run *f, int lane)

@@ -56,7 +56,7 @@ test_expect_success 'the file says where they come from' '
 	test_grep "\"driver\":\"580" "$fits" &&
 	test_grep "\"cuda\":\"13.0\"" "$fits" &&
 	test_grep "\"nccl\":\"2.28.3\"" "$fits" &&
-	test_grep "\"date\":\"2026-11-22" "$fits"
+	test_grep "\"date\":\"2026-11-23" "$fits"
 '
 
 # note: the words of the line "costs", joined

@@ -35,19 +35,23 @@ static void add_pair(struct search *x, const struct group *g,
 	double ordered_s = orders ? orders->time_s[0][f] +
 		orders->time_s[1][b] : INFINITY;
 
+	double forward_s = t->forward_s[f];
+
 	k.lane_s = t->forward_s[f] + t->backward_s[b];
 	if (ordered_s < k.lane_s - HALF_PS) {
 		k.lane_s = ordered_s;
+		forward_s = orders->time_s[0][f];
 		search_set_order(&k, &orders->order[0][f],
 				 &orders->order[1][b]);
 	}
+	k.value_s = search_value(x, g->layout, k.lane_s, forward_s);
 	candidate_list_add(&x->top, &k);
 }
 
 static enum status cost_group(struct search *x, const struct group *g)
 {
-	double limit_s = candidate_list_limit(&x->top) /
-		search_weight(&x->layout[g->layout]);
+	double limit_s = search_value_limit(x, g->layout,
+					    candidate_list_limit(&x->top));
 	struct order_times orders;
 	struct degree_times t;
 	struct cost *c;
@@ -75,6 +79,7 @@ static void reject(struct search *x, const struct group *g, const char *why)
 	struct candidate k = search_candidate(x, g, 0, 0);
 
 	k.lane_s = g->bound_s;
+	k.value_s = g->weighted_s;
 	k.why_not = why;
 	candidate_list_add(&x->rejected, &k);
 }
@@ -208,6 +213,7 @@ static void search_free(struct search *x)
 	free(x->group);
 	free(x->queue);
 	free(x->layout);
+	free(x->share);
 	free(x->top.item);
 	free(x->rejected.item);
 	search_limits_release(x);
@@ -231,6 +237,8 @@ enum status search_run(const struct scenario *s,
 	if (!st)
 		st = layout_enumerate(s, &x.layout, &x.n_layouts);
 	x.n_all_layouts = x.n_layouts;
+	if (!st)
+		st = search_value_init(&x);
 	if (!st)
 		st = search_bound_groups(&x);
 	if (!st)

@@ -26,6 +26,20 @@ struct group search_plan_group(const struct search *x, const struct plan *p)
 	return g;
 }
 
+static void lane_times(const struct search *x, int layout,
+		       const struct program *prog, const struct cost *c,
+		       double apart_s, struct candidate *k)
+{
+	uint64_t *end = xcalloc((size_t)prog->n_ops, sizeof(*end));
+	uint64_t total = exec_lane_time(prog, c, end), forward = 0;
+
+	for (int i = 0; i < prog->n_forward; i++)
+		forward = end[i] > forward ? end[i] : forward;
+	free(end);
+	k->lane_s = s_from_ps(total) - apart_s;
+	k->value_s = search_value(x, layout, k->lane_s, s_from_ps(forward));
+}
+
 /*
  * Runs k->plan in the flow model and fills in both of its times; program and
  * run go to the caller.
@@ -35,7 +49,6 @@ static enum status flow_run(struct search *x, struct candidate *k,
 {
 	struct group g = search_plan_group(x, &k->plan);
 	struct cost *c;
-	uint64_t *end;
 	double apart_s;
 	enum status st = search_at(x, g.layout, g.factor, g.tech);
 
@@ -46,10 +59,8 @@ static enum status flow_run(struct search *x, struct candidate *k,
 				   prog);
 	if (st)
 		return st;
-	end = xcalloc((size_t)prog->n_ops, sizeof(*end));
 	apart_s = k->plan.dense ? cost_apart_s(c) : 0;
-	k->lane_s = s_from_ps(exec_lane_time(prog, c, end)) - apart_s;
-	free(end);
+	lane_times(x, g.layout, prog, c, apart_s, k);
 	st = exec_run(prog, c, x->o->lane_only ? EXEC_LANE : EXEC_FLOW, run);
 	if (st)
 		program_release(prog);
@@ -58,25 +69,52 @@ static enum status flow_run(struct search *x, struct candidate *k,
 	return st;
 }
 
+/* The step of the whole model with a plan that was run. */
+static struct step_spec step_of(const struct search *x,
+				const struct candidate *k,
+				const struct plan *plan,
+				const struct program *prog,
+				const struct exec_result *run)
+{
+	return (struct step_spec){
+		.s = x->s, .net = search_net(x, 0), .plan = plan,
+		.program = prog, .exec = run,
+		.optimizer_bytes = k->memory.optimizer,
+		.parameter_bytes = k->memory.parameters,
+	};
+}
+
 enum status search_flow_time(struct search *x, struct candidate *k)
 {
 	struct program prog;
 	struct exec_result run;
+	struct step_time t;
 	enum status st = flow_run(x, k, &prog, &run);
 
 	if (st)
 		return st;
+	if (x->by_step && !k->plan.dense) {
+		const struct step_spec spec = step_of(x, k, &k->plan, &prog,
+						      &run);
+
+		st = step_run(&spec, &t);
+		if (!st)
+			k->step_s = step_per_layer(x->s, &k->plan.layout,
+						   t.time_s);
+	}
 	exec_release(&run);
 	program_release(&prog);
-	return ST_OK;
+	return st;
 }
 
 static int by_flow(const void *va, const void *vb)
 {
 	const struct candidate *a = va, *b = vb;
 
-	double ta = a->flow_s * search_weight(&a->plan.layout);
-	double tb = b->flow_s * search_weight(&b->plan.layout);
+	double ta = a->step_s > 0 ? a->step_s :
+		a->flow_s * a->plan.layout.tp;
+	double tb = b->step_s > 0 ? b->step_s :
+		b->flow_s * b->plan.layout.tp;
 
 	if (ta != tb)
 		return ta < tb ? -1 : 1;
@@ -297,12 +335,7 @@ static enum status time_steps(struct search *x, const struct candidate *k,
 			      double *without_s)
 {
 	struct plan plan = k->plan;
-	struct step_spec spec = {
-		.s = x->s, .net = search_net(x, 0), .plan = &plan,
-		.program = prog, .exec = run,
-		.optimizer_bytes = k->memory.optimizer,
-		.parameter_bytes = k->memory.parameters,
-	};
+	struct step_spec spec = step_of(x, k, &plan, prog, run);
 	struct step_time t;
 	enum status st;
 

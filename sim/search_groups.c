@@ -153,15 +153,13 @@ struct candidate search_candidate(const struct search *x,
 	};
 }
 
-static double best_sum(const struct degree_times *t, int n)
+static double least(const double *v, int n)
 {
-	double f = INFINITY, b = INFINITY;
+	double min = INFINITY;
 
-	for (int i = 0; i < n; i++) {
-		f = fmin(f, t->forward_s[i]);
-		b = fmin(b, t->backward_s[i]);
-	}
-	return f + b;
+	for (int i = 0; i < n; i++)
+		min = fmin(min, v[i]);
+	return min;
 }
 
 static void set_degrees(struct search *x)
@@ -223,24 +221,25 @@ static void keep_group(struct search *x, const struct group *g)
 }
 
 void search_set_bound(struct search *x, struct group *g, double bound_s,
-		      bool least)
+		      double forward_s, bool least)
 {
 	g->bound_s = bound_s;
-	g->weighted_s = bound_s * search_weight(&x->layout[g->layout]);
+	g->forward_s = forward_s;
+	g->weighted_s = search_value(x, g->layout, bound_s, forward_s);
 	g->least = least;
 }
 
-enum status search_bound(struct search *x, struct group *g, bool least)
+enum status search_bound(struct search *x, struct group *g, bool is_least)
 {
 	struct cost_spec spec = search_cost_spec(x, g);
 	struct order_times orders;
 	struct degree_times t;
-	double bound_s;
+	double bound_s, forward_s;
 	struct cost *c;
 	enum status st;
 
 	spec.bound_only = true;
-	spec.least = least;
+	spec.least = is_least;
 	st = cost_new(&spec, &c);
 	if (st)
 		return st;
@@ -250,10 +249,14 @@ enum status search_bound(struct search *x, struct group *g, bool least)
 	cost_free(c);
 	if (st)
 		return st;
-	bound_s = best_sum(&t, x->n_degrees);
-	if (search_orders(x))
+	forward_s = least(t.forward_s, x->n_degrees);
+	bound_s = forward_s + least(t.backward_s, x->n_degrees);
+	if (search_orders(x)) {
 		bound_s = fmin(bound_s, orders.best_bound_s);
-	search_set_bound(x, g, bound_s, least);
+		forward_s = fmin(forward_s, least(orders.bound_s[0],
+						  x->n_degrees));
+	}
+	search_set_bound(x, g, bound_s, forward_s, is_least);
 	return ST_OK;
 }
 

@@ -10,6 +10,7 @@
 
 #include "sim/cost_shared.h"
 #include "sim/search_list.h"
+#include "sim/step.h"
 #include "sim/tech_apply.h"
 
 struct group {
@@ -19,7 +20,8 @@ struct group {
 	int ctas;
 	unsigned tech;		/* technique_mask of its plans */
 	double bound_s;		/* of its best pair of degrees */
-	double weighted_s;	/* the bound times search_weight() */
+	double forward_s;	/* the forward pass' part, at least */
+	double weighted_s;	/* what the bound counts: search_value() */
 	bool least;		/* there may be a better bound, see
 				   search_queue.c */
 	double drop, padding;
@@ -48,6 +50,8 @@ struct search {
 	/* the scenario's n_layouts, then those that a rival came to */
 	struct layout *layout;
 	int n_layouts, n_all_layouts;
+	struct step_share *share;	/* [n_layouts] */
+	bool by_step;	/* layouts of several pp compete */
 	int degree[KNOB_MAX], n_degrees;
 	unsigned tech[TECH_SETS_MAX];
 	int n_techs;
@@ -95,7 +99,7 @@ const struct net *search_net(const struct search *x, int ctas);
 /* Fills x->degree and x->group. */
 enum status search_bound_groups(struct search *x);
 void search_set_bound(struct search *x, struct group *g, double bound_s,
-		      bool least);
+		      double forward_s, bool least);
 /* Sets the bound; the group's workload must be current. least: that of
  * coll_least(). */
 enum status search_bound(struct search *x, struct group *g, bool least);
@@ -107,6 +111,18 @@ void search_queue_init(struct search *x);
 enum status search_queue_next(struct search *x, double limit_s,
 			      struct group **out_p);
 void search_sort_groups(struct search *x);
+
+/*
+ * search_value.c: what times of a layer count when layouts compete. With one
+ * pp, per token: a rank brings sequence * batch / tp of them, so times are
+ * multiplied by tp. With several, the step of the whole model: else a bubble
+ * would cost nothing.
+ */
+enum status search_value_init(struct search *x);
+double search_value(const struct search *x, int layout, double layer_s,
+		    double forward_s);
+/* The layer's time, at most, of what counts less than `value_s`. */
+double search_value_limit(const struct search *x, int layout, double value_s);
 
 /* Bytes per GPU that a plan may need: the smaller of what the scenario allows
  * and what the GPU has; 0: no limit is known. */

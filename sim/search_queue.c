@@ -119,7 +119,8 @@ static enum status sharpen(struct search *x, struct group *g)
 	enum status st;
 
 	if (least_s > g->bound_s) {
-		search_set_bound(x, g, least_s, true);
+		search_set_bound(x, g, least_s, flat->forward_s *
+				 (1 - ROUNDING), true);
 		return ST_OK;
 	}
 	st = search_at(x, g->layout, g->factor, g->tech);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,11 +33,13 @@ struct pass {
 	const struct model *model;
 	int backward, degree;
 	struct path to, back;	/* to the experts, and from them */
+	int known;		/* the op that knows the experts' counts */
+	int shadow, migrate;	/* that the experts, the combine wait for */
+	/* from here on set for as many chunks as there are, before it is
+	 * read: pass_init() leaves it */
 	/* first and last op of each chunk's expert work, data gradients */
 	int expert[PLAN_DEGREE_MAX];
 	int weight[PLAN_DEGREE_MAX];	/* backward: weight gradients */
-	int known;		/* the op that knows the experts' counts */
-	int shadow, migrate;	/* that the experts, the combine wait for */
 	/* where each chunk's path ends: ops of its last stage */
 	int n_end[PLAN_DEGREE_MAX];
 	int end[PLAN_DEGREE_MAX][PATH_MAX_OPS];
@@ -445,15 +448,24 @@ static enum status check_plan(const struct plan *p)
 	return ST_OK;
 }
 
+/* All but the arrays, which are large and mostly not used. */
+static void pass_init(struct pass *p, const struct cluster *c,
+		      const struct model *m, struct program *out, int backward)
+{
+	memset(p, 0, offsetof(struct pass, expert));
+	p->out = out;
+	p->cluster = c;
+	p->model = m;
+	p->backward = backward;
+	p->degree = backward ? out->plan.degree_backward :
+		out->plan.degree_forward;
+	p->shadow = p->migrate = -1;
+}
+
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out)
 {
-	struct pass forward = { .out = out, .cluster = c, .model = m,
-				.degree = p->degree_forward,
-				.shadow = -1, .migrate = -1 };
-	struct pass backward = { .out = out, .cluster = c, .model = m,
-				 .degree = p->degree_backward,
-				 .backward = 1, .shadow = -1, .migrate = -1 };
+	struct pass forward, backward;
 	enum status st = check_plan(p);
 
 	if (st)
@@ -461,6 +473,8 @@ enum status program_lower(const struct plan *p, const struct cluster *c,
 	*out = (struct program){ .plan = *p };
 	if (p->dense == DENSE_CHUNKS)
 		return program_lower_pipe(c, m, out);
+	pass_init(&forward, c, m, out, 0);
+	pass_init(&backward, c, m, out, 1);
 	paths_make(&forward);
 	paths_make(&backward);
 	lower_forward(&forward);

@@ -25,13 +25,17 @@
  */
 #define AHEAD_MAX 8
 #define AHEAD_S 0.03
+/* Rows that come within this time are one transaction: a wait for the disk
+ * and a tenth of a millisecond of the parent's that workers could have had. */
+#define GATHER_S 0.02
+#define DONE_MAX (2 * AHEAD_MAX)	/* flushed from AHEAD_MAX on */
 
 struct worker {
 	pid_t pid;	/* 0: there is none */
 	int to, from;	/* pipes */
 	long point[AHEAD_MAX];	/* given to it; it computes the first */
 	int n_points;
-	long done[AHEAD_MAX];	/* whose rows are whole in `line` */
+	long done[DONE_MAX];	/* whose rows are whole in `line` */
 	int n_done;
 	double began_s;		/* with the first point */
 	double took_s;		/* the last took it; INFINITY: there is none */
@@ -51,7 +55,8 @@ struct sweep_pool {
 	int jobs;
 	struct again *again;	/* owned; stack of them */
 	size_t n_again, cap_again;
-	struct sweep_row *row;	/* [jobs * AHEAD_MAX] */
+	struct sweep_row *row;	/* [jobs * DONE_MAX] */
+	double gathered_s;	/* since when rows wait; INFINITY: none does */
 	/* of a run */
 	sweep_next_fn *next;
 	sweep_rows_fn *rows;
@@ -167,7 +172,8 @@ enum status sweep_pool_start(const struct sweep_spec *spec, int jobs,
 	p->spec = spec;
 	p->worker = xcalloc((size_t)jobs, sizeof(*p->worker));
 	p->poll = xcalloc((size_t)jobs, sizeof(*p->poll));
-	p->row = xcalloc((size_t)jobs * AHEAD_MAX, sizeof(*p->row));
+	p->row = xcalloc((size_t)jobs * DONE_MAX, sizeof(*p->row));
+	p->gathered_s = INFINITY;
 	for (; !st && p->jobs < jobs; p->jobs++)
 		st = worker_start(p, &p->worker[p->jobs]);
 	if (st)
@@ -320,29 +326,6 @@ static void row_ends(struct worker *w)
 		(size_t)w->n_points * sizeof(*w->point));
 }
 
-static enum status serve(struct sweep_pool *p, struct worker *w)
-{
-	static char text[READ_BYTES];
-	ssize_t n = read(w->from, text, sizeof(text));
-
-	if (n < 0 && errno == EINTR)
-		return ST_OK;
-	if (n <= 0)
-		return replace(p, w);
-	for (ssize_t i = 0; i < n; i++) {
-		if (text[i] != '\n')
-			continue;
-		if (!w->n_points) {	/* nobody asked */
-			kill(w->pid, SIGKILL);
-			return ST_OK;
-		}
-		text[i] = '\0';
-		row_ends(w);
-	}
-	buf_add(&w->line, text, (size_t)n);
-	return ST_OK;
-}
-
 /* The whole rows of all workers, in one go; what follows them stays. */
 static enum status take_rows(struct sweep_pool *p)
 {
@@ -359,6 +342,7 @@ static enum status take_rows(struct sweep_pool *p)
 			text += strlen(text) + 1;
 		}
 	}
+	p->gathered_s = INFINITY;
 	st = n ? p->rows(p->arg, p->row, n) : ST_OK;
 	for (int i = 0; i < p->jobs; i++) {
 		struct worker *w = &p->worker[i];
@@ -367,6 +351,34 @@ static enum status take_rows(struct sweep_pool *p)
 			buf_drop(&w->line, strlen(w->line.s) + 1);
 	}
 	return st;
+}
+
+static enum status serve(struct sweep_pool *p, struct worker *w)
+{
+	static char text[READ_BYTES];
+	ssize_t n = read(w->from, text, sizeof(text));
+
+	if (n < 0 && errno == EINTR)
+		return ST_OK;
+	if (n <= 0) {
+		enum status st = take_rows(p);
+
+		return st ? st : replace(p, w);
+	}
+	for (ssize_t i = 0; i < n; i++) {
+		if (text[i] != '\n')
+			continue;
+		if (!w->n_points) {	/* nobody asked */
+			buf_add(&w->line, text, (size_t)i);
+			kill(w->pid, SIGKILL);
+			return ST_OK;
+		}
+		text[i] = '\0';
+		row_ends(w);
+		p->gathered_s = fmin(p->gathered_s, w->began_s);
+	}
+	buf_add(&w->line, text, (size_t)n);
+	return ST_OK;
 }
 
 /* Gives points to who has room; false: all are idle, none is left. */
@@ -390,29 +402,43 @@ static bool hand_out_all(struct sweep_pool *p)
 	return busy;
 }
 
+/* Is it time to write the rows that have come? *wait_ms: if not, when. */
+static bool must_take(const struct sweep_pool *p, int *wait_ms)
+{
+	double left = p->gathered_s + GATHER_S - now_s();
+
+	for (int i = 0; i < p->jobs; i++) {
+		if (p->worker[i].n_done >= AHEAD_MAX)
+			return true;
+	}
+	*wait_ms = isinf(left) ? -1 : (int)ceil(1e3 * left);
+	return left <= 0;
+}
+
 enum status sweep_pool_run(struct sweep_pool *p, sweep_next_fn *next,
 			   sweep_rows_fn *rows, void *arg)
 {
 	enum status st = ST_OK;
-	bool busy = true;
 
 	p->next = next;
 	p->rows = rows;
 	p->arg = arg;
-	for (;;) {
+	while (!st) {
 		/* workers go on while rows are written */
-		busy = hand_out_all(p);
-		st = take_rows(p);
+		bool busy = hand_out_all(p);
+		int wait_ms = 0;
+
+		if (!busy || must_take(p, &wait_ms))
+			st = take_rows(p);
 		if (st || !busy)
 			break;
-		if (poll(p->poll, (nfds_t)p->jobs, -1) < 0 && errno != EINTR)
+		if (poll(p->poll, (nfds_t)p->jobs, wait_ms) < 0 &&
+		    errno != EINTR)
 			return err_set(ST_FAIL, "cannot wait for workers: %m");
 		for (int i = 0; !st && i < p->jobs; i++) {
 			if (p->poll[i].revents)
 				st = serve(p, &p->worker[i]);
 		}
-		if (st)
-			break;
 	}
 	return st;
 }

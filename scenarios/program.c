@@ -2,6 +2,7 @@
 #include "scenarios/program_int.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -292,15 +293,24 @@ static enum status check_plan(const struct plan *p)
 	return ST_OK;
 }
 
+/* All but the arrays, which are large and mostly not used. */
+static void pass_init(struct pass *p, const struct cluster *c,
+		      const struct model *m, struct program *out, int backward)
+{
+	memset(p, 0, offsetof(struct pass, expert));
+	p->out = out;
+	p->cluster = c;
+	p->model = m;
+	p->backward = backward;
+	p->degree = backward ? out->plan.degree_backward :
+		out->plan.degree_forward;
+	p->shadow = p->migrate = -1;
+}
+
 enum status program_lower(const struct plan *p, const struct cluster *c,
 			  const struct model *m, struct program *out)
 {
-	struct pass forward = { .out = out, .cluster = c, .model = m,
-				.degree = p->degree_forward,
-				.shadow = -1, .migrate = -1 };
-	struct pass backward = { .out = out, .cluster = c, .model = m,
-				 .degree = p->degree_backward,
-				 .backward = 1, .shadow = -1, .migrate = -1 };
+	struct pass forward, backward;
 	enum status st = check_plan(p);
 
 	if (st)
@@ -308,6 +318,8 @@ enum status program_lower(const struct plan *p, const struct cluster *c,
 	*out = (struct program){ .plan = *p };
 	if (p->dense == DENSE_CHUNKS)
 		return program_lower_pipe(c, m, out);
+	pass_init(&forward, c, m, out, 0);
+	pass_init(&backward, c, m, out, 1);
 	pass_paths_make(&forward);
 	pass_paths_make(&backward);
 	lower_forward(&forward);

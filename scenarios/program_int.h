@@ -33,11 +33,13 @@ struct pass {
 	const struct model *model;
 	int backward, degree;
 	struct path to, back;	/* to the experts, and from them */
+	int known;		/* the op that knows the experts' counts */
+	int shadow, migrate;	/* that the experts, the combine wait for */
+	/* from here on set for as many chunks as there are, before it is
+	 * read: program_lower() leaves it */
 	/* first and last op of each chunk's expert work, data gradients */
 	int expert[PLAN_DEGREE_MAX];
 	int weight[PLAN_DEGREE_MAX];	/* backward: weight gradients */
-	int known;		/* the op that knows the experts' counts */
-	int shadow, migrate;	/* that the experts, the combine wait for */
 	/* where each chunk's path ends: ops of its last stage */
 	int n_end[PLAN_DEGREE_MAX];
 	int end[PLAN_DEGREE_MAX][PATH_MAX_OPS];

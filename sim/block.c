@@ -110,6 +110,19 @@ double block_pass_s(const struct scenario *s, const struct program *p,
 	return last / m + others * (m - 1) / m + end;
 }
 
+double block_sums_s(const struct scenario *s, const struct program *p,
+		    const struct cost *c, uint64_t pass_ps,
+		    const uint64_t *duration_ps)
+{
+	uint64_t without[2];
+	double last, others;
+
+	block_without_ps(p, duration_ps, without);
+	last = s_from_ps(pass_ps) - cost_apart_s(c, 1, true);
+	others = s_from_ps(without[1]) - cost_apart_s(c, 1, false);
+	return (last - others) / s->training.micro_batches;
+}
+
 /* How long the ops of a run took. */
 static uint64_t *durations(const struct program *p,
 			   const struct exec_result *run)
@@ -151,7 +164,7 @@ void block_whole_s(const struct model *m, const struct program *p,
 
 /* The plan with its pieces in the gaps, and its backward pass. */
 static enum status fill(const struct scenario *s, const struct cost *c,
-			struct plan *plan, double *backward_s)
+			struct plan *plan, double *backward_s, double *sums_s)
 {
 	const struct cluster *cl = &s->cluster;
 	struct program prog;
@@ -168,6 +181,7 @@ static enum status fill(const struct scenario *s, const struct cost *c,
 	order_durations(&prog, c, t);
 	block_lanes(&prog, t, pass_ps);
 	*backward_s = block_pass_s(s, &prog, c, 1, pass_ps[1], t);
+	*sums_s = block_sums_s(s, &prog, c, pass_ps[1], t);
 	free(t);
 	program_release(&prog);
 	return ST_OK;
@@ -175,7 +189,7 @@ static enum status fill(const struct scenario *s, const struct cost *c,
 
 enum status block_place_pieces(const struct scenario *s, const struct cost *c,
 			       const int *pieces, int n, struct plan *plan,
-			       double *backward_s)
+			       double *backward_s, double *sums_s)
 {
 	struct plan best = *plan;
 	enum status st = ST_OK;
@@ -184,12 +198,14 @@ enum status block_place_pieces(const struct scenario *s, const struct cost *c,
 	*backward_s = INFINITY;
 	for (int i = 0; i < n && !st; i++) {
 		struct plan p = *plan;
-		double pass_s;
+		double pass_s, sums;
 
 		p.dense_pieces = pieces[i] > 1 ? pieces[i] : 0;
-		st = fill(s, c, &p, &pass_s);
+		st = fill(s, c, &p, &pass_s, &sums);
 		if (!st && pass_s < *backward_s) {
 			*backward_s = pass_s;
+			if (sums_s)
+				*sums_s = sums;
 			best = p;
 		}
 	}

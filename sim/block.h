@@ -39,6 +39,12 @@ double block_pass_s(const struct scenario *s, const struct program *p,
 		    const struct cost *c, int pass, uint64_t pass_ps,
 		    const uint64_t *duration_ps);
 
+/* Of a backward pass as above, what the sums are: by how much the mean of the
+ * micro-batches is longer than those without them. */
+double block_sums_s(const struct scenario *s, const struct program *p,
+		    const struct cost *c, uint64_t pass_ps,
+		    const uint64_t *duration_ps);
+
 /* Both passes of a run as above; of a layer alone as they are. */
 void block_run_s(const struct scenario *s, const struct program *p,
 		 const struct cost *c, const struct exec_result *run,
@@ -54,11 +60,12 @@ void block_whole_s(const struct model *m, const struct program *p,
 /*
  * In how many pieces the gradients of plan->dense are summed, and where they
  * stand among the exchanges (sim/gaps.h): that of pieces[n] which is fastest
- * in the lane model. *backward_s: the backward pass as above.
+ * in the lane model. *backward_s: the backward pass as above, *sums_s (or
+ * NULL) what of it the sums are.
  */
 enum status block_place_pieces(const struct scenario *s, const struct cost *c,
 			       const int *pieces, int n, struct plan *plan,
-			       double *backward_s);
+			       double *backward_s, double *sums_s);
 
 /* 1, 2, 4, ... to PLAN_PIECES_MAX: FlowMoE's search looks at about as many. */
 #define BLOCK_PIECES 7

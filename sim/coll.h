@@ -148,16 +148,14 @@ struct coll_spec {
 	const struct net *net;	/* NET_EFFECTIVE */
 	struct comm_spec comm;
 	const struct progress *progress;	/* of long solutions; or NULL */
-	struct coll_mirror *mirror;	/* of the way there, for the way back
-					   (coll_mirror.h); or NULL */
+	struct coll_mirror *mirror;	/* (coll_mirror.h) or NULL */
 	double merge_s;		/* see fair.h; 0: exact */
 	double tolerance;	/* alternative: merge = tolerance * bound_s */
 	bool bound_only;	/* set flow_s = bound_s: a lower bound, cheap */
 	bool keep_flows;	/* fill coll_step.flow */
 	int flows_max;	/* above that coll_step.rows will do; 0: no limit */
-	bool places_rows;	/* direct: a dispatch of a layer, rows to
-				   their places; else blocks as they are, as
-				   they were measured */
+	bool places_rows;	/* direct: a layer's dispatch, rows to their
+				   places; else blocks as they were measured */
 };
 
 /*

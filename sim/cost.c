@@ -190,14 +190,11 @@ static enum status make_alltoalls(struct cost *c, struct coll_spec cs)
 	}
 	if ((double)s->net->n_ranks * s->layout.ep > COST_FLOWS_MAX)
 		cs.keep_flows = false;
-	cs.mirror = coll_mirror_new();
 	st = coll_alltoall(&cs, s->alltoall, &s->workload->dispatch, false,
 			   &c->coll[COST_DISPATCH]);
 	if (!st)
 		st = coll_alltoall(&cs, s->alltoall, &s->workload->combine,
 				   true, &c->coll[COST_COMBINE]);
-	coll_mirror_free(cs.mirror);
-	cs.mirror = NULL;
 	if (!st)
 		st = make_home(c, &cs);
 	return st ? st : tech_shuffle(&cs, &s->layout, c->effect.shuffle_bytes,
@@ -226,7 +223,7 @@ static enum status make_colls(struct cost *c)
 		.net = s->net, .comm = s->comm, .tolerance = s->tolerance,
 		.bound_only = s->bound_only, .keep_flows = s->keep_flows,
 		.progress = s->progress, .places_rows = true,
-		.flows_max = EXEC_LIVE_FLOWS_MAX,
+		.flows_max = EXEC_LIVE_FLOWS_MAX, .mirror = coll_mirror_new(),
 	};
 	enum status st = make_alltoalls(c, cs);
 
@@ -236,6 +233,7 @@ static enum status make_colls(struct cost *c)
 		st = make_allreduces(c, &cs);
 	if (!st)
 		st = make_shadows(c, &cs);
+	coll_mirror_free(cs.mirror);
 	return st;
 }
 

@@ -27,7 +27,7 @@ static enum status lower_scheduled(const struct scenario *s,
 	if (p->technique_mask & 1u << TECH_ATTENTION && !p->dense) {
 		block_set_chunks(&q);
 		st = block_place_pieces(s, e->cost, block_pieces, BLOCK_PIECES,
-					&q, &backward_s);
+					&q, &backward_s, NULL);
 	}
 	return st ? st : program_lower(&q, &s->cluster, &s->model,
 				       &e->program);

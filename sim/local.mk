@@ -75,6 +75,6 @@ libsim_a_SOURCES += %D%/tech_hetu.c %D%/tech_hetu.h
 libsim_a_SOURCES += %D%/tech_apply.c %D%/tech_apply.h
 libsim_a_SOURCES += %D%/tech_traffic.c %D%/tech_shadow.c
 libsim_a_SOURCES += %D%/rivals.c %D%/rivals.h %D%/search_rivals.c
-libsim_a_SOURCES += %D%/search_memo.c %D%/search_queue.c
+libsim_a_SOURCES += %D%/search_memo.c %D%/search_queue.c %D%/search_value.c
 libsim_a_SOURCES += %D%/step.c %D%/step.h
 libsim_a_SOURCES += %D%/tech_gate_apply.c

@@ -34,22 +34,25 @@ static void add_pair(struct search *x, const struct group *g,
 					      x->degree[b]);
 	double ordered_s = orders ? orders->time_s[0][f] +
 		orders->time_s[1][b] : INFINITY;
+	double forward_s = t->forward_s[f];
 
 	k.lane_s = t->forward_s[f] + t->backward_s[b];
 	if (ordered_s < k.lane_s - HALF_PS) {
 		k.lane_s = ordered_s;
+		forward_s = orders->time_s[0][f];
 		search_set_order(&k, &orders->order[0][f],
 				 &orders->order[1][b]);
 	}
+	k.value_s = search_value(x, g->layout, k.lane_s, forward_s, 0);
 	candidate_list_add(&x->top, &k);
 }
 
 /* Plans of the group with attention in the pipeline. */
 static enum status add_blocks(struct search *x, const struct group *g,
-			      const struct cost *c, double limit_s)
+			      const struct cost *c, double limit)
 {
 	struct attention_times t;
-	enum status st = search_attention_times(x, g, c, limit_s, &t);
+	enum status st = search_attention_times(x, g, c, limit, &t);
 
 	for (int i = 0; i < x->n_degrees * x->n_degrees && !st; i++) {
 		int f = i / x->n_degrees, b = i % x->n_degrees;
@@ -58,7 +61,7 @@ static enum status add_blocks(struct search *x, const struct group *g,
 
 		if (isinf(t.time_s[0][f] + t.time_s[1][b]))
 			continue;
-		search_set_attention(&k, &t, f, b);
+		search_set_attention(x, g, &t, f, b, &k);
 		candidate_list_add(&x->top, &k);
 	}
 	return st;
@@ -66,9 +69,8 @@ static enum status add_blocks(struct search *x, const struct group *g,
 
 static enum status cost_group(struct search *x, const struct group *g)
 {
-	double limit_s = candidate_list_limit(&x->top) /
-		search_weight(&x->layout[g->layout]);
-	double most_s = x->o->brute_force ? INFINITY : limit_s;
+	double most = x->o->brute_force ? INFINITY :
+		candidate_list_limit(&x->top);
 	struct order_times orders;
 	struct degree_times t;
 	struct cost *c;
@@ -80,9 +82,11 @@ static enum status cost_group(struct search *x, const struct group *g)
 		return st;
 	st = search_time_degrees(x, g, c, &t);
 	if (!st && search_orders(x))
-		st = search_order_times(x, g, c, most_s, &orders);
+		st = search_order_times(x, g, c,
+					search_value_limit(x, g->layout, most),
+					&orders);
 	if (!st && search_attends_group(x, g))
-		st = add_blocks(x, g, c, most_s);
+		st = add_blocks(x, g, c, most);
 	cost_free(c);
 	if (st)
 		return st;
@@ -97,6 +101,7 @@ static void reject(struct search *x, const struct group *g, const char *why)
 	struct candidate k = search_candidate(x, g, 0, 0);
 
 	k.lane_s = g->bound_s;
+	k.value_s = g->weighted_s;
 	k.why_not = why;
 	candidate_list_add(&x->rejected, &k);
 }
@@ -230,6 +235,7 @@ static void search_free(struct search *x)
 	free(x->group);
 	free(x->queue);
 	free(x->layout);
+	free(x->share);
 	free(x->top.item);
 	free(x->rejected.item);
 	search_limits_release(x);
@@ -253,6 +259,8 @@ static enum status run(const struct scenario *s,
 	if (!st)
 		st = layout_enumerate(s, &x.layout, &x.n_layouts);
 	x.n_all_layouts = x.n_layouts;
+	if (!st)
+		st = search_value_init(&x);
 	if (!st)
 		st = search_bound_groups(&x);
 	if (!st)

@@ -17,6 +17,9 @@
 struct candidate {
 	struct plan plan;
 	double lane_s;		/* lane model; the bound when pruned */
+	double value_s;		/* what lane_s counts when layouts compete */
+	double step_s;		/* with several layout.pp: a step in the flow
+				   model, in the same measure; else 0 */
 	double flow_s;		/* flow model; 0 when not evaluated there */
 	double drop_fraction;
 	double padding_fraction;

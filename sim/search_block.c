@@ -52,7 +52,7 @@ enum status search_block(struct search *x, const struct rival_row *r,
 	n = list_pieces(r, dense_gradient_bytes(&d), pieces);
 	best->plan.dense = r->dense;
 	return block_place_pieces(x->s, c, pieces, n, &best->plan,
-				  &backward_s);
+				  &backward_s, NULL);
 }
 
 /* ---- the technique ---- */
@@ -137,6 +137,7 @@ static enum status bound_degree(const struct search *x, const struct group *g,
 	least = ps[1] > with ? ps[1] : with;
 	t->time_s[0][i] = block_pass_s(x->s, &prog, c, 0, ps[0], time);
 	t->bound_s[i] = block_pass_s(x->s, &prog, c, 1, least, time);
+	t->bound_sums_s[i] = block_sums_s(x->s, &prog, c, least, time);
 	free(time);
 	program_release(&prog);
 	return ST_OK;
@@ -151,6 +152,16 @@ static double least(const double *v, int n)
 	return min;
 }
 
+/* What blocks with this backward pass count, at least. */
+static double least_value(const struct search *x, const struct group *g,
+			  const struct attention_times *t, int i)
+{
+	double forward_s = least(t->time_s[0], x->n_degrees);
+
+	return search_value(x, g->layout, forward_s + t->bound_s[i], forward_s,
+			    t->bound_sums_s[i]);
+}
+
 enum status search_attention_bounds(const struct search *x,
 				    const struct group *g,
 				    const struct cost *c,
@@ -160,65 +171,75 @@ enum status search_attention_bounds(const struct search *x,
 
 	for (int i = 0; i < x->n_degrees && !st; i++) {
 		t->time_s[0][i] = t->time_s[1][i] = t->bound_s[i] = INFINITY;
+		t->bound_sums_s[i] = t->sums_s[i] = 0;
 		if (x->degree[i] > 1)
 			st = bound_degree(x, g, c, i, t);
 	}
 	t->best_bound_s = least(t->time_s[0], x->n_degrees) +
 		least(t->bound_s, x->n_degrees);
+	t->best_value_s = INFINITY;
+	for (int i = 0; i < x->n_degrees && !st; i++)
+		t->best_value_s = fmin(t->best_value_s,
+				       least_value(x, g, t, i));
 	return st;
 }
 
 enum status search_attention_times(const struct search *x,
 				   const struct group *g,
-				   const struct cost *c, double limit_s,
+				   const struct cost *c, double limit,
 				   struct attention_times *t)
 {
 	enum status st = search_attention_bounds(x, g, c, t);
-	double forward_s = least(t->time_s[0], x->n_degrees);
 
 	for (int i = 0; i < x->n_degrees && !st; i++) {
 		struct plan p = chunks_plan(x, g, i);
 
-		if (!(forward_s + t->bound_s[i] < limit_s))
+		if (!(least_value(x, g, t, i) < limit))
 			continue;
 		st = block_place_pieces(x->s, c, block_pieces, BLOCK_PIECES,
-					&p, &t->time_s[1][i]);
+					&p, &t->time_s[1][i], &t->sums_s[i]);
 		t->pieces[i] = p.dense_pieces;
 		t->order[i] = p.order[1];
 	}
 	return st;
 }
 
-void search_set_attention(struct candidate *k, const struct attention_times *t,
-			  int f, int b)
+void search_set_attention(const struct search *x, const struct group *g,
+			  const struct attention_times *t, int f, int b,
+			  struct candidate *k)
 {
 	block_set_chunks(&k->plan);
 	k->plan.dense_pieces = t->pieces[b];
 	k->plan.order[1] = t->order[b];
 	k->lane_s = t->time_s[0][f] + t->time_s[1][b];
+	k->value_s = search_value(x, g->layout, k->lane_s, t->time_s[0][f],
+				  t->sums_s[b]);
 }
 
 enum status search_attention_plan(struct search *x, struct candidate *k)
 {
 	struct group g = search_plan_group(x, &k->plan);
 	struct attention_times t;
+	struct candidate best;
 	struct cost *c;
-	double best_s = INFINITY;
 	enum status st = search_at(x, g.layout, g.factor, g.tech);
 
 	if (!st)
 		st = search_memo_cost(x, &g, &c);
 	if (!st)
 		st = search_attention_times(x, &g, c, INFINITY, &t);
+	best = *k;
+	best.value_s = INFINITY;
 	for (int i = 0; i < x->n_degrees * x->n_degrees && !st; i++) {
 		int f = i / x->n_degrees, b = i % x->n_degrees;
+		struct candidate next = *k;
 
-		if (!(t.time_s[0][f] + t.time_s[1][b] < best_s))
-			continue;
-		k->plan.degree_forward = x->degree[f];
-		k->plan.degree_backward = x->degree[b];
-		search_set_attention(k, &t, f, b);
-		best_s = k->lane_s;
+		next.plan.degree_forward = x->degree[f];
+		next.plan.degree_backward = x->degree[b];
+		search_set_attention(x, &g, &t, f, b, &next);
+		if (next.value_s < best.value_s)
+			best = next;
 	}
+	*k = best;
 	return st;
 }

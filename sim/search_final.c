@@ -28,21 +28,28 @@ struct group search_plan_group(const struct search *x, const struct plan *p)
 	return g;
 }
 
-/* A layer's time in the lane model, also of a block. */
-static double lane_time(const struct search *x, const struct program *prog,
-			const struct cost *c)
+/* A layer's time in the lane model, also of a block; and what it counts. */
+static void lane_times(const struct search *x, int layout,
+		       const struct program *prog, const struct cost *c,
+		       struct candidate *k)
 {
-	uint64_t *t = xcalloc((size_t)prog->n_ops, sizeof(*t)), ps[2];
-	double s = s_from_ps(exec_lane_time(prog, c, t));
+	uint64_t *t = xcalloc((size_t)prog->n_ops, sizeof(*t)), ps[2] = { 0 };
+	double forward_s, sums_s = 0;
 
+	k->lane_s = s_from_ps(exec_lane_time(prog, c, t));
+	for (int i = 0; i < prog->n_forward; i++)
+		ps[0] = t[i] > ps[0] ? t[i] : ps[0];
+	forward_s = s_from_ps(ps[0]);
 	if (prog->plan.dense) {
 		order_durations(prog, c, t);
 		block_lanes(prog, t, ps);
-		s = block_pass_s(x->s, prog, c, 0, ps[0], t) +
+		forward_s = block_pass_s(x->s, prog, c, 0, ps[0], t);
+		k->lane_s = forward_s +
 			block_pass_s(x->s, prog, c, 1, ps[1], t);
+		sums_s = block_sums_s(x->s, prog, c, ps[1], t);
 	}
 	free(t);
-	return s;
+	k->value_s = search_value(x, layout, k->lane_s, forward_s, sums_s);
 }
 
 /*
@@ -64,7 +71,7 @@ static enum status flow_run(struct search *x, struct candidate *k,
 				   prog);
 	if (st)
 		return st;
-	k->lane_s = lane_time(x, prog, c);
+	lane_times(x, g.layout, prog, c, k);
 	st = exec_run(prog, c, x->o->lane_only ? EXEC_LANE : EXEC_FLOW, run);
 	if (st) {
 		program_release(prog);
@@ -76,25 +83,54 @@ static enum status flow_run(struct search *x, struct candidate *k,
 	return ST_OK;
 }
 
+/* The step of the whole model with a plan that was run. */
+static struct step_spec step_of(const struct search *x,
+				const struct candidate *k,
+				const struct plan *plan,
+				const struct program *prog,
+				const struct exec_result *run)
+{
+	return (struct step_spec){
+		.s = x->s, .net = search_net(x, 0), .plan = plan,
+		.program = prog, .exec = run,
+		.optimizer_bytes = k->memory.optimizer,
+		.parameter_bytes = k->memory.parameters,
+	};
+}
+
 enum status search_flow_time(struct search *x, struct candidate *k)
 {
 	struct program prog;
 	struct exec_result run;
+	struct step_time t;
 	enum status st = flow_run(x, k, &prog, &run);
 
 	if (st)
 		return st;
+	if (x->by_step) {
+		const struct step_spec spec = step_of(x, k, &k->plan, &prog,
+						      &run);
+
+		st = step_run(&spec, &t);
+		if (!st)
+			k->step_s = step_per_layer(x->s, &k->plan.layout,
+						   t.time_s);
+	}
 	exec_release(&run);
 	program_release(&prog);
-	return ST_OK;
+	return st;
+}
+
+/* What a candidate that ran counts. */
+static double flow_value(const struct candidate *k)
+{
+	return k->step_s > 0 ? k->step_s : k->flow_s * k->plan.layout.tp;
 }
 
 static int by_flow(const void *va, const void *vb)
 {
 	const struct candidate *a = va, *b = vb;
-
-	double ta = a->flow_s * search_weight(&a->plan.layout);
-	double tb = b->flow_s * search_weight(&b->plan.layout);
+	double ta = flow_value(a), tb = flow_value(b);
 
 	if (ta != tb)
 		return ta < tb ? -1 : 1;
@@ -257,6 +293,15 @@ static const char *outside_space(const struct search *x, const struct plan *p)
 		"search.ctas lacks its own";
 }
 
+/* One whose time was found before has competed before. */
+static bool is_faster(const struct search *x, const struct candidate *k,
+		      const struct candidate *than)
+{
+	if (x->by_step)
+		return k->step_s > 0 && k->step_s < than->step_s;
+	return k->flow_s < than->flow_s;
+}
+
 const char *search_competes(struct search *x, const struct candidate *k,
 			    struct search_result *out)
 {
@@ -271,7 +316,7 @@ const char *search_competes(struct search *x, const struct candidate *k,
 			1u << TECH_ATTENTION;
 	if (!why)
 		why = outside_space(x, p);
-	if (!why && k->flow_s < out->best_s) {
+	if (!why && is_faster(x, k, &out->best)) {
 		out->best = winner;
 		out->best_s = k->flow_s;
 	}
@@ -362,12 +407,7 @@ static enum status time_steps(struct search *x, const struct candidate *k,
 			      double *without_s)
 {
 	struct plan plan = k->plan;
-	struct step_spec spec = {
-		.s = x->s, .net = search_net(x, 0), .plan = &plan,
-		.program = prog, .exec = run,
-		.optimizer_bytes = k->memory.optimizer,
-		.parameter_bytes = k->memory.parameters,
-	};
+	struct step_spec spec = step_of(x, k, &plan, prog, run);
 	struct step_time t;
 	enum status st;
 

@@ -160,15 +160,13 @@ struct candidate search_candidate(const struct search *x,
 	};
 }
 
-static double best_sum(const struct degree_times *t, int n)
+static double least(const double *v, int n)
 {
-	double f = INFINITY, b = INFINITY;
+	double min = INFINITY;
 
-	for (int i = 0; i < n; i++) {
-		f = fmin(f, t->forward_s[i]);
-		b = fmin(b, t->backward_s[i]);
-	}
-	return f + b;
+	for (int i = 0; i < n; i++)
+		min = fmin(min, v[i]);
+	return min;
 }
 
 static void set_degrees(struct search *x)
@@ -229,26 +227,36 @@ static void keep_group(struct search *x, const struct group *g)
 	x->group[x->n_groups++] = *g;
 }
 
-void search_set_bound(struct search *x, struct group *g, double bound_s,
-		      bool least)
+static void set_bound(const struct search *x, struct group *g,
+		      const struct degree_times *t,
+		      const struct order_times *orders,
+		      const struct attention_times *blocks)
 {
-	g->bound_s = bound_s;
-	g->weighted_s = bound_s * search_weight(&x->layout[g->layout]);
-	g->least = least;
+	double forward_s = least(t->forward_s, x->n_degrees);
+	double bound_s = forward_s + least(t->backward_s, x->n_degrees);
+
+	if (orders) {
+		bound_s = fmin(bound_s, orders->best_bound_s);
+		forward_s = fmin(forward_s, least(orders->bound_s[0],
+						  x->n_degrees));
+	}
+	g->bound_s = fmin(bound_s, blocks->best_bound_s);
+	g->weighted_s = fmin(search_value(x, g->layout, bound_s, forward_s, 0),
+			     blocks->best_value_s);
 }
 
-enum status search_bound(struct search *x, struct group *g, bool least)
+enum status search_bound(struct search *x, struct group *g, bool is_least)
 {
 	struct cost_spec spec = search_cost_spec(x, g);
-	struct attention_times blocks = { .best_bound_s = INFINITY };
+	struct attention_times blocks = { .best_bound_s = INFINITY,
+					  .best_value_s = INFINITY };
 	struct order_times orders;
 	struct degree_times t;
-	double bound_s;
 	struct cost *c;
 	enum status st;
 
 	spec.bound_only = true;
-	spec.least = least;
+	spec.least = is_least;
 	st = cost_new(&spec, &c);
 	if (st)
 		return st;
@@ -260,10 +268,8 @@ enum status search_bound(struct search *x, struct group *g, bool least)
 	cost_free(c);
 	if (st)
 		return st;
-	bound_s = fmin(best_sum(&t, x->n_degrees), blocks.best_bound_s);
-	if (search_orders(x))
-		bound_s = fmin(bound_s, orders.best_bound_s);
-	search_set_bound(x, g, bound_s, least);
+	set_bound(x, g, &t, search_orders(x) ? &orders : NULL, &blocks);
+	g->least = is_least;
 	return ST_OK;
 }
 

@@ -15,8 +15,7 @@ int candidate_compare(const void *va, const void *vb)
 {
 	const struct candidate *a = va, *b = vb;
 	const struct plan *p = &a->plan, *q = &b->plan;
-	int c = compare_double(a->lane_s * search_weight(&p->layout),
-			       b->lane_s * search_weight(&q->layout));
+	int c = compare_double(a->value_s, b->value_s);
 
 	if (!c)
 		c = p->degree_forward + p->degree_backward -
@@ -63,10 +62,5 @@ void candidate_list_add(struct candidate_list *l, const struct candidate *k)
 
 double candidate_list_limit(const struct candidate_list *l)
 {
-	const struct candidate *last;
-
-	if (l->n < l->max || !l->n)
-		return INFINITY;
-	last = &l->item[l->n - 1];
-	return last->lane_s * search_weight(&last->plan.layout);
+	return l->n < l->max || !l->n ? INFINITY : l->item[l->n - 1].value_s;
 }

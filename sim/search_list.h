@@ -14,23 +14,13 @@ struct candidate_list {
 	int n, max;
 };
 
-/*
- * What a second of a layout costs: a layer's time is compared per token, and
- * a rank brings sequence * batch / tp tokens. Times are multiplied by this
- * before they are compared.
- */
-static inline double search_weight(const struct layout *l)
-{
-	return l->tp;
-}
-
-/* By weighted lane time, then by the tie rule; for qsort(). */
+/* By value, then by the tie rule; for qsort(). */
 int candidate_compare(const void *a, const void *b);
 
 /* Puts *k where it belongs, or drops it when the list is full of better. */
 void candidate_list_add(struct candidate_list *l, const struct candidate *k);
 
-/* Weighted lane time that a candidate must beat to get in: INFINITY until
+/* Value that a candidate must beat to get in: INFINITY until
  * full. */
 double candidate_list_limit(const struct candidate_list *l);
 

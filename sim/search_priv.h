@@ -10,6 +10,7 @@
 
 #include "sim/cost_shared.h"
 #include "sim/search_list.h"
+#include "sim/step.h"
 #include "sim/tech_apply.h"
 
 struct group {
@@ -19,7 +20,7 @@ struct group {
 	int ctas;
 	unsigned tech;		/* technique_mask of its plans */
 	double bound_s;		/* of its best pair of degrees */
-	double weighted_s;	/* the bound times search_weight() */
+	double weighted_s;	/* what they count at least: search_value() */
 	bool least;		/* there may be a better bound, see
 				   search_queue.c */
 	double drop, padding;
@@ -48,6 +49,8 @@ struct search {
 	/* the scenario's n_layouts, then those that a rival came to */
 	struct layout *layout;
 	int n_layouts, n_all_layouts;
+	struct step_share *share;	/* [n_layouts] */
+	bool by_step;	/* layouts of several pp compete */
 	int degree[KNOB_MAX], n_degrees;
 	unsigned tech[TECH_SETS_MAX];
 	int n_techs;
@@ -95,8 +98,6 @@ const struct net *search_net(const struct search *x, int ctas);
 
 /* Fills x->degree and x->group. */
 enum status search_bound_groups(struct search *x);
-void search_set_bound(struct search *x, struct group *g, double bound_s,
-		      bool least);
 /* Sets the bound; the group's workload must be current. least: that of
  * coll_least(). */
 enum status search_bound(struct search *x, struct group *g, bool least);
@@ -108,6 +109,21 @@ void search_queue_init(struct search *x);
 enum status search_queue_next(struct search *x, double limit_s,
 			      struct group **out_p);
 void search_sort_groups(struct search *x);
+
+/*
+ * search_value.c: what times of a layer count when layouts compete. With one
+ * pp, per token: a rank brings sequence * batch / tp of them, so times are
+ * multiplied by tp. With several, the step of the whole model: else a bubble
+ * would cost nothing. sums_s: what of a block's time its sums are
+ * (sim/block.h), which are there once a step and wait for no other stage; 0 of
+ * a layer.
+ */
+enum status search_value_init(struct search *x);
+double search_value(const struct search *x, int layout, double layer_s,
+		    double forward_s, double sums_s);
+/* A layer's time, not a block's, at most, of what counts less than
+ * `value_s`. */
+double search_value_limit(const struct search *x, int layout, double value_s);
 
 /* Bytes per GPU that a plan may need: the smaller of what the scenario allows
  * and what the GPU has; 0: no limit is known. */
@@ -163,7 +179,8 @@ enum status search_order_plan(struct search *x, struct candidate *k);
 struct attention_times {
 	double time_s[2][KNOB_MAX];	/* INFINITY: cannot be, cannot win */
 	double bound_s[KNOB_MAX];	/* of the backward pass */
-	double best_bound_s;
+	double sums_s[KNOB_MAX], bound_sums_s[KNOB_MAX];	/* of these */
+	double best_bound_s, best_value_s;
 	int pieces[KNOB_MAX];
 	struct pass_order order[KNOB_MAX];
 };
@@ -179,14 +196,16 @@ enum status search_attention_bounds(const struct search *x,
 				    const struct group *g,
 				    const struct cost *c,
 				    struct attention_times *t);
-/* All of it, of passes that may be part of a plan faster than limit_s. */
+/* All of it, of passes that may be part of a plan that counts less than the
+ * limit: a value. */
 enum status search_attention_times(const struct search *x,
 				   const struct group *g,
-				   const struct cost *c, double limit_s,
+				   const struct cost *c, double limit,
 				   struct attention_times *t);
-/* Degrees f and b of the list: plan and lane time. */
-void search_set_attention(struct candidate *k, const struct attention_times *t,
-			  int f, int b);
+/* Degrees f and b of the list: plan, lane time and what that counts. */
+void search_set_attention(const struct search *x, const struct group *g,
+			  const struct attention_times *t, int f, int b,
+			  struct candidate *k);
 /* The plan of a group that can have it, with its best degrees for it. */
 enum status search_attention_plan(struct search *x, struct candidate *k);
 
@@ -196,7 +215,7 @@ struct group search_plan_group(const struct search *x, const struct plan *p);
 /* Runs k->plan in the flow model and fills in both of its times. */
 enum status search_flow_time(struct search *x, struct candidate *k);
 /*
- * A plan that the user's space allows becomes the best if it is faster. Else
+ * A plan that the user's space allows becomes the best if it counts less. Else
  * returns why it is not allowed: static text.
  */
 const char *search_competes(struct search *x, const struct candidate *k,

@@ -119,7 +119,8 @@ static enum status sharpen(struct search *x, struct group *g)
 	enum status st;
 
 	if (least_s > g->bound_s) {
-		search_set_bound(x, g, least_s, true);
+		g->bound_s = least_s;
+		g->weighted_s = flat->weighted_s * (1 - ROUNDING);
 		return ST_OK;
 	}
 	st = search_at(x, g->layout, g->factor, g->tech);

@@ -245,23 +245,32 @@ static double optimizer_s(const struct step *x)
 			   WEIGHT_PASSES * x->spec->parameter_bytes);
 }
 
+/* Of one stage; without MoE layers. */
+static struct stages stages_of(const struct step *x, const struct pass *f,
+			       const struct pass *b)
+{
+	const struct training *tr = &x->spec->s->training;
+
+	return (struct stages){
+		.kind = tr->gpipe ? STAGES_GPIPE : STAGES_1F1B,
+		.stages = x->l->pp, .batches = tr->micro_batches,
+		.forward_s = x->layers * (f->dense + f->tensor),
+		.backward_s = x->layers * (b->dense + b->tensor),
+		.hop_s = hop_s(x),
+	};
+}
+
 static void add_up(const struct step *x, const struct pass *f,
 		   const struct pass *b, const double moe_s[2],
 		   struct step_time *t)
 {
 	double forward = moe_s[0], both = moe_s[0] + moe_s[1];
 	const struct training *tr = &x->spec->s->training;
-	struct stages p = {
-		.kind = tr->gpipe ? STAGES_GPIPE : STAGES_1F1B,
-		.stages = x->l->pp, .batches = tr->micro_batches,
-		.forward_s = x->layers * (f->dense + f->tensor) +
-			x->moe_layers * forward,
-		.backward_s = x->layers * (b->dense + b->tensor) +
-			x->moe_layers * (both - forward),
-		.hop_s = hop_s(x),
-	};
+	struct stages p = stages_of(x, f, b);
 	double m = p.batches;
 
+	p.forward_s += x->moe_layers * forward;
+	p.backward_s += x->moe_layers * (both - forward);
 	/* recomputation: another forward pass but for what is kept */
 	if (tr->recompute)
 		p.backward_s += p.forward_s;
@@ -301,6 +310,42 @@ static enum status layers(const struct step *x, const struct pass *f,
 	moe_s[0] -= f->dense + f->tensor;
 	moe_s[1] -= b->dense + b->tensor;
 	return block_gradients(x, b->dense + b->tensor, with_s[1], t);
+}
+
+double step_per_layer(const struct scenario *s, const struct layout *l,
+		      double step_s)
+{
+	return step_s * l->tp * l->pp /
+		((double)s->training.micro_batches * s->model.moe_layers);
+}
+
+enum status step_share(const struct scenario *s, const struct net *net,
+		       const struct layout *l, struct step_share *out)
+{
+	const struct plan plan = { .layout = *l };
+	const struct step_spec spec = { .s = s, .net = net, .plan = &plan };
+	struct pass f = { 0 }, b = { 0 };
+	struct stages p;
+	struct step x;
+	enum status st;
+
+	step_init(&x, &spec);
+	f.dense = dense_s(&x, false);
+	b.dense = dense_s(&x, true);
+	st = dense_tensor(&x.dense, &x.coll, 1, &f.tensor);
+	if (st)
+		return st;
+	b.tensor = f.tensor;
+	p = stages_of(&x, &f, &b);
+	if (s->training.recompute)
+		p.backward_s += p.forward_s;
+	out->again = s->training.recompute;
+	out->offset_s = step_per_layer(s, l, stages_time(&p));
+	/* stages_time() is linear in what a stage takes */
+	p.forward_s = x.moe_layers;
+	p.backward_s = p.hop_s = 0;
+	out->scale = step_per_layer(s, l, stages_time(&p));
+	return ST_OK;
 }
 
 enum status step_run(const struct step_spec *spec, struct step_time *out)

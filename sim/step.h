@@ -46,6 +46,28 @@ struct step_time {
 	double tokens_per_s;
 };
 
+/*
+ * What a layer's time means for the step, so that layouts can be compared
+ * before a plan is made: a step takes, per MoE layer and as many GPUs as the
+ * tokens of a rank are,
+ *
+ *	scale * (the layer, both passes, and `again` times its forward pass)
+ *	+ offset_s
+ *
+ * the bubble, dense parts, the tensor group's collectives and hand-overs
+ * included; gradients and optimizer are not. step_per_layer(): a step's whole
+ * time in the same measure.
+ */
+struct step_share {
+	double scale, offset_s;
+	int again;
+};
+
+enum status step_share(const struct scenario *s, const struct net *net,
+		       const struct layout *l, struct step_share *out);
+double step_per_layer(const struct scenario *s, const struct layout *l,
+		      double step_s);
+
 enum status step_run(const struct step_spec *spec, struct step_time *out);
 
 #endif

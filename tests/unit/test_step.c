@@ -14,6 +14,7 @@
 #include "sim/step.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -255,6 +256,112 @@ static void test_blocks(void **state)
 	done(&more);
 }
 
+/*
+ * What a layer counts for a step. Of p stages and m batches the passes take
+ * (m + p - 1) / m as long per token: 11/8 with 4 and 8, 1 without a pipeline,
+ * times tp (a rank brings 1/tp of the tokens). And all of it is the step, but
+ * for gradients and the optimizer.
+ */
+static void test_share(void **state)
+{
+	static const struct {
+		const char *line, *batches, *recompute;
+		double scale;
+	} cases[] = {
+		{ "ep=8 esp=1 tp=1 dp=1 pp=1", "1", "false", 1 },
+		{ "ep=4 esp=1 tp=1 dp=1 pp=2", "1", "false", 2 },
+		{ "ep=4 esp=1 tp=1 dp=1 pp=2", "8", "true", 9. / 8 },
+		{ "ep=2 esp=1 tp=1 dp=1 pp=4", "8", "false", 11. / 8 },
+		{ "ep=2 esp=1 tp=2 dp=1 pp=4", "8", "true", 22. / 8 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char batches[64], recompute[64], line[256];
+		const char *const sets[] = { batches, recompute };
+		struct step_share v;
+		double forward, both;
+		struct run r;
+
+		snprintf(batches, sizeof(batches), "training.micro_batches=%s",
+			 cases[i].batches);
+		snprintf(recompute, sizeof(recompute), "training.recompute=%s",
+			 cases[i].recompute);
+		snprintf(line, sizeof(line), "%s" FLAT, cases[i].line);
+		run(&r, line, sets, 2);
+		assert_int_equal(step_share(&r.s, &r.e.net, &r.plan.layout,
+					    &v), ST_OK);
+		assert_float_equal(v.scale, cases[i].scale, 1e-12);
+		forward = s_from_ps(r.e.exec.forward_ps);
+		both = s_from_ps(r.e.exec.time_ps);
+		assert_float_equal((v.scale * (both + v.again * forward) +
+				    v.offset_s) /
+				   step_per_layer(&r.s, &r.plan.layout,
+						  r.t.time_s - r.t.gradient_s -
+						  r.t.optimizer_s), 1, 1e-9);
+		done(&r);
+	}
+}
+
+/* The best plan of layouts with these pp, and its step per layer. */
+static double best_step(const char *pp, const char *batches, double *layer_s,
+			int *pp_p)
+{
+	char stages[64], set[64];
+	const char *sets[] = { stages, set, "layout.tp=1",
+			       "search.alltoall=flat", "search.degree=1",
+			       "search.capacity=none",
+			       "model.sequence=8192" };
+	const int n = sizeof(sets) / sizeof(*sets);
+	const struct search_options o = { .top = 1, .no_systems = true };
+	struct search_result r;
+	struct run one;
+	char line[256];
+	double step_s;
+
+	snprintf(stages, sizeof(stages), "layout.pp=%s", pp);
+	snprintf(set, sizeof(set), "training.micro_batches=%s", batches);
+	run(&one, "ep=8 esp=1 tp=1 dp=1 pp=1" FLAT, sets, n);
+	assert_int_equal(search_run(&one.s, &o, &r), ST_OK);
+	done(&one);
+	*pp_p = r.best.plan.layout.pp;
+	snprintf(line, sizeof(line), "ep=%d esp=%d tp=1 dp=%d pp=%d" FLAT,
+		 r.best.plan.layout.ep, r.best.plan.layout.esp,
+		 r.best.plan.layout.dp, r.best.plan.layout.pp);
+	search_release(&r);
+	sets[0] = "layout.pp=auto";
+	run(&one, line, sets, n);
+	*layer_s = s_from_ps(one.e.exec.time_ps);
+	step_s = step_per_layer(&one.s, &one.plan.layout, one.t.time_s);
+	done(&one);
+	return step_s;
+}
+
+/*
+ * Two stages keep exchanges inside a node: a layer is faster. With one batch
+ * each stage waits for the other, so that is no gain; with many it is.
+ */
+static void test_pipeline_choice(void **state)
+{
+	static const char *const batches[] = { "1", "4", "256" };
+	int chosen[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		double one_s, two_s, any_s, one, two, any;
+		int pp;
+
+		one = best_step("1", batches[i], &one_s, &pp);
+		two = best_step("2", batches[i], &two_s, &pp);
+		any = best_step("[1, 2]", batches[i], &any_s, &chosen[i]);
+		assert_true(two_s < one_s);
+		assert_float_equal(any / fmin(one, two), 1, 1e-6);
+		assert_int_equal(chosen[i], one < two ? 1 : 2);
+	}
+	assert_int_equal(chosen[0], 1);
+	assert_int_equal(chosen[2], 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +370,8 @@ int main(void)
 		cmocka_unit_test(test_stages),
 		cmocka_unit_test(test_tensor),
 		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_share),
+		cmocka_unit_test(test_pipeline_choice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,6 +198,40 @@ static void add_plain(struct search *x, int *n_p)
 	}
 }
 
+static bool has_degree(const struct search *x, int d)
+{
+	for (int i = 0; i < x->n_degrees; i++) {
+		if (x->degree[i] == d)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Where products were measured exchanges wait for their kernels, which the lane
+ * model does not know: it makes too much of chunks. So the first candidate in
+ * one chunk runs, too, by every exchange.
+ */
+static void add_whole(struct search *x, int *n_p)
+{
+	struct group g;
+
+	if (x->o->lane_only || !x->s->measured || !has_degree(x, 1))
+		return;
+	g = search_plan_group(x, &x->top.item[0].plan);
+	for (int a = 0; a < A2A_N; a++) {
+		struct candidate k = x->top.item[0];
+
+		if (!search_tries(x, g.layout, g.tech, (enum a2a_alg)a))
+			continue;
+		block_clear(&k.plan);
+		search_clear_order(&k.plan);
+		k.plan.alltoall = (enum a2a_alg)a;
+		k.plan.degree_forward = k.plan.degree_backward = 1;
+		*n_p += come_in(x, &k, *n_p);
+	}
+}
+
 /* The best few in the flow model, sorted by it; the others stay behind. */
 static enum status rank_finalists(struct search *x)
 {
@@ -209,6 +243,7 @@ static enum status rank_finalists(struct search *x)
 		n = x->top.n;
 	add_limits(x, &n);
 	add_plain(x, &n);
+	add_whole(x, &n);
 	for (int i = 0; i < n; i++) {
 		struct candidate *k = &x->top.item[i];
 		enum status st = search_flow_time(x, k);
@@ -222,15 +257,6 @@ static enum status rank_finalists(struct search *x)
 }
 
 /* ---- baselines ---- */
-
-static bool has_degree(const struct search *x, int d)
-{
-	for (int i = 0; i < x->n_degrees; i++) {
-		if (x->degree[i] == d)
-			return true;
-	}
-	return false;
-}
 
 static bool has_tech(const struct search *x, unsigned tech)
 {

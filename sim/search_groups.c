@@ -323,9 +323,8 @@ static enum status add_limits(struct search *x, int layout, double factor,
 	return st;
 }
 
-/* `auto` is all of them: then direct only where it can be done. */
-static bool is_tried(const struct search *x, int layout, unsigned tech,
-		     enum a2a_alg alg)
+bool search_tries(const struct search *x, int layout, unsigned tech,
+		  enum a2a_alg alg)
 {
 	const struct plan p = { .layout = x->layout[layout], .alltoall = alg,
 				.technique_mask = tech };
@@ -402,7 +401,7 @@ static void keep_broken(struct search *x, int layout, double factor,
 				   .weighted_s = INFINITY, .why_not = why,
 				   .tech_broken = true };
 
-		if (is_tried(x, layout, tech, (enum a2a_alg)a))
+		if (search_tries(x, layout, tech, (enum a2a_alg)a))
 			keep_group(x, &g);
 	}
 }
@@ -430,7 +429,7 @@ static void keep_dropping(struct search *x, int layout, double factor,
 				   .weighted_s = INFINITY,
 				   .why_not = drops_too_many_tokens };
 
-		if (is_tried(x, layout, tech, g.alg))
+		if (search_tries(x, layout, tech, g.alg))
 			keep_group(x, &g);
 	}
 }
@@ -458,7 +457,7 @@ static enum status add_tech_groups(struct search *x, int layout,
 		broken->why[broken->n++] = search_tech_broken(x);
 	}
 	for (int a = 0; a < A2A_N && !st; a++) {
-		if (is_tried(x, layout, tech, (enum a2a_alg)a))
+		if (search_tries(x, layout, tech, (enum a2a_alg)a))
 			st = add_limits(x, layout, factor, tech,
 					(enum a2a_alg)a);
 	}

@@ -102,6 +102,11 @@ enum status search_bound_groups(struct search *x);
  * coll_least(). */
 enum status search_bound(struct search *x, struct group *g, bool least);
 
+/* Is the exchange among those to try? `auto` is all of them: then direct only
+ * where it can be done. */
+bool search_tries(const struct search *x, int layout, unsigned tech,
+		  enum a2a_alg alg);
+
 /* search_queue.c: the groups that may be costed, lowest bound first. Do not
  * sort them before all that are wanted are out. */
 void search_queue_init(struct search *x);

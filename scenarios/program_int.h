@@ -36,7 +36,7 @@ struct pass {
 	int known;		/* the op that knows the experts' counts */
 	int shadow, migrate;	/* that the experts, the combine wait for */
 	/* from here on set for as many chunks as there are, before it is
-	 * read: program_lower() leaves it */
+	 * read: program.c leaves it */
 	/* first and last op of each chunk's expert work, data gradients */
 	int expert[PLAN_DEGREE_MAX];
 	int weight[PLAN_DEGREE_MAX];	/* backward: weight gradients */

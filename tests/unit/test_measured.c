@@ -117,6 +117,12 @@ static void test_outside(void **state)
  * that are off by up to a factor of four either way, so that neighbours often
  * are the wrong way round; probed along each size, inside and outside.
  */
+#ifdef __SANITIZE_ADDRESS__	/* four times as long */
+#define MONOTONE_ROUNDS 8
+#else
+#define MONOTONE_ROUNDS 30
+#endif
+
 static void test_monotone(void **state)
 {
 	struct product_point p[100];
@@ -124,7 +130,7 @@ static void test_monotone(void **state)
 	int round, i, n, axis;
 
 	(void)state;
-	for (round = 0; round < 30; round++) {
+	for (round = 0; round < MONOTONE_ROUNDS; round++) {
 		n = 1 + (int)(uniform() * 99);
 		for (i = 0; i < n; i++) {
 			p[i] = (struct product_point){

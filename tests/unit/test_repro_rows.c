@@ -113,6 +113,13 @@ static int rows_moved(const struct paper *p, struct paper_value *v,
 	return n;
 }
 
+/* With sanitizers a run takes four times as long: each sixth value does. */
+#ifdef __SANITIZE_ADDRESS__
+#define VALUES_STEP 6
+#else
+#define VALUES_STEP 1
+#endif
+
 static void check_value(const struct paper *p, struct paper_value *v,
 			const struct repro_result *base)
 {
@@ -134,7 +141,7 @@ static void test_values(void **state)
 		load(&p, papers[i]);
 		if (repro_run(&p, &base))
 			fail_msg("%s", err_msg());
-		for (int k = 0; k < p.n_values; k++)
+		for (int k = 0; k < p.n_values; k += VALUES_STEP)
 			check_value(&p, &p.value[k], &base);
 		repro_release(&base);
 		paper_release(&p);

@@ -30,6 +30,27 @@ static inline int64_t *dirty(int64_t n)
 	return p;
 }
 
+/* Each chunk's SEND and RECV lie behind the one's before, with enough room. */
+static inline void check_scratch(const struct layer_pass *p)
+{
+	int i, j;
+
+	for (i = 0; i < p->n; i++) {
+		const struct layer_chunk *c = &p->chunk[i];
+		const struct layer_way *w[] = { &c->to, &c->back, &c->to_flat,
+						&c->back_flat };
+		bool last = i == p->n - 1;
+		int64_t send = last ? p->all_send_rows : c[1].send_at;
+		int64_t recv = last ? p->all_recv_rows : c[1].recv_at;
+
+		assert_true(i || (!c->send_at && !c->recv_at));
+		for (j = 0; j < 4; j++) {
+			assert_true(c->send_at + w[j]->x.send_rows <= send);
+			assert_true(c->recv_at + w[j]->x.recv_rows <= recv);
+		}
+	}
+}
+
 /* One rank: its pass, and buffers of one chunk. */
 struct node {
 	struct layer_pass pass;

@@ -408,6 +408,7 @@ static void check_pass(struct world *w, int chunks)
 	w->node = xcalloc((size_t)w->ranks, sizeof(*w->node));
 	for (r = 0; r < w->ranks; r++)
 		world_build(w, chunks, r, &w->node[r]);
+	check_scratch(&w->node[0].pass);
 	for (i = 0; i < chunks; i++) {
 		check_chunk(w, i, chunks, false);
 		check_chunk(w, i, chunks, true);

@@ -223,10 +223,15 @@ static int tries_of(struct sweep_pool *p, long point, bool forget)
 	return 0;
 }
 
+/* It waits in its pipe, or its row has come and was not taken yet. */
 static bool has_point(const struct worker *w, long point)
 {
 	for (int i = 0; i < w->n_points; i++) {
 		if (w->point[i] == point)
+			return true;
+	}
+	for (int i = 0; i < w->n_done; i++) {
+		if (w->done[i] == point)
 			return true;
 	}
 	return false;
@@ -303,7 +308,9 @@ static enum status replace(struct sweep_pool *p, struct worker *w)
 	enum status st = ST_OK;
 
 	worker_end(w, why, sizeof(why));
-	for (int i = 0; i < old.n_points && !st; i++) {
+	/* the suspect comes last, or the next end would be laid to it as well */
+	for (int k = 1; k <= old.n_points && !st; k++) {
+		int i = k % old.n_points;
 		int tries = tries_of(p, old.point[i], true) + !i;
 
 		give_again(p, old.point[i], tries);

@@ -112,11 +112,12 @@ static const struct product_table *find_table(const struct measured *m,
 	return NULL;
 }
 
-/* By the table of products that have a kernel each; 0: it does not reach. */
-static double each_seconds(const struct measured *m, enum dtype t,
-			   const struct product_point *p)
+/* By the variant's table; 0: there is none, or it does not reach. */
+static double table_seconds(const struct measured *m, enum dtype t,
+			    const char *variant,
+			    const struct product_point *p)
 {
-	const struct product_table *table = find_table(m, t, ONE_BY_ONE);
+	const struct product_table *table = find_table(m, t, variant);
 	bool outside = true;
 	double s = 0;
 
@@ -129,14 +130,7 @@ static double each_seconds(const struct measured *m, enum dtype t,
 double measured_adding_product(const struct measured *m, enum dtype t,
 			       const struct product_point *p)
 {
-	const struct product_table *table = find_table(m, t, MEASURED_ADDING);
-	bool outside = true;
-	double s = 0;
-
-	if (table)
-		s = product_seconds(table, p->m, p->n, p->k, p->batch,
-				    &outside);
-	return outside ? 0 : s;
+	return table_seconds(m, t, MEASURED_ADDING, p);
 }
 
 /* One that has more rows than were measured fills the GPU by itself, too. */
@@ -154,15 +148,15 @@ bool measured_each_known(const struct measured *m, enum dtype t, double rows,
 	}
 	p.m = fmin(p.m, rows);
 	p.k = fmin(k, depth);
-	return p.m > 0 && p.k > 0 && each_seconds(m, t, &p) > 0;
+	return p.m > 0 && p.k > 0 && table_seconds(m, t, ONE_BY_ONE, &p) > 0;
 }
 
 double measured_each_seconds(const struct measured *m, enum dtype t,
 			     double rows, double n, double k, double batch,
 			     bool *outside_p)
 {
-	double s = each_seconds(m, t, &(struct product_point){ rows, n, k,
-							       batch, 0 });
+	const struct product_point p = { rows, n, k, batch, 0 };
+	double s = table_seconds(m, t, ONE_BY_ONE, &p);
 
 	if (!(s > 0))
 		return measured_product_seconds(m, t, rows, n, k, batch,

@@ -119,6 +119,17 @@ static void add_product(struct work *w, const struct layer *l, double m,
 	work_add_gemm(w, l->gpu, l->measured, l->model->dtype, m, n, k);
 }
 
+/* Seconds as measured; 0: not, then by the bytes that are moved. */
+static void add_measured(struct work *w, const struct layer *l, double s, double bytes)
+{
+	if (!(s > 0)) {
+		work_add_stream(w, l->gpu, bytes);
+		return;
+	}
+	w->bytes += bytes;
+	w->seconds += s;
+}
+
 /* A kernel as it was measured, else by the bytes that it moves. */
 static void add_kernel(struct work *w, const struct layer *l, const char *op,
 		       double bytes)
@@ -127,12 +138,7 @@ static void add_kernel(struct work *w, const struct layer *l, const char *op,
 					   l->model->experts,
 					   l->model->experts_per_token);
 
-	if (!(s > 0)) {
-		work_add_stream(w, l->gpu, bytes);
-		return;
-	}
-	w->bytes += bytes;
-	w->seconds += s;
+	add_measured(w, l, s, bytes);
 }
 
 /*
@@ -420,12 +426,7 @@ static void add_sums(const struct layer *l, struct work *w)
 					 l->model->hidden,
 					 l->model->experts_per_token);
 
-	if (!(s > 0)) {
-		work_add_stream(w, l->gpu, bytes);
-		return;
-	}
-	w->bytes += bytes;
-	w->seconds += s;
+	add_measured(w, l, s, bytes);
 }
 
 static void direct_work(const struct layer *l, enum op_kind kind,

@@ -142,9 +142,10 @@ static void print_times(const struct cuda_layer *l)
 	int i;
 
 	layer_describe(&l->c, text);
-	fprintf(stderr, "# %s %s %d/%d: microseconds from, to, of\n", text,
+	fprintf(stderr, "# %s ep %d esp %d %s %d/%d rank %d: microseconds "
+		"from, to, of\n", text, l->c.plan.layout.ep, l->c.plan.layout.esp,
 		a2a_table[l->c.plan.alltoall].name, l->pass[0].chunks,
-		l->pass[1].chunks);
+		l->pass[1].chunks, l->rank->rank);
 	for (i = 0; i < l->program->n_ops; i++)
 		fprintf(stderr, "%9.1f %9.1f %8.1f  %-7s %s %d.%d\n",
 			us[2 * i], us[2 * i + 1], us[2 * i + 1] - us[2 * i],
@@ -169,8 +170,11 @@ enum status cuda_layer_trace(struct cuda_layer *l)
 		if (!st && i >= TRACE_STEPS)
 			st = add_times(l);
 	}
-	if (!st && l->rank->rank == 0)
+	if (!st) {
+		flockfile(stderr);	/* ranks are threads, or processes */
 		print_times(l);
+		funlockfile(stderr);
+	}
 	close_trace(l);
 	return st;
 }

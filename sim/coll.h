@@ -75,6 +75,9 @@ struct traffic {
 	 */
 	double *rank_bytes;
 	double rank_each;
+	/* Share of `bytes` or `each` that are empty slots, which direct does
+	 * not send (nor has it them in rank_bytes): it writes zeros there. */
+	double empty;
 };
 
 /* Distinct bytes of a rank for member `peer` of its group (dispatch). */

@@ -34,7 +34,8 @@ double traffic_sums(const struct traffic *t)
 
 	for (r = 0; r < n; r++) {
 		int at = (int)r / t->stride % t->group, i;
-		double sum = t->bytes ? t->bytes[r * n + r] : t->each;
+		double sum = (1 - t->empty) *
+			(t->bytes ? t->bytes[r * n + r] : t->each);
 
 		for (i = 0; i < t->group; i++)
 			sum += i == at ? 0 : traffic_distinct(t, (int)r, i);
@@ -75,12 +76,13 @@ static void add_flows(struct coll_build *b, const struct traffic *t, int r)
 	}
 }
 
-/* What rank r copies within its memory while it dispatches. */
+/* What rank r copies within its memory while it dispatches, and the zeros of
+ * its experts' empty slots. */
 static double local_bytes(const struct coll_build *b, const struct traffic *t,
 			  int r)
 {
 	return distinct(b, t, r, r / b->stride % b->group) +
-		coll_cell(b, r, r);
+		coll_cell(b, r, r) * (1 - t->empty + t->empty * b->group);
 }
 
 void coll_build_direct(struct coll_build *b)

@@ -118,10 +118,19 @@ static enum status fill_dense(const struct world *w, struct workload *out)
 	return ST_OK;
 }
 
-/*
- * What direct needs, where it can be. Even traffic without a trace: as much
- * to every rank.
- */
+static bool all_equal(const double *v, size_t n)
+{
+	size_t i;
+
+	for (i = 1; i < n; i++) {
+		if (v[i] != v[0]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What direct needs, where it can be. Even traffic: as much to every rank. */
 static void fill_distinct(const struct world *w, const struct cluster *c,
 			  struct workload *out)
 {
@@ -133,7 +142,7 @@ static void fill_distinct(const struct world *w, const struct cluster *c,
 	}
 	t->rank_bytes = world_rank_bytes(w, out->capacity, out->token_bytes);
 	if (t->rank_bytes && !t->bytes &&
-	    (out->capacity || !w->routing->trace)) {
+	    all_equal(t->rank_bytes, (size_t)w->n * (size_t)w->ep)) {
 		t->rank_each = t->rank_bytes[0];
 		free(t->rank_bytes);
 		t->rank_bytes = NULL;
@@ -178,10 +187,11 @@ enum status workload_make(const struct routing *r, const struct cluster *c,
 		free(v.rows);
 		return st;
 	}
+	count_kept(r, &v);
+	v.dispatch.empty = v.padding_fraction;
 	v.dispatch.node_bytes = world_node_bytes(&w, v.capacity, v.token_bytes);
 	fill_distinct(&w, c, &v);
 	traffic_transpose(&v.dispatch, c->nodes, &v.combine);
-	count_kept(r, &v);
 	workload_check(&v);
 	*out = v;
 	return ST_OK;

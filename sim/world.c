@@ -49,10 +49,20 @@ static double distinct(const struct routing *r, double tokens,
 	return fmin(fmax(d, low), high);
 }
 
-/*
- * The EP indices from *ep_p on that lie on one node; moves *ep_p behind
- * them. Padded exchanges have even slots, whatever the counts.
- */
+/* Padded exchanges have even slots, whatever the counts. */
+static double sent_rows(const struct world *w, int src, int64_t capacity, int x,
+			int replica)
+{
+	double slots = (double)capacity / w->replicas, copies;
+
+	if (capacity && !w->only_kept)
+		return slots;
+	copies = (double)world_copies(w, src, x, replica);
+	return capacity ? fmin(copies, slots) : copies;
+}
+
+/* The EP indices from *ep_p on that lie on one node; moves *ep_p behind
+ * them. */
 static void share_next(const struct world *w, int src, int64_t capacity,
 		       int *ep_p, struct node_share *s)
 {
@@ -63,8 +73,7 @@ static void share_next(const struct world *w, int src, int64_t capacity,
 	for (; ep < w->ep && node_of(w, src, ep) == m; ep++) {
 		for (i = 0; i < w->local; i++) {
 			x = ep / w->replicas * w->local + i;
-			n = capacity ? (double)capacity / w->replicas :
-			    (double)world_copies(w, src, x, ep % w->replicas);
+			n = sent_rows(w, src, capacity, x, ep % w->replicas);
 			copies = x == last ? copies + n : n;
 			s->experts += x != last;
 			s->copies += n;
@@ -79,8 +88,8 @@ static void expect_row(const struct world *w, int src, int64_t capacity,
 		       double token_bytes, double *row)
 {
 	const struct routing *r = w->routing;
-	double tokens = capacity ? (double)capacity * r->experts / r->k :
-		        r->tokens;
+	double tokens = capacity && !w->only_kept ?
+		(double)capacity * r->experts / r->k : r->tokens;
 	struct node_share s;
 	int ep = 0, m;
 
@@ -207,11 +216,12 @@ double *world_rank_bytes(const struct world *w, int64_t capacity,
 	double *out, *row;
 	int src, ep;
 
-	if (w->routing->k == 1 || w->local == 1) {
+	if ((w->routing->k == 1 || w->local == 1) && !capacity) {
 		return NULL;
 	}
 	alone.nodes = w->n;
 	alone.gpus_per_node = 1;
+	alone.only_kept = true;
 	out = xcalloc((size_t)w->n * (size_t)w->ep, sizeof(*out));
 	row = xcalloc((size_t)w->n, sizeof(*row));
 	scratch = scratch_new(&alone, capacity);

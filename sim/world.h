@@ -14,6 +14,7 @@ struct world {
 	int n, nodes, gpus_per_node;
 	int ep, esp;
 	int local, replicas;
+	bool only_kept;	/* with a capacity: no empty slots are sent */
 };
 
 static inline int world_ep_index(const struct world *w, int rank)
@@ -64,7 +65,8 @@ double *world_node_bytes(const struct world *w, int64_t capacity,
 
 /*
  * The same for every member of the rank's EP group, itself included,
- * [n * ep]: what direct needs. NULL when no token goes twice to one rank.
+ * [n * ep]: what direct needs, which sends no empty slots. NULL when no token
+ * goes twice to one rank and there is no capacity.
  */
 double *world_rank_bytes(const struct world *w, int64_t capacity,
 			 double token_bytes);

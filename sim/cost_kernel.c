@@ -265,24 +265,23 @@ static double sustained_time(const struct measured *m, enum dtype t,
 	return flop * group->repeat / measured_sustained_flops(m, t);
 }
 
+/* Empty rows that were measured: more of them save no more. */
+#define EMPTY_MOST 0.5
+
 /*
  * Seconds that a product takes for a moment, *seconds_p, and what it takes when
  * the limit holds. One that the limit slows down has been slowed down in its
- * benchmark: that time is taken to lie half way, on a logarithmic scale,
- * between the one without a limit and the sustained one. With empty rows the
- * limit may be no more in its way.
+ * benchmark, too: with empty rows it takes no longer than the limit asks.
  */
 static double held_time(const struct measured *m, enum dtype t,
 			const struct gemm_group *group, double *seconds_p)
 {
 	double full = sustained_time(m, t, group), seconds = *seconds_p;
 	double saves = measured_empty_saves(m, t);
-	double held = full * (1 - saves * group->empty);
+	double held = full * (1 - saves * fmin(group->empty, EMPTY_MOST));
 
-	if (full > seconds && group->empty > 0 && saves < 1) {
-		held = fmax(held, seconds * seconds / full);
+	if (full > seconds && group->empty > 0 && saves < 1)
 		*seconds_p = fmin(seconds, held);
-	}
 	return held;
 }
 

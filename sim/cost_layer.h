@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Compute ops of an MoE layer as kernels of one rank. Private to cost.c. */
+/* Compute ops of an MoE layer as kernels of one rank. Private to cost*.c. */
 #ifndef SIM_COST_LAYER_H
 #define SIM_COST_LAYER_H
 
@@ -83,6 +83,12 @@ void layer_own_work(const struct tech_effect *e, struct work *fixed);
 void layer_expert_work(const struct layer *l, enum op_kind kind,
 		       const double *rows, double share, bool adds,
 		       struct work *out);
+
+/* The same for shared experts; nothing when there are none. */
+void layer_shared_work(const struct layer *l, enum op_kind kind,
+		       struct work *out);
+
+double layer_row_bytes(const struct layer *l);
 
 /* Rows of the rank that computes most, over all its experts. */
 double layer_busiest_rows(const struct workload *w);

@@ -58,6 +58,35 @@ static enum status make_allreduce(struct cost *c, const struct coll_spec *cs,
 	return ST_OK;
 }
 
+/*
+ * As the runner does it: every member sends its rows to every other, and
+ * those of all are sorted by expert; back, they are packed for their ranks,
+ * sent, and added up with what the rank itself made.
+ */
+static enum status send_esp(struct cost *c, const struct coll_spec *cs,
+			    double bytes)
+{
+	int esp = c->spec.layout.esp;
+	const struct traffic t = {
+		.n_ranks = c->spec.net->n_ranks, .group = esp, .stride = 1,
+		.each = bytes / esp,
+	};
+	enum status st = coll_alltoall(cs, A2A_FLAT, &t, false,
+				       &c->coll[COST_ESP_GATHER]);
+
+	if (!st)
+		st = coll_alltoall(cs, A2A_FLAT, &t, true,
+				   &c->coll[COST_ESP_SCATTER]);
+	if (st)
+		return st;
+	c->coll[COST_ESP_GATHER].step[0].copy_s +=
+		cost_stream(c->gpu, 2 * bytes);
+	c->coll[COST_ESP_SCATTER].step[0].copy_s +=
+		cost_stream(c->gpu, 2 * bytes) +
+		cost_stream(c->gpu, bytes + bytes / esp);
+	return ST_OK;
+}
+
 static enum status make_esp(struct cost *c, const struct coll_spec *cs)
 {
 	const struct workload *w = c->spec.workload;
@@ -65,6 +94,8 @@ static enum status make_esp(struct cost *c, const struct coll_spec *cs)
 	double bytes = layer_busiest_rows(w) * w->token_bytes;
 	enum status st;
 
+	if (esp > 1 && c->layer.pads && bytes > 0)
+		return send_esp(c, cs, bytes);
 	st = make_ring(c, cs, COST_ESP_GATHER, COLL_ALLGATHER, esp, 1, bytes);
 	if (st)
 		return st;

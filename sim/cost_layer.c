@@ -38,6 +38,9 @@ void layer_set_measured(struct layer *l, const struct measured *m,
 	l->pads = measured_has_products(m, l->model->dtype);
 	if (l->pads)
 		l->reads = l->tokens;
+	/* the ESP group's exchange sorts them */
+	if (l->pads && layout->esp > 1 && layout->ep == 1)
+		l->regroup = false;
 	l->group = layout->ep * layout->esp;
 	if (l->pads && l->dropless && alg != A2A_DIRECT)
 		l->plan = layout->esp > 1 ? MEASURED_PLAN_ESP :

@@ -60,24 +60,22 @@ struct traffic {
 	 */
 	int group, stride;
 	/*
-	 * What dedup needs: bytes of distinct tokens of rank r that go to
-	 * node m (transposed traffic: that come back from it), [n * nodes];
-	 * owned; NULL: no token goes twice to one node.
+	 * Dedup: bytes of distinct tokens of rank r that go to node m
+	 * (transposed: that come back), [n * nodes]; owned; NULL: no token
+	 * goes twice to one node.
 	 */
 	double *node_bytes;
 	/* Balanced, instead of node_bytes: to each other node; 0: as NULL. */
 	double node_each;
 	/*
-	 * What direct needs: bytes of distinct tokens of rank r that go to
-	 * member i of its group, itself included, [n * group]; transposed:
-	 * that come back from it; owned; NULL: no token goes twice to one
-	 * rank. Balanced without: rank_each to every one; 0: `each`.
+	 * Direct: the same to member i of its group, itself included,
+	 * [n * group]; NULL: no token goes twice to one rank. Balanced
+	 * without: rank_each to every one; 0: `each`.
 	 */
 	double *rank_bytes;
 	double rank_each;
-	/* Share of `bytes` or `each` that are empty slots, which direct does
-	 * not send (nor has it them in rank_bytes): it writes zeros there. */
-	double empty;
+	double empty;	/* share of `bytes` that are empty slots: not in
+			   rank_bytes, where direct only writes zeros */
 };
 
 /* Distinct bytes of a rank for member `peer` of its group (dispatch). */

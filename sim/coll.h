@@ -60,9 +60,8 @@ struct traffic {
 	 */
 	int group, stride;
 	/*
-	 * Dedup: bytes of distinct tokens of rank r that go to node m
-	 * (transposed: that come back), [n * nodes]; owned; NULL: no token
-	 * goes twice to one node.
+	 * Dedup: bytes of distinct tokens of rank r to node m (transposed:
+	 * back), [n * nodes]; owned; NULL: no token goes twice to one.
 	 */
 	double *node_bytes;
 	/* Balanced, instead of node_bytes: to each other node; 0: as NULL. */

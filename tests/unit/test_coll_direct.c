@@ -76,6 +76,13 @@ static void test_by_hand(void **state)
 	NEAR(x->step[0].flow[0].bytes, 2 * 3 * MB);
 	/* own copies, and a row from the other rank: 8 + 3, 10 + 4 */
 	NEAR(traffic_sums(&t), 14 * MB);
+	/* a quarter of them empty: rank 1 reads 6, writes 7.5 of its own and
+	 * zeros for 2.5 of each rank; it adds 7.5 + 4 */
+	t.empty = 0.25;
+	x = solve(&b, A2A_DIRECT, &t, false);
+	NEAR(x->step[0].copy_s, (6 + 7.5 + 2 * 2.5) * US);
+	NEAR(traffic_sums(&t), (7.5 + 4) * MB);
+	t.empty = 0;
 	b.net.cluster.gpu.direct.ramp = 1e-9;
 	x = solve(&b, A2A_DIRECT, &t, false);
 	NEAR(coll_time(x, 1), (3.2 + 96 + 2) * US);
@@ -207,6 +214,48 @@ static void test_distinct_skewed(void **state)
 	world_release(&w);
 }
 
+/* A capacity: slots beyond what there is send nothing, and what is beyond the
+ * slots is dropped; of k = 1 every copy is a token. */
+static void test_distinct_capacity(void **state)
+{
+	struct cluster c = direct_cluster(2, 4);
+	struct layer_world all, w;
+	double sent = 0;
+	int r, i, e;
+
+	(void)state;
+	world_make(&w, &c, ROUTING_UNIFORM, 2, 2);
+	NEAR(w.work.dispatch.rank_each, TOKENS * 13.0 / 14 * HIDDEN * 2);
+	NEAR(w.work.dispatch.empty, 0.5);
+	NEAR(w.work.dispatch.each, 2 * TOKENS * 3 / 2 * HIDDEN * 2);
+	world_release(&w);
+	world_make_model(&w, &c, ROUTING_UNIFORM, 2, 2, 8, 1);
+	NEAR(w.work.dispatch.rank_each, TOKENS / 2 * HIDDEN * 2);
+	world_release(&w);
+	world_make(&all, &c, ROUTING_ZIPF, 0, 4);
+	world_make(&w, &c, ROUTING_ZIPF, 1, 4);
+	for (r = 0; r < 8; r++) {
+		for (i = 0; i < 4; i++) {
+			double rows = traffic_distinct(&w.work.dispatch, r, i)
+				/ (HIDDEN * 2), kept = 0;
+
+			for (e = 2 * i; e < 2 * i + 2; e++)
+				kept += fmin((double)routing_count(
+					&w.routing, r, e),
+					(double)w.work.capacity);
+			assert_true(rows <= kept + 1e-6);
+			assert_true(rows >= kept / 2 - 1e-6);
+			assert_true(rows <= traffic_distinct(
+				&all.work.dispatch, r, i) / (HIDDEN * 2) +
+				1e-6);
+			sent += kept;
+		}
+	}
+	assert_int_equal((int64_t)(sent + 0.5), w.work.kept);
+	world_release(&w);
+	world_release(&all);
+}
+
 static void test_where(void **state)
 {
 	struct cluster c = direct_cluster(2, 4);
@@ -288,6 +337,13 @@ static void test_layer(void **state)
 	     (there + tokens) * 1e-12);
 	NEAR(one(&w, &net, A2A_FLAT, OP_EXPERT) - DIRECT(OP_EXPERT),
 	     4 * 2 * tokens * 1e-12);
+	world_release(&w);
+	/* twice the slots: as many rows, and zeros for half of either rank's */
+	world_make_model(&w, &c, ROUTING_UNIFORM, 2, 2, 4, 2);
+	NEAR(DIRECT(OP_UNPERMUTE), (2 * tokens + there) * 1e-12);
+	NEAR(DIRECT(OP_COMBINE), 3.2 * US + there / 50e9);
+	NEAR(DIRECT(OP_DISPATCH), 3.2 * US + there / 50e9 +
+	     (there + 3 * tokens) * 1e-12);
 	net_release(&net);
 	world_release(&w);
 }
@@ -299,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_even),
 		cmocka_unit_test(test_distinct_even),
 		cmocka_unit_test(test_distinct_skewed),
+		cmocka_unit_test(test_distinct_capacity),
 		cmocka_unit_test(test_where),
 		cmocka_unit_test(test_layer),
 	};

@@ -532,6 +532,39 @@ static void test_power(void **state)
 	fixture_release(&f);
 }
 
+/*
+ * The ESP group of test_esp() as a runner has it: 65536 bytes to the other
+ * member at 1e9 as before, and rows sorted where they come together, 2 *
+ * 131072 bytes; back they are packed, 2 * 131072, and both members' added to
+ * one, 131072 + 65536. Cut in two, halves.
+ */
+static void test_esp_runner(void **state)
+{
+	const struct product_point at = { 10, 10, 20, 2, 1e-6 };
+	struct product_table t;
+	struct measured m = { .n_tables = 1, .table = &t };
+	const double byte_s = 1 / toy_gpu(1e9).hbm_Bps;
+	struct fixture f;
+	struct cost *c;
+
+	(void)state;
+	fixture_make(&f, 2, 2, 0);
+	near(f.net.cluster.gpu.hbm_Bps * byte_s, 1);
+	near(f.net.cluster.gpu.hbm_efficiency, 1);
+	near(f.net.cluster.gpu.kernel_s, 0);
+	assert_int_equal(product_table_init(&t, DT_BF16, "strided-batched",
+					    &at, 1), ST_OK);
+	c = power_cost(&f, &m, 1, false);
+	near(one(c, OP_ALLGATHER, 1, 0), 65.536e-6 + 262144 * byte_s);
+	near(one(c, OP_REDUCESCATTER, 1, 0),
+	     65.536e-6 + (262144 + 131072 + 65536) * byte_s);
+	near(one(c, OP_ALLGATHER, 2, 0),
+	     0.5 * (65.536e-6 + 262144 * byte_s));
+	cost_free(c);
+	product_table_release(&t);
+	fixture_release(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -544,6 +577,7 @@ int main(void)
 		cmocka_unit_test(test_layer),
 		cmocka_unit_test(test_expert),
 		cmocka_unit_test(test_esp),
+		cmocka_unit_test(test_esp_runner),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_allreduce),
 		cmocka_unit_test(test_loads),

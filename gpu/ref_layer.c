@@ -13,7 +13,9 @@ static uint64_t product_batch(const struct bench_work *w)
 
 bool ref_adds(const struct bench_work *w)
 {
-	return !strcmp(w->op, "gemm") && !strcmp(w->variant, "adding");
+	return !strcmp(w->op, "gemm") &&
+	       (!strcmp(w->variant, "adding") ||
+		!strcmp(w->variant, "adding-each"));
 }
 
 uint64_t ref_product_index(const struct bench_case *c, int rank, int s)

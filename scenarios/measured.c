@@ -100,6 +100,7 @@ static const struct {
 	{ "launch", "kernel", MEASURED_LAUNCH },
 	{ "launch", "stream", MEASURED_STREAM },
 	{ "launch", "graph", MEASURED_GRAPH },
+	{ "launch", "product", MEASURED_CALL },
 	{ "plan", "flat", MEASURED_PLAN_FLAT },
 	{ "plan", "dedup", MEASURED_PLAN_DEDUP },
 	{ "plan", "esp", MEASURED_PLAN_ESP },
@@ -137,6 +138,7 @@ static bool is_sustained(const struct product_table *t)
 static bool is_way(const struct product_table *t)
 {
 	return !is_sustained(t) && strcmp(t->variant, MEASURED_ADDING) != 0 &&
+		strcmp(t->variant, MEASURED_ADDING_EACH) != 0 &&
 		strcmp(t->variant, MEASURED_HALF_EMPTY) != 0;
 }
 

@@ -133,6 +133,12 @@ double measured_adding_product(const struct measured *m, enum dtype t,
 	return table_seconds(m, t, MEASURED_ADDING, p);
 }
 
+double measured_adding_each(const struct measured *m, enum dtype t,
+			    const struct product_point *p)
+{
+	return table_seconds(m, t, MEASURED_ADDING_EACH, p);
+}
+
 /* One that has more rows than were measured fills the GPU by itself, too. */
 bool measured_each_known(const struct measured *m, enum dtype t, double rows,
 			 double n, double k, double batch)
@@ -165,12 +171,23 @@ double measured_each_seconds(const struct measured *m, enum dtype t,
 	return s;
 }
 
-double measured_launch_seconds(const struct measured *m, double launches)
+/* Of what passes between kernels: so many of them; 0: not measured. */
+static double turn_seconds(const struct measured *m, const char *op, double n)
 {
 	const struct measured_curve *c = m ?
-		measured_find(m, MEASURED_LAUNCH, "memory", 1) : NULL;
+		measured_find(m, op, "memory", 1) : NULL;
 
-	return c ? curve_eval(&c->curve, launches) : 0;
+	return c ? curve_eval(&c->curve, n) : 0;
+}
+
+double measured_launch_seconds(const struct measured *m, double launches)
+{
+	return turn_seconds(m, MEASURED_LAUNCH, launches);
+}
+
+double measured_call_seconds(const struct measured *m, double calls)
+{
+	return turn_seconds(m, MEASURED_CALL, calls);
 }
 
 static bool same_shape(const struct product_point *a,

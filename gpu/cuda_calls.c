@@ -117,6 +117,20 @@ static enum status calls_launch(struct cuda_rank *r, struct cuda_work *w,
 	return ffn_multiply_by(c->ffn, p, &rows, &b, FFN_EACH, 0, s);
 }
 
+/* Every problem is made, and the kernels' code is there. */
+static enum status calls_tune(struct cuda_rank *r, struct cuda_work *w)
+{
+	enum status st = ST_OK;
+	size_t i;
+
+	for (i = 0; i < N_IN_TURN && !st; i++)
+		st = calls_launch(r, w, 0, r->main);
+	if (!st)
+		st = cuda_status(cudaStreamSynchronize(r->main),
+				 "cudaStreamSynchronize()");
+	return st;
+}
+
 /* The last repetition's: backward by the weight transposed. */
 static bool is_turned(const struct cuda_calls *c)
 {
@@ -193,6 +207,7 @@ const struct cuda_op cuda_call_ops[] = {
 		.sizes = calls_sizes,
 		.plan = calls_plan,
 		.fill = calls_fill,
+		.tune = calls_tune,
 		.launch = calls_launch,
 		.check = calls_check,
 	},

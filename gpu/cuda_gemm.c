@@ -17,7 +17,8 @@
  *			of tokens are to the gradients of weights. Neither
  *			here nor in layers is the factor of C 1 itself, which
  *			takes longer (gpu/layer_math.h)
- *	adding-each	the same with a call for each expert, as per-expert
+ *	weights-each	per-expert, and A is k x m
+ *	adding-each	adding with a call for each expert, as per-expert
  *
  * All but grouped with the fastest of cublasLt's algorithms, as layers have
  * them; a gate's products with the library's own choice, as layers have those.
@@ -99,6 +100,7 @@ static bool is_narrow(const struct bench_work *w)
 static bool has_calls(const struct bench_work *w)
 {
 	return !strcmp(w->variant, "per-expert") ||
+	       !strcmp(w->variant, "weights-each") ||
 	       !strcmp(w->variant, "adding-each");
 }
 
@@ -382,7 +384,7 @@ const struct cuda_op cuda_products[] = {
 		.name = "gemm",
 		.variants = { "strided-batched", "per-expert", "grouped",
 			      "sustained", "half-empty", "adding",
-			      "adding-each" },
+			      "weights-each", "adding-each" },
 		.rotates = true,
 		.result = 2,
 		.can = product_can,

@@ -211,7 +211,7 @@ static const char host_quick_tasks[] =
  * ranks, DeepSeek-V2-Lite, Qwen3-30B. */
 #define CUDA_DEPTHS_EACH "16, 64, 128, 256, 512, 1024"
 #define WEIGHTS_EACH(m, n, batch) \
-	EACH(m, n, CUDA_DEPTHS_EACH, batch) \
+	PRODUCT_BY("weights-each", m, n, CUDA_DEPTHS_EACH, batch) "," \
 	PRODUCT_BY("adding-each", m, n, CUDA_DEPTHS_EACH, batch) ","
 #define CUDA_WEIGHTS_EACH \
 	WEIGHTS_EACH("7168", "4096", "8") \

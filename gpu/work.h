@@ -13,8 +13,8 @@
  *		receives from r-1 at once.
  *	gemm	batch products C = A (m x k) B (k x n); m: rows per expert.
  *		Variants strided-batched, per-expert, grouped: the same
- *		result; adding, adding-each (to what is there) with A stored
- *		as k x m;
+ *		result; weights-each, adding and adding-each (to what is
+ *		there) with A stored as k x m;
  *		sustained, half-empty: gpu/cuda_gemm.c.
  *	gate	m tokens of k (hidden) times k x n experts; logits fp32
  *	topk	m tokens, n experts, the k largest of the softmax of fp32

@@ -25,7 +25,7 @@ struct product_point {
 /*
  * Products of one dtype, computed in one way (variant). Seconds between
  * points: linear in rows per product (m), columns of all products (batch*n;
- * where each costs by itself, "per-expert", "adding-each", "grouped": n and
+ * where each costs by itself, "per-expert", "..-each", "grouped": n and
  * batch apart) and depth (k), made monotone in work: more rows, columns, depth
  * or products never take less time (a gate's and the others each by themselves).
  * Outside the range the nearest rate (FLOP/s) counts and *outside_p (may be
@@ -60,9 +60,10 @@ void product_table_release(struct product_table *t);
 #define MEASURED_HALF_EMPTY "half-empty"
 
 /* Others that are none: products that add to what is there, as gradients of
- * weights of every chunk but the first do; the same with a call for each. */
+ * weights of every chunk but the first do; these, and the first's, by calls. */
 #define MEASURED_ADDING "adding"
 #define MEASURED_ADDING_EACH "adding-each"
+#define MEASURED_WEIGHTS_EACH "weights-each"
 
 /*
  * Curves of variants that are ops of their own to a forecast: the exchange of
@@ -183,14 +184,15 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 				double rows, double n, double k, double batch,
 				bool *outside_p);
 
-/* The same where each product has a kernel of its own: only that way counts, if
- * its range has the product. */
+/* The same where each product has a call of its own: only that way counts, if
+ * its range has the product; of gradients of weights their own table first. */
 double measured_each_seconds(const struct measured *m, enum dtype t,
-			     double rows, double n, double k, double batch,
-			     bool *outside_p);
-/* Does that table reach the product? */
-bool measured_each_known(const struct measured *m, enum dtype t, double rows,
-			 double n, double k, double batch);
+			     bool of_weights, double rows, double n, double k,
+			     double batch, bool *outside_p);
+/* Does such a table reach the product? */
+bool measured_each_known(const struct measured *m, enum dtype t,
+			 bool of_weights, double rows, double n, double k,
+			 double batch);
 
 /* Seconds that a host takes to launch so many kernels one by one, or to queue
  * products that have a call each; 0: not measured. */
@@ -200,12 +202,10 @@ double measured_call_seconds(const struct measured *m, double calls);
 /* Seconds that each output takes more when it is added to what is there: the
  * mean of MEASURED_ADDING's points over the same products alone. 0: none. */
 double measured_adding_seconds(const struct measured *m, enum dtype t);
-/* Of one that adds, by their own table, or that of those that have a call
- * each; 0: it does not reach. */
-double measured_adding_product(const struct measured *m, enum dtype t,
-			       const struct product_point *p);
-double measured_adding_each(const struct measured *m, enum dtype t,
-			    const struct product_point *p);
+/* By the table of a variant (MEASURED_ADDING, ..); 0: it does not reach. */
+double measured_variant_seconds(const struct measured *m, enum dtype t,
+				const char *variant,
+				const struct product_point *p);
 
 /*
  * FLOP/s that products reach for as long as a layer runs: the geometric mean of

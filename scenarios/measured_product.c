@@ -56,6 +56,7 @@ static bool is_one_by_one(const struct product_table *t)
 			return true;
 	}
 	return !strcmp(t->variant, ONE_BY_ONE) ||
+		!strcmp(t->variant, MEASURED_WEIGHTS_EACH) ||
 		!strcmp(t->variant, MEASURED_ADDING_EACH);
 }
 

@@ -177,7 +177,7 @@ static double adding_time(const struct measured *m, enum dtype t,
 	struct shape s = group_shape(group, 0);
 	const struct product_point p = { s.m, s.n, s.k, batch, 0 };
 	double adding = group->n_products > 1 ? 0 :
-		measured_adding_product(m, t, &p);
+		measured_variant_seconds(m, t, MEASURED_ADDING, &p);
 
 	return adding > 0 ? fmax(adding, plain) :
 		plain + group_outputs(group) * group->adding_s;
@@ -224,7 +224,8 @@ static double adding_more(const struct measured *m, enum dtype t,
 			  double batch, double plain, bool *known_p)
 {
 	const struct product_point p = { s.m, s.n, s.k, batch, 0 };
-	double adding = measured_adding_each(m, t, &p);
+	double adding = measured_variant_seconds(m, t, MEASURED_ADDING_EACH,
+						 &p);
 
 	if (!(adding > 0))
 		return s.m * s.n * group->repeat * group->adding_s;
@@ -244,6 +245,20 @@ static double group_batch(const struct gemm_group *group)
 		batch += s.m > 0 && s.k > 0 ? group->repeat : 0;
 	}
 	return batch;
+}
+
+/* So many alike. */
+static double alike_time(const struct measured *m, enum dtype t, int tile,
+			 const struct gemm_group *group, struct shape s,
+			 double batch, bool *outside_p)
+{
+	double rows = whole_tiles(s.m, tile);
+
+	return group->packed ?
+		measured_each_seconds(m, t, group->rows_are_depth, rows, s.n,
+				      s.k, batch, outside_p) :
+		measured_product_seconds(m, t, rows, s.n, s.k, batch,
+					 outside_p);
 }
 
 /* Of those that run together: their sum, each with a call of its own, too. */
@@ -272,10 +287,7 @@ static bool measured_parts(const struct measured *m, enum dtype t, int tile,
 		if (!(s.m > 0 && s.k > 0))
 			continue;
 		one = group->repeat / batch *
-			(group->packed ? measured_each_seconds :
-			 measured_product_seconds)(m, t,
-				whole_tiles(s.m, tile), s.n, s.k, batch,
-				&outside);
+			alike_time(m, t, tile, group, s, batch, &outside);
 		if (outside) {
 			*past_p = (struct product_point){ s.m, s.n, s.k,
 							  batch, 0 };
@@ -329,7 +341,8 @@ bool work_each_known(const struct measured *m, enum dtype t,
 	for (i = 0; m && i < group->n_products; i++) {
 		s = group_shape(group, i);
 		if (s.m > 0 && s.k > 0 &&
-		    !measured_each_known(m, t, s.m, s.n, s.k, batch))
+		    !measured_each_known(m, t, group->rows_are_depth, s.m,
+					 s.n, s.k, batch))
 			return false;
 	}
 	return m != NULL;

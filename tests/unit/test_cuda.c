@@ -183,6 +183,7 @@ static void products(void **state)
 	TRY(b, "gemm", "sustained", shapes);
 	TRY(b, "gemm", "half-empty", shapes);
 	TRY(b, "gemm", "adding", weights);
+	TRY(b, "gemm", "weights-each", weights);
 	TRY(b, "gemm", "adding-each", weights);
 }
 

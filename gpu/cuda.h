@@ -37,7 +37,7 @@
 
 #define CUDA_RANKS_MAX 64
 #define CUDA_BUFFERS 4		/* of one set, at most */
-#define CUDA_VARIANTS 6
+#define CUDA_VARIANTS 8
 #define CUDA_TURN_SETS 1	/* of what passes between kernels */
 #define CUDA_SIDE_STREAMS 4	/* of one product for each expert */
 #define CUDA_COMMS_MAX 64	/* CTA limits and layers' groups in a process */
@@ -48,6 +48,7 @@ struct cuda_product;
 struct cuda_layer;
 struct cuda_direct;
 struct cuda_turn;
+struct cuda_calls;
 
 struct cuda_work {
 	struct bench_case c;	/* this work as its main one */
@@ -64,6 +65,7 @@ struct cuda_work {
 	struct cuda_product *product;	/* owned */
 	struct cuda_direct *direct;	/* owned */
 	struct cuda_turn *turn;	/* owned */
+	struct cuda_calls *calls;	/* owned */
 };
 
 /*
@@ -149,6 +151,7 @@ extern const struct cuda_op cuda_kernels[];
 extern const struct cuda_op cuda_direct_ops[];
 extern const struct cuda_op cuda_direct_sums[];
 extern const struct cuda_op cuda_turns[];
+extern const struct cuda_op cuda_call_ops[];
 
 /* cuda_direct_bench.c: do all ranks reach each other's memory? */
 bool cuda_direct_can(const struct backend *b, const struct bench_case *c);
@@ -212,8 +215,9 @@ enum status cuda_wait(struct cuda_rank *r, struct ranks *all, cudaEvent_t e);
 /* cuda_gemm.c */
 void cuda_product_free(struct cuda_product *p);	/* NULL is fine */
 
-/* cuda_turn.c */
-void cuda_turn_free(struct cuda_turn *t);	/* NULL is fine */
+/* cuda_turn.c, cuda_calls.c; NULL is fine */
+void cuda_turn_free(struct cuda_turn *t);
+void cuda_calls_free(struct cuda_calls *c);
 
 /* cuda_prepare.c: lays the works out in the arena, fills them. */
 enum status cuda_rank_prepare(struct cuda_rank *r, const struct bench_case *c,

@@ -4,7 +4,7 @@
 if HAVE_CUDA
 libgpu_a_SOURCES += %D%/cuda.h %D%/cuda_backend.c %D%/cuda_run.c
 libgpu_a_SOURCES += %D%/cuda_device.c %D%/cuda_comm.c %D%/cuda_exchange.c
-libgpu_a_SOURCES += %D%/cuda_prepare.c %D%/cuda_turn.c
+libgpu_a_SOURCES += %D%/cuda_prepare.c %D%/cuda_turn.c %D%/cuda_calls.c
 libgpu_a_SOURCES += %D%/cuda_gemm.c %D%/cuda_gemm.h \
 	%D%/cuda_gemm_lt.c %D%/cuda_kernels.c
 libgpu_a_SOURCES += %D%/k.h %D%/k_common.h

@@ -218,7 +218,7 @@ const struct cuda_op *cuda_op_find(const struct bench_work *w)
 {
 	static const struct cuda_op *const table[] = {
 		cuda_exchanges, cuda_products, cuda_kernels, cuda_direct_ops,
-		cuda_direct_sums, cuda_turns
+		cuda_direct_sums, cuda_turns, cuda_call_ops
 	};
 	const struct cuda_op *op;
 	size_t t, i;

@@ -17,6 +17,8 @@
  *			of tokens are to the gradients of weights. Neither
  *			here nor in layers is the factor of C 1 itself, which
  *			takes longer (gpu/layer_math.h)
+ *	weights-each	per-expert, and A is k x m
+ *	adding-each	adding with a call for each expert, as per-expert
  *
  * All but grouped with the fastest of cublasLt's algorithms, as layers have
  * them; a gate's products with the library's own choice, as layers have those.
@@ -94,6 +96,14 @@ static bool is_narrow(const struct bench_work *w)
 	return w->batch == 1 && (w->n <= NARROW_MAX || w->k <= NARROW_MAX);
 }
 
+/* One for each expert. */
+static bool has_calls(const struct bench_work *w)
+{
+	return !strcmp(w->variant, "per-expert") ||
+	       !strcmp(w->variant, "weights-each") ||
+	       !strcmp(w->variant, "adding-each");
+}
+
 static enum status product_plan(struct cuda_rank *r, struct cuda_work *w)
 {
 	const char *variant = w->c.work.variant;
@@ -103,7 +113,7 @@ static enum status product_plan(struct cuda_rank *r, struct cuda_work *w)
 		plan_groups(w->product, &w->c.work);
 		return ST_OK;
 	}
-	if (!strcmp(variant, "per-expert"))
+	if (has_calls(&w->c.work))
 		return gemm_lt_plan(r, w->product, &w->c.work, 1);
 	return is_narrow(&w->c.work) && !ref_adds(&w->c.work) ? ST_OK :
 		gemm_lt_plan(r, w->product, &w->c.work, w->c.work.batch);
@@ -213,6 +223,48 @@ static enum status empty_half(struct cuda_rank *r, const struct cuda_work *w,
 			   "cudaMemset2DAsync()");
 }
 
+static enum status launch_one(struct cuda_rank *r, struct cuda_work *w, int set,
+			      uint64_t expert, bool add)
+{
+	int side = (int)(expert % CUDA_SIDE_STREAMS);
+
+	return gemm_lt_launch(r, w->product, matrix(w, set, 1, expert),
+			      matrix(w, set, 0, expert),
+			      matrix(w, set, 2, expert), add, side,
+			      r->side[side]);
+}
+
+/* Over the side streams, which start after `s` and which `s` waits for. */
+static enum status launch_experts(struct cuda_rank *r, struct cuda_work *w,
+				  int set, bool add, cudaStream_t s)
+{
+	uint64_t e;
+	enum status st;
+	int i;
+
+	CUDA_GOTO(out, st, cudaEventRecord(r->fork, s));
+	for (i = 0; i < CUDA_SIDE_STREAMS; i++)
+		CUDA_GOTO(out, st, cudaStreamWaitEvent(r->side[i], r->fork, 0));
+	for (e = 0; e < w->c.work.batch; e++) {
+		st = launch_one(r, w, set, e, add);
+		if (st)
+			goto out;
+	}
+	for (i = 0; i < CUDA_SIDE_STREAMS; i++) {
+		CUDA_GOTO(out, st, cudaEventRecord(r->join[i], r->side[i]));
+		CUDA_GOTO(out, st, cudaStreamWaitEvent(s, r->join[i], 0));
+	}
+out:
+	return st;
+}
+
+static enum status launch_lt(struct cuda_rank *r, struct cuda_work *w,
+			     int set, bool add, cudaStream_t s)
+{
+	return has_calls(&w->c.work) ? launch_experts(r, w, set, add, s)
+				     : launch_strided(r, w, set, add, s);
+}
+
 static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 				int set)
 {
@@ -233,42 +285,7 @@ static enum status product_fill(struct cuda_rank *r, struct cuda_work *w,
 	if (!st && is_half_empty(&w->c.work))
 		st = empty_half(r, w, set);
 	if (!st && ref_adds(&w->c.work))
-		st = launch_strided(r, w, set, false, r->main);
-out:
-	return st;
-}
-
-static enum status launch_one(struct cuda_rank *r, struct cuda_work *w, int set,
-			      uint64_t expert)
-{
-	int side = (int)(expert % CUDA_SIDE_STREAMS);
-
-	return gemm_lt_launch(r, w->product, matrix(w, set, 1, expert),
-			      matrix(w, set, 0, expert),
-			      matrix(w, set, 2, expert), false, side,
-			      r->side[side]);
-}
-
-/* Over the side streams, which start after `s` and which `s` waits for. */
-static enum status launch_experts(struct cuda_rank *r, struct cuda_work *w,
-				  int set, cudaStream_t s)
-{
-	uint64_t e;
-	enum status st;
-	int i;
-
-	CUDA_GOTO(out, st, cudaEventRecord(r->fork, s));
-	for (i = 0; i < CUDA_SIDE_STREAMS; i++)
-		CUDA_GOTO(out, st, cudaStreamWaitEvent(r->side[i], r->fork, 0));
-	for (e = 0; e < w->c.work.batch; e++) {
-		st = launch_one(r, w, set, e);
-		if (st)
-			goto out;
-	}
-	for (i = 0; i < CUDA_SIDE_STREAMS; i++) {
-		CUDA_GOTO(out, st, cudaEventRecord(r->join[i], r->side[i]));
-		CUDA_GOTO(out, st, cudaStreamWaitEvent(s, r->join[i], 0));
-	}
+		st = launch_lt(r, w, set, false, r->main);
 out:
 	return st;
 }
@@ -297,12 +314,9 @@ out:
 static enum status launch_gemm(struct cuda_rank *r, struct cuda_work *w,
 			       int set, cudaStream_t s)
 {
-	const char *variant = w->c.work.variant;
-
-	if (!strcmp(variant, "grouped"))
+	if (!strcmp(w->c.work.variant, "grouped"))
 		return launch_grouped(r, w, set, s);
-	return !strcmp(variant, "per-expert") ? launch_experts(r, w, set, s)
-		: launch_strided(r, w, set, ref_adds(&w->c.work), s);
+	return launch_lt(r, w, set, ref_adds(&w->c.work), s);
 }
 
 /* Logits stay fp32: rounding them would change the choice of experts. */
@@ -369,7 +383,8 @@ const struct cuda_op cuda_products[] = {
 	{
 		.name = "gemm",
 		.variants = { "strided-batched", "per-expert", "grouped",
-			      "sustained", "half-empty", "adding" },
+			      "sustained", "half-empty", "adding",
+			      "weights-each", "adding-each" },
 		.rotates = true,
 		.result = 2,
 		.can = product_can,

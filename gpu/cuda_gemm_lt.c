@@ -31,7 +31,7 @@ static enum status make_layouts(struct cuda_product *p,
 				const struct bench_work *w, int32_t batch)
 {
 	const uint64_t m = w->m, n = w->n, k = w->k;
-	const bool turned = ref_adds(w);
+	const bool turned = ref_is_turned(w);
 	const struct {
 		cublasLtMatrixLayout_t *l;
 		uint64_t rows, columns;
@@ -140,7 +140,7 @@ enum status gemm_lt_plan(struct cuda_rank *r, struct cuda_product *p,
 	BLAS_GOTO(out, st, cublasLtMatmulDescSetAttribute(
 		p->desc, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &r->sm_target,
 		sizeof(r->sm_target)));
-	if (ref_adds(w))
+	if (ref_is_turned(w))
 		BLAS_GOTO(out, st, cublasLtMatmulDescSetAttribute(
 			p->desc, CUBLASLT_MATMUL_DESC_TRANSB, &t, sizeof(t)));
 	st = make_layouts(p, w, (int32_t)batch);

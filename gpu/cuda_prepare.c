@@ -137,5 +137,6 @@ void cuda_work_release(struct cuda_work *w)
 	/* nobody's work is left, and this may not wait for others */
 	cuda_direct_close(w->direct, false);
 	cuda_turn_free(w->turn);
+	cuda_calls_free(w->calls);
 	*w = (struct cuda_work){ 0 };
 }

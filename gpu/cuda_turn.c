@@ -9,6 +9,7 @@
  *			kernel	on one stream, launched one by one
  *			stream	on two in turn, joined by events
  *			graph	on one, captured
+ *				(product: gpu/cuda_calls.c)
  *	plan		see gpu/turn.h; the GPU waits for its host
  *
  * The events around a repetition see the host's time where the GPU has

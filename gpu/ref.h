@@ -49,6 +49,7 @@ void ref_exchange(const struct bench_case *c, int rank, uint64_t first,
 
 /* The gemm is added to what is there; its A is stored as k x m. */
 bool ref_adds(const struct bench_work *w);
+bool ref_is_turned(const struct bench_work *w);
 /* How many elements of gemm's or gate's result are checked, the s-th of
  * them, and its value. */
 int ref_product_samples(const struct bench_work *w);

@@ -11,9 +11,17 @@ static uint64_t product_batch(const struct bench_work *w)
 	return strcmp(w->op, "gemm") ? 1 : w->batch;
 }
 
+bool ref_is_turned(const struct bench_work *w)
+{
+	return ref_adds(w) || (!strcmp(w->op, "gemm") &&
+			       !strcmp(w->variant, "weights-each"));
+}
+
 bool ref_adds(const struct bench_work *w)
 {
-	return !strcmp(w->op, "gemm") && !strcmp(w->variant, "adding");
+	return !strcmp(w->op, "gemm") &&
+	       (!strcmp(w->variant, "adding") ||
+		!strcmp(w->variant, "adding-each"));
 }
 
 uint64_t ref_product_index(const struct bench_case *c, int rank, int s)
@@ -46,7 +54,7 @@ double ref_product_value(const struct bench_case *c, int rank, uint64_t index)
 	uint32_t key_b = fill_key(c->seed, rank, FILL_B);
 	double sum = 0;
 
-	if (ref_adds(w)) {
+	if (ref_is_turned(w)) {
 		a = e * w->k * w->m + row % w->m;
 		step = w->m;
 	}

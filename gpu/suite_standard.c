@@ -39,32 +39,38 @@
 	" \"batch\": [" batch "]}"
 
 /*
- * What passes between kernels: counts that the host waits for, launches, and
- * plans of a pass. Few sizes: they are short, and next to straight lines.
+ * What passes between kernels: counts that the host waits for, launches,
+ * calls of one product each, and plans of a pass. Few sizes: they are short,
+ * and next to straight lines.
  */
-#define TURN(sizes) \
+#define TURN(sizes, calls) \
 	"{\"op\": \"allgather\", \"variant\": \"counts\"," \
 	" \"min_bytes\": 128, \"max_bytes\": 131072, \"optional\": true}," \
 	"{\"op\": \"launch\", \"variant\": \"kernel\"," sizes "}," \
 	"{\"op\": \"launch\", \"variant\": \"stream\"," sizes \
 	", \"optional\": true}," \
 	"{\"op\": \"launch\", \"variant\": \"graph\"," sizes \
+	", \"optional\": true}," \
+	"{\"op\": \"launch\", \"variant\": \"product\"," calls \
 	", \"optional\": true},"
 #define LAUNCHES "\"min_bytes\": 4, \"max_bytes\": 128"
-#define PLAN(variant, experts, chunks) \
+#define CALLS "\"min_bytes\": 8, \"max_bytes\": 256"
+#define PLAN(variant, experts, chunks, max) \
 	"{\"op\": \"plan\", \"variant\": \"" variant "\", \"n\": [" experts "]," \
 	" \"k\": [4], \"batch\": [" chunks "], \"min_bytes\": 65536," \
-	" \"max_bytes\": 262144, \"optional\": true},"
+	" \"max_bytes\": " max ", \"optional\": true},"
+#define PLAN_MAX "262144"
 #define PLANS \
-	PLAN("flat", "16, 128", "1, 8") PLAN("dedup", "64", "1, 4") \
-	PLAN("esp", "64", "1, 4")
+	PLAN("flat", "16, 128", "1, 8", PLAN_MAX) \
+	PLAN("dedup", "64", "1, 4", PLAN_MAX) \
+	PLAN("esp", "64, 128", "1, 4", "1048576")
 
 #define HOST_RANGE "\"min_bytes\": 1024, \"max_bytes\": 67108864"
 #define HOST_LAYER "\"min_bytes\": 65536, \"max_bytes\": 16777216"
 #define HOST_M "1, 4, 16, 64, 256"
 
 static const char host_tasks[] =
-	EXCHANGES(HOST_RANGE, "") TURN(LAUNCHES) PLANS
+	EXCHANGES(HOST_RANGE, "") TURN(LAUNCHES, CALLS) PLANS
 	LAYER(HOST_LAYER, "1024", "64")
 	PRODUCT(HOST_M, "256", "256", "1, 8") ","
 	PRODUCT(HOST_M, "1024", "512", "1") ","
@@ -75,7 +81,8 @@ static const char host_tasks[] =
 /* One product each way and one plan, so that all have their first sizes soon
  * even where the processor has much else to do. */
 static const char host_quick_tasks[] =
-	EXCHANGES(HOST_RANGE, "") TURN(LAUNCHES) PLAN("flat", "16", "8")
+	EXCHANGES(HOST_RANGE, "") TURN(LAUNCHES, CALLS)
+	PLAN("flat", "16", "8", PLAN_MAX)
 	LAYER(HOST_LAYER, "1024", "64")
 	PRODUCT(HOST_M, "1024", "512", "1") ","
 	PRODUCT(HOST_M, "512", "1024", "1") ","
@@ -116,24 +123,26 @@ static const char host_quick_tasks[] =
 
 #define STRIDED(m, n, k, batch) \
 	PRODUCT_BY("strided-batched", m, n, k, batch)
-/* Slower or as fast at every shape: few rows, the way forward only. */
+/* Slower or as fast at every shape: few rows, the way forward only; one call
+ * of all groups has not been the fastest at any and is there to be seen. */
 #define OTHERS_M "1, 32, 64, 128, 256, 512, 1024, 2048"
-#define OTHERS(n, k, batch) \
-	PRODUCT_BY("per-expert", OTHERS_M, n, k, batch) "," \
-	PRODUCT_BY("grouped", OTHERS_M, n, k, batch) ","
+#define EACH(m, n, k, batch) PRODUCT_BY("per-expert", m, n, k, batch) ","
+#define GROUPED(m, n, k, batch) PRODUCT_BY("grouped", m, n, k, batch) ","
 #define CUDA_OTHERS \
-	OTHERS("28672", "4096", "8") \
-	OTHERS("4096", "14336", "8") \
-	OTHERS("4096", "7168", "32") \
-	OTHERS("7168", "2048", "32") \
-	OTHERS("1536", "2048", "16, 128") \
-	OTHERS("2048", "768", "16, 128") \
-	OTHERS("2816", "2048", "8, 64") \
-	OTHERS("2048", "1408", "8, 64") \
-	OTHERS("5760", "2880", "16") \
-	OTHERS("16384", "5120", "2") \
+	EACH(OTHERS_M, "28672", "4096", "8") \
+	EACH(OTHERS_M, "4096", "14336", "8") \
+	EACH(OTHERS_M, "4096", "7168", "32") \
+	EACH(OTHERS_M, "7168", "2048", "32") \
+	EACH(OTHERS_M, "1536", "2048", "16, 128") \
+	EACH(OTHERS_M, "2048", "768", "16, 128") \
+	EACH(OTHERS_M, "2816", "2048", "8, 64") \
+	EACH(OTHERS_M, "2048", "1408", "8, 64") \
+	EACH(OTHERS_M, "5760", "2880", "16") \
+	EACH(OTHERS_M, "16384", "5120", "2") \
 	/* experts that are not exchanged, narrow ones too */ \
-	PRODUCT_BY("per-expert", OTHERS_M, "1024", "1024", "32") ","
+	EACH(OTHERS_M, "1024", "1024", "32") \
+	GROUPED(OTHERS_M, "28672", "4096", "8") \
+	GROUPED(OTHERS_M, "1536", "2048", "16, 128")
 
 /*
  * Products of layers in use, forward and of data gradients: hidden -> ffn
@@ -173,7 +182,7 @@ static const char host_quick_tasks[] =
 	STRIDED(CUDA_M_FEW, "1024", "4096", "4") ","
 
 /* Gradients of weights: the rows are summed over, so they are the depth. */
-#define CUDA_DEPTHS "16, 128, 512, 1024, 2048, 4096, 8192"
+#define CUDA_DEPTHS "16, 128, 256, 512, 1024, 2048, 4096, 8192"
 #define CUDA_WEIGHTS \
 	STRIDED("14336", "4096", CUDA_DEPTHS, "8") "," \
 	STRIDED("4096", "28672", CUDA_DEPTHS, "8") "," \
@@ -182,6 +191,8 @@ static const char host_quick_tasks[] =
 	STRIDED("768", "2048", CUDA_DEPTHS, "16, 128") "," \
 	STRIDED("2048", "1536", CUDA_DEPTHS, "16, 128") "," \
 	STRIDED("2880", "5760", CUDA_DEPTHS, "16") "," \
+	STRIDED("1408", "2048", CUDA_DEPTHS, "32") "," \
+	STRIDED("2048", "2816", CUDA_DEPTHS, "32") "," \
 	STRIDED("4096", "1024", CUDA_M_FEW, "4") "," \
 	STRIDED("1024", "4096", CUDA_M_FEW, "4") ","
 /* Of every chunk but the first they are added to. */
@@ -195,6 +206,20 @@ static const char host_quick_tasks[] =
 	ADDING("2048", "2816", CUDA_DEPTHS_ADDED, "32") "," \
 	ADDING("768", "2048", CUDA_DEPTHS_ADDED, "16, 64") "," \
 	ADDING("2048", "1536", CUDA_DEPTHS_ADDED, "16, 64") ","
+
+/* With other rows for each expert each has a call: Mixtral cut over two
+ * ranks, DeepSeek-V2-Lite, Qwen3-30B. */
+#define CUDA_DEPTHS_EACH "16, 64, 128, 256, 512, 1024"
+#define WEIGHTS_EACH(m, n, batch) \
+	PRODUCT_BY("weights-each", m, n, CUDA_DEPTHS_EACH, batch) "," \
+	PRODUCT_BY("adding-each", m, n, CUDA_DEPTHS_EACH, batch) ","
+#define CUDA_WEIGHTS_EACH \
+	WEIGHTS_EACH("7168", "4096", "8") \
+	WEIGHTS_EACH("4096", "14336", "8") \
+	WEIGHTS_EACH("1408", "2048", "32") \
+	WEIGHTS_EACH("2048", "2816", "32") \
+	WEIGHTS_EACH("768", "2048", "64") \
+	WEIGHTS_EACH("2048", "1536", "64")
 
 /* The gate's: logits, gradients of tokens and of weights, by experts. */
 #define CUDA_TOKENS \
@@ -241,16 +266,17 @@ static const char host_quick_tasks[] =
 
 static const char cuda_tasks[] =
 	EXCHANGES(CUDA_RANGE, CUDA_CTAS)
-	CUDA_DIRECT CUDA_LAYER TURN(LAUNCHES) PLANS
+	CUDA_DIRECT CUDA_LAYER TURN(LAUNCHES, CALLS) PLANS
 	CUDA_EXPERTS CUDA_WEIGHTS CUDA_ADDED CUDA_GATES
-	CUDA_OTHERS CUDA_SUSTAINED CUDA_HALF_EMPTY CUDA_CONTENTION;
+	CUDA_OTHERS CUDA_WEIGHTS_EACH
+	CUDA_SUSTAINED CUDA_HALF_EMPTY CUDA_CONTENTION;
 
 #define QUICK_M "16, 128, 512, 2048"
 
 /* What fits into a few seconds: one product each way, no limits on CTAs. */
 static const char cuda_quick_tasks[] =
 	EXCHANGES(CUDA_RANGE, "")
-	LAYER(CUDA_MEMORY, "4096", "128") TURN(LAUNCHES)
+	LAYER(CUDA_MEMORY, "4096", "128") TURN(LAUNCHES, CALLS)
 	PRODUCT(QUICK_M, "28672", "4096", "1, 8") ","
 	PRODUCT(QUICK_M, "4096", "14336", "1, 8") ","
 	PRODUCT(QUICK_M, "1536", "2048", "128") ","

@@ -13,7 +13,8 @@
  *		receives from r-1 at once.
  *	gemm	batch products C = A (m x k) B (k x n); m: rows per expert.
  *		Variants strided-batched, per-expert, grouped: the same
- *		result; adding (to what is there) with A stored as k x m;
+ *		result; weights-each, adding and adding-each (to what is
+ *		there) with A stored as k x m;
  *		sustained, half-empty: gpu/cuda_gemm.c.
  *	gate	m tokens of k (hidden) times k x n experts; logits fp32
  *	topk	m tokens, n experts, the k largest of the softmax of fp32
@@ -28,7 +29,8 @@
  *		Variant direct: gpu/cuda_direct_sums.c
  *	stream	m elements: y = 2 x + 1 (read one array, write another)
  *	copy	m elements: y = x by the copy engine or memcpy
- *	launch	m kernels, one after the other; bytes is m
+ *	launch	m kernels, one after the other; bytes is m. Variant product:
+ *		gpu/cuda_calls.c
  *	plan	gpu/turn.h; bytes: of the choices
  *
  * bytes of gate .. copy is memory traffic, work_set_bytes(). allgather counts:

@@ -100,6 +100,7 @@ static const struct {
 	{ "launch", "kernel", MEASURED_LAUNCH },
 	{ "launch", "stream", MEASURED_STREAM },
 	{ "launch", "graph", MEASURED_GRAPH },
+	{ "launch", "product", MEASURED_CALL },
 	{ "plan", "flat", MEASURED_PLAN_FLAT },
 	{ "plan", "dedup", MEASURED_PLAN_DEDUP },
 	{ "plan", "esp", MEASURED_PLAN_ESP },
@@ -136,8 +137,17 @@ static bool is_sustained(const struct product_table *t)
 
 static bool is_way(const struct product_table *t)
 {
-	return !is_sustained(t) && strcmp(t->variant, MEASURED_ADDING) != 0 &&
-		strcmp(t->variant, MEASURED_HALF_EMPTY) != 0;
+	static const char *const none[] = {
+		MEASURED_SUSTAINED, MEASURED_HALF_EMPTY, MEASURED_ADDING,
+		MEASURED_ADDING_EACH, MEASURED_WEIGHTS_EACH
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		if (!strcmp(t->variant, none[i]))
+			return false;
+	}
+	return true;
 }
 
 bool measured_has_products(const struct measured *m, enum dtype t)

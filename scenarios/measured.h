@@ -25,9 +25,9 @@ struct product_point {
 /*
  * Products of one dtype, computed in one way (variant). Seconds between
  * points: linear in rows per product (m), columns of all products (batch*n;
- * variants "per-expert" and "grouped", where each costs by itself: n and batch
- * apart) and depth (k), made monotone in work: more rows, columns, depth or products
- * never take less time (a gate's products and the others each by themselves).
+ * where each costs by itself, "per-expert", "..-each", "grouped": n and
+ * batch apart) and depth (k), made monotone in work: more rows, columns, depth
+ * or products never take less time (a gate's and the others each by themselves).
  * Outside the range the nearest rate (FLOP/s) counts and *outside_p (may be
  * NULL) is set. doc/model.md, section "Profiles".
  */
@@ -59,9 +59,11 @@ void product_table_release(struct product_table *t);
 /* The same with zeros in half of each expert's rows, as empty slots are. */
 #define MEASURED_HALF_EMPTY "half-empty"
 
-/* Another that is none: products that add to what is there, as gradients of
- * weights of every chunk but the first do. */
+/* Others that are none: products that add to what is there, as gradients of
+ * weights of every chunk but the first do; these, and the first's, by calls. */
 #define MEASURED_ADDING "adding"
+#define MEASURED_ADDING_EACH "adding-each"
+#define MEASURED_WEIGHTS_EACH "weights-each"
 
 /*
  * Curves of variants that are ops of their own to a forecast: the exchange of
@@ -74,6 +76,7 @@ void product_table_release(struct product_table *t);
 #define MEASURED_LAUNCH "launch-kernel"
 #define MEASURED_STREAM "launch-stream"
 #define MEASURED_GRAPH "launch-graph"
+#define MEASURED_CALL "launch-product"	/* of a product's calls */
 #define MEASURED_PLAN_FLAT "plan-flat"
 #define MEASURED_PLAN_DEDUP "plan-dedup"
 #define MEASURED_PLAN_ESP "plan-esp"
@@ -133,10 +136,8 @@ struct measured {
 
 void measured_release(struct measured *m);
 
-/*
- * Curve of an op on a tier with the nearest number of ranks, or NULL; of those
- * the one of a communicator without a limit of CTAs, else the largest limit.
- */
+/* Curve of an op on a tier with the nearest number of ranks, or NULL; of those
+ * the one of a communicator without a limit of CTAs, else the largest limit. */
 const struct measured_curve *measured_find(const struct measured *m,
 					   const char *op, const char *tier,
 					   int ranks);
@@ -160,10 +161,8 @@ double measured_kernel_seconds(const struct measured *m, const char *op,
 double measured_sums_seconds(const struct measured *m, double bytes,
 			     double hidden, double k);
 
-/*
- * Seconds of a host's plan (MEASURED_PLAN_FLAT, ..) of so many choices of a
- * rank, to `experts`, in `chunks`: between what was measured as above.
- */
+/* Of a host's plan (MEASURED_PLAN_FLAT, ..) of so many choices of a rank, to
+ * `experts`, in `chunks`: between what was measured as above. */
 double measured_plan_seconds(const struct measured *m, const char *op,
 			     double choices, double experts, double chunks);
 
@@ -185,27 +184,28 @@ double measured_product_seconds(const struct measured *m, enum dtype t,
 				double rows, double n, double k, double batch,
 				bool *outside_p);
 
-/* The same where each product has a kernel of its own: only that way counts, if
- * its range has the product. */
+/* The same where each product has a call of its own: only that way counts, if
+ * its range has the product; of gradients of weights their own table first. */
 double measured_each_seconds(const struct measured *m, enum dtype t,
-			     double rows, double n, double k, double batch,
-			     bool *outside_p);
-/* Does that table reach the product? */
-bool measured_each_known(const struct measured *m, enum dtype t, double rows,
-			 double n, double k, double batch);
+			     bool of_weights, double rows, double n, double k,
+			     double batch, bool *outside_p);
+/* Does such a table reach the product? */
+bool measured_each_known(const struct measured *m, enum dtype t,
+			 bool of_weights, double rows, double n, double k,
+			 double batch);
 
-/*
- * Seconds that a host takes to launch so many kernels one by one; 0: not
- * measured.
- */
+/* Seconds that a host takes to launch so many kernels one by one, or to queue
+ * products that have a call each; 0: not measured. */
 double measured_launch_seconds(const struct measured *m, double launches);
+double measured_call_seconds(const struct measured *m, double calls);
 
 /* Seconds that each output takes more when it is added to what is there: the
  * mean of MEASURED_ADDING's points over the same products alone. 0: none. */
 double measured_adding_seconds(const struct measured *m, enum dtype t);
-/* Of one that adds, by their own table; 0: it does not reach. */
-double measured_adding_product(const struct measured *m, enum dtype t,
-			       const struct product_point *p);
+/* By the table of a variant (MEASURED_ADDING, ..); 0: it does not reach. */
+double measured_variant_seconds(const struct measured *m, enum dtype t,
+				const char *variant,
+				const struct product_point *p);
 
 /*
  * FLOP/s that products reach for as long as a layer runs: the geometric mean of

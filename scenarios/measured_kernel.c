@@ -112,10 +112,9 @@ static const struct product_table *find_table(const struct measured *m,
 	return NULL;
 }
 
-/* By the variant's table; 0: there is none, or it does not reach. */
-static double table_seconds(const struct measured *m, enum dtype t,
-			    const char *variant,
-			    const struct product_point *p)
+double measured_variant_seconds(const struct measured *m, enum dtype t,
+				const char *variant,
+				const struct product_point *p)
 {
 	const struct product_table *table = find_table(m, t, variant);
 	bool outside = true;
@@ -127,37 +126,44 @@ static double table_seconds(const struct measured *m, enum dtype t,
 	return outside ? 0 : s;
 }
 
-double measured_adding_product(const struct measured *m, enum dtype t,
-			       const struct product_point *p)
-{
-	return table_seconds(m, t, MEASURED_ADDING, p);
-}
-
 /* One that has more rows than were measured fills the GPU by itself, too. */
-bool measured_each_known(const struct measured *m, enum dtype t, double rows,
-			 double n, double k, double batch)
+static bool reaches(const struct measured *m, enum dtype t,
+		    const char *variant, struct product_point p)
 {
-	const struct product_table *table = find_table(m, t, ONE_BY_ONE);
-	struct product_point p = { 0, n, k, batch, 0 };
-	double depth = 0;
+	const struct product_table *table = find_table(m, t, variant);
+	double rows = 0, depth = 0;
 	int i;
 
 	for (i = 0; table && i < table->n; i++) {
-		p.m = fmax(p.m, table->point[i].m);
+		rows = fmax(rows, table->point[i].m);
 		depth = fmax(depth, table->point[i].k);
 	}
 	p.m = fmin(p.m, rows);
-	p.k = fmin(k, depth);
-	return p.m > 0 && p.k > 0 && table_seconds(m, t, ONE_BY_ONE, &p) > 0;
+	p.k = fmin(p.k, depth);
+	return p.m > 0 && p.k > 0 &&
+		measured_variant_seconds(m, t, variant, &p) > 0;
+}
+
+bool measured_each_known(const struct measured *m, enum dtype t,
+			 bool of_weights, double rows, double n, double k,
+			 double batch)
+{
+	const struct product_point p = { rows, n, k, batch, 0 };
+
+	return reaches(m, t, ONE_BY_ONE, p) ||
+		(of_weights && reaches(m, t, MEASURED_WEIGHTS_EACH, p));
 }
 
 double measured_each_seconds(const struct measured *m, enum dtype t,
-			     double rows, double n, double k, double batch,
-			     bool *outside_p)
+			     bool of_weights, double rows, double n, double k,
+			     double batch, bool *outside_p)
 {
 	const struct product_point p = { rows, n, k, batch, 0 };
-	double s = table_seconds(m, t, ONE_BY_ONE, &p);
+	double s = of_weights ? measured_variant_seconds(m, t,
+		MEASURED_WEIGHTS_EACH, &p) : 0;
 
+	if (!(s > 0))
+		s = measured_variant_seconds(m, t, ONE_BY_ONE, &p);
 	if (!(s > 0))
 		return measured_product_seconds(m, t, rows, n, k, batch,
 						outside_p);
@@ -165,12 +171,23 @@ double measured_each_seconds(const struct measured *m, enum dtype t,
 	return s;
 }
 
-double measured_launch_seconds(const struct measured *m, double launches)
+/* Of what passes between kernels: so many of them; 0: not measured. */
+static double turn_seconds(const struct measured *m, const char *op, double n)
 {
 	const struct measured_curve *c = m ?
-		measured_find(m, MEASURED_LAUNCH, "memory", 1) : NULL;
+		measured_find(m, op, "memory", 1) : NULL;
 
-	return c ? curve_eval(&c->curve, launches) : 0;
+	return c ? curve_eval(&c->curve, n) : 0;
+}
+
+double measured_launch_seconds(const struct measured *m, double launches)
+{
+	return turn_seconds(m, MEASURED_LAUNCH, launches);
+}
+
+double measured_call_seconds(const struct measured *m, double calls)
+{
+	return turn_seconds(m, MEASURED_CALL, calls);
 }
 
 static bool same_shape(const struct product_point *a,

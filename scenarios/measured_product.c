@@ -55,7 +55,9 @@ static bool is_one_by_one(const struct product_table *t)
 		if (t->point[i].batch != t->point[0].batch)
 			return true;
 	}
-	return !strcmp(t->variant, ONE_BY_ONE);
+	return !strcmp(t->variant, ONE_BY_ONE) ||
+		!strcmp(t->variant, MEASURED_WEIGHTS_EACH) ||
+		!strcmp(t->variant, MEASURED_ADDING_EACH);
 }
 
 static double plain_size(const struct product_grid *g,

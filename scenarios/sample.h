@@ -24,9 +24,10 @@ struct sample {
 	 * whole result, input, buffer, message); gemm (m, n, k, batch: one
 	 * product per expert of m rows); gate topk sort permute combine
 	 * stream copy (`bytes` moved through memory); launch (`bytes`: so many
-	 * kernels one after the other); plan (`bytes` of choices that a rank's
-	 * host plans an exchange from; gpu/turn.h); layer (a whole MoE
-	 * layer by a plan: m tokens per rank, n hidden, k ffn, batch experts).
+	 * kernels or products, one after the other); plan (`bytes` of choices
+	 * that a rank's host plans an exchange from; gpu/turn.h); layer (a
+	 * whole MoE layer by a plan: m tokens per rank, n hidden, k ffn, batch
+	 * experts).
 	 */
 	char op[SAMPLE_TEXT];
 	/* even, uneven; strided-batched, per-expert, grouped; a layer's:

@@ -177,52 +177,153 @@ static double adding_time(const struct measured *m, enum dtype t,
 	struct shape s = group_shape(group, 0);
 	const struct product_point p = { s.m, s.n, s.k, batch, 0 };
 	double adding = group->n_products > 1 ? 0 :
-		measured_adding_product(m, t, &p);
+		measured_variant_seconds(m, t, MEASURED_ADDING, &p);
 
 	return adding > 0 ? fmax(adding, plain) :
 		plain + group_outputs(group) * group->adding_s;
 }
 
 /*
- * Measured: of N products that run together, uneven ones too, each takes the
- * N-th part of a batch of N like it. False when the table does not reach one
- * of them, which is then *past_p.
+ * Products with a call each, in the order of the group. A host queues call i at
+ * (i + 1) call_s; its kernel begins when that is done and those before have
+ * ended, and has its share of the time that they take together.
  */
-static bool measured_time(const struct measured *m, enum dtype t, int tile,
-			  const struct gemm_group *group, double *seconds_p,
-			  struct product_point *past_p)
+struct calls {
+	double call_s;		/* 0: not measured */
+	double queued_s, end_s;	/* of those so far */
+};
+
+static struct calls calls_of(const struct measured *m, double n)
 {
-	double sum = 0, batch = 0;
-	bool outside;
+	double s = measured_call_seconds(m, n);
+
+	/* a call launches a kernel */
+	return (struct calls){
+		.call_s = s > 0 ? fmax(s, measured_launch_seconds(m, n)) / n : 0
+	};
+}
+
+/*
+ * `repeat` alike that take `seconds` together. Those from the j-th on end after
+ * h + j call_s + (repeat - j + 1) seconds / repeat, which is most for the first
+ * or the last.
+ */
+static void calls_add(struct calls *c, double repeat, double seconds)
+{
+	double first = c->queued_s + c->call_s;
+
+	c->queued_s += repeat * c->call_s;
+	c->end_s = fmax(fmax(c->end_s, first) + seconds,
+			c->queued_s + seconds / repeat);
+}
+
+/* How much longer one that adds takes, in a call of its own. *known_p: it was
+ * measured so. */
+static double adding_more(const struct measured *m, enum dtype t,
+			  const struct gemm_group *group, struct shape s,
+			  double batch, double plain, bool *known_p)
+{
+	const struct product_point p = { s.m, s.n, s.k, batch, 0 };
+	double adding = measured_variant_seconds(m, t, MEASURED_ADDING_EACH,
+						 &p);
+
+	if (!(adding > 0))
+		return s.m * s.n * group->repeat * group->adding_s;
+	*known_p = true;
+	return fmax(group->repeat / batch * adding - plain, 0);
+}
+
+/* Products that are not empty. */
+static double group_batch(const struct gemm_group *group)
+{
+	double batch = 0;
 	struct shape s;
 	int i;
 
-	if (!measured_has_products(m, t))
-		return false;
 	for (i = 0; i < group->n_products; i++) {
 		s = group_shape(group, i);
 		batch += s.m > 0 && s.k > 0 ? group->repeat : 0;
 	}
+	return batch;
+}
+
+/* So many alike. */
+static double alike_time(const struct measured *m, enum dtype t, int tile,
+			 const struct gemm_group *group, struct shape s,
+			 double batch, bool *outside_p)
+{
+	double rows = whole_tiles(s.m, tile);
+
+	return group->packed ?
+		measured_each_seconds(m, t, group->rows_are_depth, rows, s.n,
+				      s.k, batch, outside_p) :
+		measured_product_seconds(m, t, rows, s.n, s.k, batch,
+					 outside_p);
+}
+
+/* Of those that run together: their sum, each with a call of its own, too. */
+struct parts {
+	double sum, more;	/* more: for those that add */
+	bool more_known;
+	struct calls calls;
+};
+
+/*
+ * Measured: of N products that run together, uneven ones too, each takes the
+ * N-th part of a batch of N like it. False when the table does not reach one
+ * of them, which is then *past_p.
+ */
+static bool measured_parts(const struct measured *m, enum dtype t, int tile,
+			   const struct gemm_group *group, double batch,
+			   struct parts *out, struct product_point *past_p)
+{
+	double one, more;
+	bool outside;
+	struct shape s;
+	int i;
+
 	for (i = 0; i < group->n_products; i++) {
 		s = group_shape(group, i);
 		if (!(s.m > 0 && s.k > 0))
 			continue;
-		sum += group->repeat / batch *
-			(group->packed ? measured_each_seconds :
-			 measured_product_seconds)(m, t,
-				whole_tiles(s.m, tile), s.n, s.k, batch,
-				&outside);
+		one = group->repeat / batch *
+			alike_time(m, t, tile, group, s, batch, &outside);
 		if (outside) {
 			*past_p = (struct product_point){ s.m, s.n, s.k,
 							  batch, 0 };
 			return false;
 		}
+		more = group->packed && group->adding_s > 0 ?
+			adding_more(m, t, group, s, batch, one,
+				    &out->more_known) : 0;
+		out->sum += one;
+		out->more += more;
+		calls_add(&out->calls, group->repeat, one + more);
 	}
-	if (!(sum > 0))
+	return out->sum > 0;
+}
+
+static bool measured_time(const struct measured *m, enum dtype t, int tile,
+			  const struct gemm_group *group, double *seconds_p,
+			  struct product_point *past_p)
+{
+	double batch = group_batch(group), sum;
+	struct parts parts = { 0 };
+
+	if (!measured_has_products(m, t))
 		return false;
-	if (group->adding_s > 0)
-		sum = adding_time(m, t, group, batch, sum);
 	if (group->packed)
+		parts.calls = calls_of(m, batch);
+	if (!measured_parts(m, t, tile, group, batch, &parts, past_p))
+		return false;
+	sum = parts.sum;
+	if (parts.more_known)
+		sum += parts.more;
+	else if (group->adding_s > 0)
+		sum = adding_time(m, t, group, batch, sum);
+	if (parts.calls.call_s > 0)
+		sum = fmax(sum, parts.calls.end_s);
+	else if (group->packed)
 		sum = fmax(sum, measured_launch_seconds(m, batch));
 	if (m->use)
 		m->use->inside++;
@@ -240,7 +341,8 @@ bool work_each_known(const struct measured *m, enum dtype t,
 	for (i = 0; m && i < group->n_products; i++) {
 		s = group_shape(group, i);
 		if (s.m > 0 && s.k > 0 &&
-		    !measured_each_known(m, t, s.m, s.n, s.k, batch))
+		    !measured_each_known(m, t, group->rows_are_depth, s.m,
+					 s.n, s.k, batch))
 			return false;
 	}
 	return m != NULL;

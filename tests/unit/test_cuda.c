@@ -183,6 +183,8 @@ static void products(void **state)
 	TRY(b, "gemm", "sustained", shapes);
 	TRY(b, "gemm", "half-empty", shapes);
 	TRY(b, "gemm", "adding", weights);
+	TRY(b, "gemm", "weights-each", weights);
+	TRY(b, "gemm", "adding-each", weights);
 }
 
 static void gates(void **state)
@@ -242,7 +244,7 @@ static void streams(void **state)
 	TRY(b, "copy", "", shapes);
 }
 
-/* launch: m kernels; plan: m tokens, n experts, k of them, in chunks */
+/* launch: m kernels, products; plan: m tokens, n experts, k of them, in chunks */
 static void turns(void **state)
 {
 	static const struct shape launches[] = {
@@ -256,6 +258,7 @@ static void turns(void **state)
 	TRY(b, "launch", "kernel", launches);
 	TRY(b, "launch", "stream", launches);
 	TRY(b, "launch", "graph", launches);
+	TRY(b, "launch", "product", launches);
 	TRY(b, "plan", "flat", plans);
 	TRY(b, "plan", "dedup", plans);
 	TRY(b, "plan", "esp", plans);

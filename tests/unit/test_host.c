@@ -263,6 +263,8 @@ static void test_turned_product(void **state)
 	struct bench_case c = { .work = { .op = "gemm", .m = 2, .n = 1, .k = 3,
 					  .batch = 2, .dtype = "fp32" },
 				.seed = 7 };
+	static const char *const turned[] = { "adding", "adding-each",
+					      "weights-each" };
 	uint32_t a = fill_key(7, 0, FILL_A), b = fill_key(7, 0, FILL_B);
 	double rows = 0, columns = 0;
 	uint64_t i;
@@ -275,8 +277,11 @@ static void test_turned_product(void **state)
 	}
 	assert_true(fabs(rows - columns) > 1e-3);
 	assert_true(ref_product_value(&c, 0, 3) == rows);
-	snprintf(c.work.variant, sizeof(c.work.variant), "adding");
-	assert_true(ref_product_value(&c, 0, 3) == columns);
+	for (i = 0; i < sizeof(turned) / sizeof(turned[0]); i++) {
+		snprintf(c.work.variant, sizeof(c.work.variant), "%s",
+			 turned[i]);
+		assert_true(ref_product_value(&c, 0, 3) == columns);
+	}
 }
 
 static void test_failing_rank(void **state)

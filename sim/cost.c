@@ -142,7 +142,7 @@ static void take_slower(const struct cost *c, const struct op *op, int rank,
 	layer_expert_work(&c->layer, op->kind, rows, 1.0 / op->n_chunks,
 			  op->chunk > 0, &work);
 	work_slow(&work, net_gpu_share(c->spec.net, rank));
-	if (work.seconds > most->seconds)
+	if (work.seconds + work.late_s > most->seconds + most->late_s)
 		*most = work;
 }
 
@@ -275,6 +275,25 @@ const struct step_load *cost_op_load(const struct cost *c,
 	if (!cost_op_step(c, op))
 		return NULL;
 	return &c->load[op_coll(c, op)][op_step(c, op)];
+}
+
+double cost_op_queued(const struct cost *c, const struct op *op,
+		      struct op_host *out)
+{
+	double slow = op->slow > 0 ? op->slow : 1;
+	struct work w;
+
+	*out = (struct op_host){ 0 };
+	if (op_kind_is_comm(op->kind))
+		return cost_op(c, op);
+	w = op_work(c, op);
+	out->is_met = op->kind == OP_GATE && c->layer.dropless;
+	/* sizes that are known before a step: a graph of it has no host */
+	if (c->layer.dropless) {
+		out->host_s = w.host_s;
+		out->late_s = w.late_s;
+	}
+	return slow * w.seconds;
 }
 
 double cost_op(const struct cost *c, const struct op *op)

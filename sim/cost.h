@@ -45,8 +45,24 @@ struct cost_spec {
 enum status cost_new(const struct cost_spec *spec, struct cost **out_p);
 void cost_free(struct cost *c);
 
-/* Seconds of one op (its chunk's share) on the slowest rank. */
+/* Seconds of one op (its chunk's share) on the slowest rank, whose host is in
+ * time. */
 double cost_op(const struct cost *c, const struct op *op);
+
+/*
+ * What a host has to do with an op of many calls (measured products of uneven
+ * experts): it queues for host_s; the op takes late_s longer when it begins
+ * as early as the host with it, and so much less of that as the host is ahead.
+ * is_met: the host waits for the op's end, as a dropless gate's counts.
+ */
+struct op_host {
+	double host_s, late_s;
+	bool is_met;
+};
+
+/* cost_op(), and its host. */
+double cost_op_queued(const struct cost *c, const struct op *op,
+		      struct op_host *out);
 
 /*
  * The share of a product op's time after which its first product is done, where

@@ -304,7 +304,7 @@ static bool measured_parts(const struct measured *m, enum dtype t, int tile,
 }
 
 static bool measured_time(const struct measured *m, enum dtype t, int tile,
-			  const struct gemm_group *group, double *seconds_p,
+			  const struct gemm_group *group, struct work *out,
 			  struct product_point *past_p)
 {
 	double batch = group_batch(group), sum;
@@ -321,13 +321,15 @@ static bool measured_time(const struct measured *m, enum dtype t, int tile,
 		sum += parts.more;
 	else if (group->adding_s > 0)
 		sum = adding_time(m, t, group, batch, sum);
-	if (parts.calls.call_s > 0)
-		sum = fmax(sum, parts.calls.end_s);
-	else if (group->packed)
+	if (parts.calls.call_s > 0) {
+		out->host_s = parts.calls.queued_s;
+		out->late_s = fmax(parts.calls.end_s - sum, 0);
+	} else if (group->packed) {
 		sum = fmax(sum, measured_launch_seconds(m, batch));
+	}
 	if (m->use)
 		m->use->inside++;
-	*seconds_p = sum;
+	out->seconds = sum;
 	return true;
 }
 
@@ -401,34 +403,43 @@ static void note_outside(const struct measured *m,
 	}
 }
 
+/* The GPU's time is another, the host's is not. */
+static void lengthen(struct work *w, double seconds)
+{
+	w->late_s = fmax(w->late_s + w->seconds - seconds, 0);
+	w->seconds = seconds;
+}
+
 void work_add_gemms(struct work *w, const struct gpu *g,
 		    const struct measured *m, enum dtype t,
 		    const struct gemm_group *group)
 {
 	double bytes = group_bytes(group, t), seconds, sustained;
 	struct product_point past = { 0 };
+	struct work one = { 0 };
 
 	assert(g->flops[t] > 0);
 	if (!(bytes > 0))
 		return;
-	w->bytes += bytes;
 	/* roofline: whichever of SMs and HBM takes longer. Measured: a benchmark
 	 * that repeats a product may find small operands in the L2
 	 * (doc/model.md, "Products": inferred); in a layer other kernels ran
 	 * in between */
-	if (!measured_time(m, t, g->tile_m, group, &seconds, &past))
-		seconds = g->kernel_s + group_math_time(group, g, t);
+	if (!measured_time(m, t, g->tile_m, group, &one, &past))
+		one.seconds = g->kernel_s + group_math_time(group, g, t);
+	seconds = one.seconds;
 	sustained = held_time(m, t, group, &seconds);
-	seconds = fmax(seconds, cost_stream(g, bytes));
-	w->seconds += seconds;
-	if (sustained > seconds) {
-		w->held_s += sustained - seconds;
-		w->limited_s += sustained;
+	lengthen(&one, fmax(seconds, cost_stream(g, bytes)));
+	one.bytes = bytes;
+	if (sustained > one.seconds) {
+		one.held_s = sustained - one.seconds;
+		one.limited_s = sustained;
 	}
 	if (past.m > 0) {
-		w->outside_s += seconds;
-		note_outside(m, &past, seconds);
+		one.outside_s = one.seconds;
+		note_outside(m, &past, one.seconds);
 	}
+	work_add(w, &one);
 }
 
 void work_add_gemm(struct work *w, const struct gpu *g,
@@ -457,12 +468,20 @@ void work_add_stream(struct work *w, const struct gpu *g, double bytes)
 {
 	if (!(bytes > 0))
 		return;
-	w->bytes += bytes;
-	w->seconds += cost_stream(g, bytes);
+	work_add(w, &(struct work){ .seconds = cost_stream(g, bytes),
+				    .bytes = bytes });
 }
 
+/*
+ * One after the other, on the GPU and on its host: the second ends when it has
+ * run behind the first, or when its calls come in time no more, host_s after
+ * the first's.
+ */
 void work_add(struct work *w, const struct work *more)
 {
+	w->late_s = fmax(fmax(w->late_s, w->host_s + more->late_s -
+			      w->seconds), 0);
+	w->host_s += more->host_s;
 	w->seconds += more->seconds;
 	w->bytes += more->bytes;
 	w->outside_s += more->outside_s;
@@ -475,7 +494,7 @@ void work_slow(struct work *w, double speed)
 {
 	double s = w->seconds;
 
-	w->seconds /= speed;
+	lengthen(w, s / speed);
 	w->first_s /= speed;
 	w->held_s = fmax(w->held_s + s - w->seconds, 0);
 }
@@ -484,7 +503,7 @@ void work_hold(struct work *w, double share)
 {
 	double s = w->seconds;
 
-	w->seconds += share * w->held_s;
+	lengthen(w, s + share * w->held_s);
 	if (s > 0)
 		w->first_s *= w->seconds / s;
 }

@@ -18,6 +18,10 @@ struct work {
 	double held_s;		/* beside `seconds`: how much longer products take
 				   when the power limit holds all the time */
 	double limited_s;	/* what those that take longer then take */
+	/* calls of a host, one after another: what it needs to queue all, and
+	 * how much longer than `seconds` it is to the end when it begins with
+	 * the first as the work does. See work_append(). */
+	double host_s, late_s;
 };
 
 /*

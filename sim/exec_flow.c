@@ -109,13 +109,25 @@ static void begin_part(struct flow_run *f, int lane)
 				     (uint64_t)lane);
 }
 
+/* The gate that the host waited for has ended: all behind it depend on it. */
+static double wait_for_host(const struct flow_run *f, int i)
+{
+	const struct host_turn *t = &f->host[i];
+	const struct host_clock clock = {
+		.begin_ps = t->gate < 0 ? 0 : f->out->op[t->gate].finish_ps,
+		.queued_s = t->queued_s,
+	};
+
+	return host_delay(&clock, &t->op, f->now_ps);
+}
+
 static void start_op(struct flow_run *f, int lane, int i)
 {
 	struct running *r = &f->lane[lane];
 
 	*r = (struct running){ .op = i, .o = &f->p->op[i], .speed = 1,
 			       .passes = -1 };
-	r->total_s = cost_op(f->c, r->o);
+	r->total_s = f->host[i].seconds + wait_for_host(f, i);
 	if (op_kind_is_comm(r->o->kind))
 		start_comm(f, r, lane);
 	else
@@ -501,6 +513,25 @@ static void run_events(struct flow_run *f)
 	f->out->events = evq_popped(f->q);
 }
 
+/* What the host does before each op, in array order. */
+static void host_init(struct flow_run *f)
+{
+	struct host_clock clock = { 0 };
+	int i, gate = -1;
+
+	f->host = xcalloc((size_t)f->p->n_ops, sizeof(*f->host));
+	for (i = 0; i < f->p->n_ops; i++) {
+		struct host_turn *t = &f->host[i];
+
+		t->seconds = cost_op_queued(f->c, &f->p->op[i], &t->op);
+		t->queued_s = clock.queued_s;
+		t->gate = gate;
+		host_queue(&clock, &t->op, 0);
+		if (t->op.is_met)
+			gate = i;
+	}
+}
+
 static void run_init(struct flow_run *f)
 {
 	const struct net *net = cost_net(f->c);
@@ -511,6 +542,7 @@ static void run_init(struct flow_run *f)
 
 	f->hbm_Bps = g->hbm_Bps * g->hbm_efficiency;
 	f->done = xcalloc((size_t)f->p->n_ops, sizeof(*f->done));
+	host_init(f);
 	f->n_links = set->n;
 	f->rate = xcalloc(n, sizeof(*f->rate));
 	for (i = 0; i < f->n_links; i++)
@@ -535,6 +567,7 @@ static void run_release(struct flow_run *f)
 		free(f->use[i]);
 	free(f->rate);
 	free(f->done);
+	free(f->host);
 }
 
 enum status exec_flow_run(const struct program *p, const struct cost *c,

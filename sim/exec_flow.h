@@ -33,6 +33,13 @@ struct running {
 	int passes;		/* beside the second kernel of this op; -1 */
 };
 
+/* Of an op: its time alone, and what its host does (struct host_clock). */
+struct host_turn {
+	double seconds, queued_s;
+	int gate;		/* that the host waited for before; -1 */
+	struct op_host op;
+};
+
 struct flow_run {
 	const struct program *p;
 	const struct cost *c;
@@ -42,6 +49,7 @@ struct flow_run {
 	struct running lane[LANES_ALL];
 	int next[LANES_ALL];	/* op that the lane has not started; n_ops */
 	bool *done;		/* [n_ops] */
+	struct host_turn *host;	/* [n_ops] */
 	int n_links;		/* that differ: cost_links() */
 	double *rate;		/* [n_links]: seconds per byte */
 	double *use[LANES_ALL];	/* [n_links] of the running op, at scale 1 */

@@ -13,6 +13,23 @@ uint64_t exec_deps_ready(const struct op *op, const struct exec_op *done);
 bool exec_takes_sms(const struct program *p, const struct cost *c,
 		    const struct op *op);
 
+/*
+ * The host that queues a step's ops in array order, from the end of the gate
+ * whose counts it waited for, or the step's begin. Only ops of many calls take
+ * it time (struct op_host).
+ */
+struct host_clock {
+	uint64_t begin_ps;
+	double queued_s;	/* since then, of the ops before */
+};
+
+/* How much longer the op takes that starts at start_ps. */
+double host_delay(const struct host_clock *h, const struct op_host *o,
+		  uint64_t start_ps);
+/* The op is queued; it ends at end_ps. */
+void host_queue(struct host_clock *h, const struct op_host *o,
+		uint64_t end_ps);
+
 /* Fill out->op and out->events; the caller sums up. */
 enum status exec_lane_run(const struct program *p, const struct cost *c,
 			  struct exec_result *out);

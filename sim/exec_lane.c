@@ -3,18 +3,48 @@
 
 #include "base/units.h"
 
-/* When the op ends that could start at `at`. */
+#include <math.h>
+
+double host_delay(const struct host_clock *h, const struct op_host *o,
+		  uint64_t start_ps)
+{
+	double ahead_s = s_from_ps(start_ps) - s_from_ps(h->begin_ps) -
+		h->queued_s;
+
+	return o->host_s > 0 ? fmax(o->late_s - ahead_s, 0) : 0;
+}
+
+void host_queue(struct host_clock *h, const struct op_host *o,
+		uint64_t end_ps)
+{
+	h->queued_s += o->host_s;
+	if (o->is_met)
+		*h = (struct host_clock){ .begin_ps = end_ps };
+}
+
+/* What all lanes share. */
+struct shared {
+	uint64_t sms;		/* free from then on */
+	struct host_clock host;
+};
+
+/* When the op ends that could start at *at_p; it may have to wait. */
 static uint64_t turn(const struct program *p, const struct cost *c,
-		     const struct op *op, uint64_t at, uint64_t *sms)
+		     const struct op *op, uint64_t *at_p, struct shared *s)
 {
 	bool takes = exec_takes_sms(p, c, op);
+	struct op_host host;
+	double seconds = cost_op_queued(c, op, &host);
+	uint64_t end;
 
-	if (takes && *sms > at)
-		at = *sms;
-	at += ps_from_s(cost_op(c, op));
+	if (takes && s->sms > *at_p)
+		*at_p = s->sms;
+	end = *at_p + ps_from_s(seconds +
+				host_delay(&s->host, &host, *at_p));
+	host_queue(&s->host, &host, end);
 	if (takes)
-		*sms = at;
-	return at;
+		s->sms = end;
+	return end;
 }
 
 /*
@@ -26,7 +56,8 @@ static uint64_t turn(const struct program *p, const struct cost *c,
 uint64_t exec_lane_time(const struct program *p, const struct cost *c,
 			uint64_t *end_ps)
 {
-	uint64_t lane[LANES_ALL] = { 0 }, sms = 0, last = 0, at;
+	uint64_t lane[LANES_ALL] = { 0 }, last = 0, at;
+	struct shared shared = { 0 };
 	const struct op *op;
 	int i, d;
 
@@ -37,10 +68,9 @@ uint64_t exec_lane_time(const struct program *p, const struct cost *c,
 			if (end_ps[op->dep[d]] > at)
 				at = end_ps[op->dep[d]];
 		}
-		at = turn(p, c, op, at, &sms);
-		end_ps[i] = lane[op->lane] = at;
-		if (at > last)
-			last = at;
+		end_ps[i] = lane[op->lane] = turn(p, c, op, &at, &shared);
+		if (end_ps[i] > last)
+			last = end_ps[i];
 	}
 	return last;
 }
@@ -60,7 +90,8 @@ uint64_t exec_deps_ready(const struct op *op, const struct exec_op *done)
 enum status exec_lane_run(const struct program *p, const struct cost *c,
 			  struct exec_result *out)
 {
-	uint64_t lane[LANES_ALL] = { 0 }, sms = 0, at;
+	uint64_t lane[LANES_ALL] = { 0 }, at, end;
+	struct shared shared = { 0 };
 	const struct op *op;
 	int i;
 
@@ -69,9 +100,9 @@ enum status exec_lane_run(const struct program *p, const struct cost *c,
 		at = exec_deps_ready(op, out->op);
 		if (lane[op->lane] > at)
 			at = lane[op->lane];
-		at = turn(p, c, op, at, &sms);
-		out->op[i].start_ps = at - ps_from_s(cost_op(c, op));
-		out->op[i].finish_ps = lane[op->lane] = at;
+		end = turn(p, c, op, &at, &shared);
+		out->op[i].start_ps = at;
+		out->op[i].finish_ps = lane[op->lane] = end;
 	}
 	out->events = (uint64_t)p->n_ops;
 	return ST_OK;

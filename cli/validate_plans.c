@@ -98,19 +98,40 @@ static void add_fixed(struct contest *c, const struct plan *best)
 	}
 }
 
+/* One exchange by another name, as all are on two ranks: the same plan but for
+ * the algorithm, and the same forecast to the last bit. */
+static bool is_again(const struct search_result *r, int i)
+{
+	const struct candidate *k = &r->top[i];
+	struct plan p = k->plan;
+	int j;
+
+	for (j = 0; j < i; j++) {
+		p.alltoall = r->top[j].plan.alltoall;
+		if (plan_same(&p, &r->top[j].plan) &&
+		    k->lane_s == r->top[j].lane_s &&
+		    k->flow_s == r->top[j].flow_s)
+			return true;
+	}
+	return false;
+}
+
 static void add_planned(struct contest *c, const struct search_result *r,
 			int n)
 {
 	char why[SAMPLE_TEXT];
 	struct buf b = { 0 };
-	int i;
+	int i, added;
 
 	plan_print(&r->best.plan, &b);
 	snprintf(c->chosen, sizeof(c->chosen), "%s", buf_str(&b));
 	buf_release(&b);
-	for (i = 0; i < r->n_top && i < n; i++) {
+	for (i = added = 0; i < r->n_top && added < n; i++) {
+		if (is_again(r, i))
+			continue;
 		snprintf(why, sizeof(why), "#%d", i + 1);
 		contest_add(c, &r->top[i].plan, why);
+		added++;
 	}
 	for (i = 0; i < r->n_baselines; i++) {
 		if (is_of_use(&c->s, &r->baseline[i].plan))
@@ -235,7 +256,7 @@ static void drop_slow(struct contest *c)
 
 static enum status plan_contest(const struct validate *v, struct contest *c)
 {
-	const struct search_options so = { .top = v->plans,
+	const struct search_options so = { .top = v->plans * A2A_N,
 					   .no_systems = true };
 	struct search_result r;
 	enum status st;

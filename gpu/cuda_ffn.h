@@ -121,8 +121,7 @@ enum status cuda_ffn_backward_weights(struct cuda_ffn *f,
  * faster), and keeps the fastest for this shape: the two products of the
  * forward pass; all six of a first chunk; those of a later one, which add to
  * weights' gradients (other algorithms are fastest when much is read). Waits:
- * 0.25 s a product, 0.5 s or 120 runs where one takes over 0.5 ms (the clock
- * that the power allows settles slowly); 0.05 s or some 25 runs for other
+ * 0.25 s a product or, where that is longer, 60 runs of it; 0.05 s for other
  * numbers of rows later, and no time at all for padded ones that are known and
  * for packed ones within a tenth of those known.
  */

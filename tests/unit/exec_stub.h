@@ -24,6 +24,7 @@ struct cost {
 	double s[OP_KIND_N];	/* of one chunk */
 	double hbm[OP_KIND_N];
 	double first[OP_KIND_N];
+	struct op_host host[OP_KIND_N];
 	struct coll_step step[OP_KIND_N];	/* comm: s is its flow part */
 	struct step_load load[OP_KIND_N];
 	struct net net;
@@ -46,6 +47,13 @@ double cost_op(const struct cost *c, const struct op *op)
 	if (!op_kind_is_comm(op->kind))
 		return c->s[op->kind];
 	return st->fixed_s + (st->flow_s + st->copy_s) / op->n_chunks;
+}
+
+double cost_op_queued(const struct cost *c, const struct op *op,
+		      struct op_host *out)
+{
+	*out = c->host[op->kind];
+	return cost_op(c, op);
 }
 
 double cost_op_first(const struct cost *c, const struct op *op)

@@ -2,7 +2,8 @@
 /*
  * Products with a call each: a host queues them, a GPU waits for it
  * (sim/cost_kernel.h). Four in a group, each alone 1 us at 10 rows, 11 us at
- * 60, 21 us at 110; a call takes 3 us.
+ * 60, 21 us at 110; a call takes 3 us. Times are with a host that begins with
+ * them, but where it says so.
  */
 #include "sim/cost_kernel.h"
 
@@ -86,7 +87,7 @@ static double seconds(struct fixture *f, int curves,
 
 	work_add_gemms(&w, &gpu, &m, DT_BF16, g);
 	near(w.outside_s, 0);
-	return w.seconds;
+	return w.seconds + w.late_s;
 }
 
 static struct gemm_group group_of(const double *rows)
@@ -126,6 +127,40 @@ static void test_pipeline(void **state)
 	g = group_of(row[2].rows);
 	g.packed = false;
 	near(seconds(&f, 2, &g), 24 * US);
+	release(&f);
+}
+
+/*
+ * One product after the other: four small ones, over after 13 us, have the host
+ * until 12, so that four large ones begin at 15 and end at 99. A kernel of 0.1
+ * us + 1 MB behind them: 1.1 us later. The GPU alone: 4 + 84 + 1.1.
+ */
+static void test_in_turn(void **state)
+{
+	static const double small[N] = { 10, 10, 10, 10 };
+	static const double large[N] = { 110, 110, 110, 110 };
+	struct fixture f = make(3 * US, US);
+	struct measured m = { .n_tables = 1, .table = f.table, .n_curves = 2,
+			      .curve = f.curve };
+	struct gemm_group g = group_of(small);
+	struct work w = { 0 };
+
+	(void)state;
+	work_add_gemms(&w, &gpu, &m, DT_BF16, &g);
+	near(w.seconds, 4 * US);
+	near(w.late_s, 9 * US);
+	near(w.host_s, 12 * US);
+	g = group_of(large);
+	work_add_gemms(&w, &gpu, &m, DT_BF16, &g);
+	near(w.seconds + w.late_s, 99 * US);
+	near(w.host_s, 24 * US);
+	work_add_stream(&w, &gpu, 1e6);
+	near(w.seconds, 89.1 * US);
+	near(w.seconds + w.late_s, 100.1 * US);
+	/* half the GPU: 178.2, and the host is in time sooner */
+	work_slow(&w, 0.5);
+	near(w.seconds, 178.2 * US);
+	assert_true(w.late_s == 0);
 	release(&f);
 }
 
@@ -283,6 +318,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pipeline),
+		cmocka_unit_test(test_in_turn),
 		cmocka_unit_test(test_without),
 		cmocka_unit_test(test_repeat),
 		cmocka_unit_test(test_bounds),

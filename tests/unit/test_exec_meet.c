@@ -118,11 +118,70 @@ static void test_flows_memory(void **state)
 	assert_true(fabs(b_s - 6.5) < 1e-9);
 }
 
+static void run_host(struct cost *c, enum exec_model model,
+		     struct exec_result *r, double *first_s, double *second_s)
+{
+	struct program p;
+	int i;
+
+	lower(&p, 16, 1, A2A_FLAT, 2, 1);
+	run(&p, c, model, r);
+	for (i = 0; i < p.n_ops; i++) {
+		const struct exec_op *o = &r->op[i];
+		double s = s_from_ps(o->finish_ps) - s_from_ps(o->start_ps);
+
+		if (p.op[i].kind == OP_EXPERT)
+			*(p.op[i].chunk ? second_s : first_s) = s;
+	}
+	program_release(&p);
+}
+
+/*
+ * A gate of 3 s, dispatches of 1 s in two chunks, experts of 2 s whose host
+ * queues for 4 s, 5 s longer when it begins with them. The host waits for the
+ * gate: the first begins at 4, the host is 1 s ahead, and takes 2 + 4. The
+ * second begins at 10, its host at 3 + 4: 2 + 2. A host that did not wait began
+ * at 0: 2 + 1, and the second at 7: 2 + 2. Queued in time both take 2.
+ */
+static void test_host(void **state)
+{
+	static const enum exec_model model[] = { EXEC_LANE, EXEC_FLOW };
+	struct exec_result r;
+	struct cost c;
+	double a, b;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		cost_init(&c);
+		c.net.cluster.gpu.comm_sms = 0;
+		c.s[OP_GATE] = 3;
+		set_comm(&c, OP_DISPATCH, 1, 2);
+		c.s[OP_EXPERT] = 2;
+		c.host[OP_EXPERT] = (struct op_host){ .host_s = 4,
+						      .late_s = 5 };
+		c.host[OP_GATE].is_met = true;
+		run_host(&c, model[i], &r, &a, &b);
+		assert_true(fabs(a - 6) < 1e-9 && fabs(b - 4) < 1e-9);
+		assert_true(fabs(s_from_ps(r.forward_ps) - 14) < 1e-9);
+		exec_release(&r);
+		c.host[OP_GATE].is_met = false;
+		run_host(&c, model[i], &r, &a, &b);
+		assert_true(fabs(a - 3) < 1e-9 && fabs(b - 4) < 1e-9);
+		exec_release(&r);
+		c.host[OP_EXPERT].late_s = 0.5;
+		run_host(&c, model[i], &r, &a, &b);
+		assert_true(fabs(a - 2) < 1e-9 && fabs(b - 2) < 1e-9);
+		exec_release(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flows_meet),
 		cmocka_unit_test(test_flows_memory),
+		cmocka_unit_test(test_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

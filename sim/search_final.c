@@ -8,11 +8,13 @@
 #include "sim/order_search.h"
 #include "sim/step.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define GAIN_MIN 1e-6	/* of a step: less is rounding */
+#define WHOLE_FINALISTS 8
 
 struct group search_plan_group(const struct search *x, const struct plan *p)
 {
@@ -207,27 +209,52 @@ static bool has_degree(const struct search *x, int d)
 	return false;
 }
 
+/* Behind the last one, and not the same exchange by another name? */
+static bool is_behind(const struct group *g, const struct group *last)
+{
+	if (!last || g->whole_s > last->whole_s)
+		return true;
+	return g->whole_s == last->whole_s && g > last &&
+		(g->layout != last->layout || g->factor != last->factor ||
+		 g->tech != last->tech);
+}
+
+/* The group whose plan in one chunk counts least, of those behind the last
+ * one; NULL: none. */
+static const struct group *next_whole(const struct search *x,
+				      const struct group *last)
+{
+	const struct group *best = NULL;
+
+	for (size_t i = 0; i < x->n_groups; i++) {
+		const struct group *g = &x->group[i];
+
+		if (!g->why_not && g->ctas == x->ctas[0] &&
+		    !isinf(g->whole_s) && is_behind(g, last) &&
+		    (!best || g->whole_s < best->whole_s))
+			best = g;
+	}
+	return best;
+}
+
 /*
  * Where products were measured exchanges wait for their kernels, which the lane
- * model does not know: it makes too much of chunks. So the first candidate in
- * one chunk runs, too, by every exchange.
+ * model does not know: it makes too much of chunks. What is in one chunk it
+ * knows, so the best few of these run, too, of any layout.
  */
 static void add_whole(struct search *x, int *n_p)
 {
-	struct group g;
+	const struct group *g = NULL;
 
-	if (x->o->lane_only || !x->s->measured || !has_degree(x, 1))
+	if (x->o->lane_only || !x->s->measured)
 		return;
-	g = search_plan_group(x, &x->top.item[0].plan);
-	for (int a = 0; a < A2A_N; a++) {
-		struct candidate k = x->top.item[0];
+	for (int i = 0; i < WHOLE_FINALISTS; i++) {
+		struct candidate k;
 
-		if (!search_tries(x, g.layout, g.tech, (enum a2a_alg)a))
-			continue;
-		block_clear(&k.plan);
-		search_clear_order(&k.plan);
-		k.plan.alltoall = (enum a2a_alg)a;
-		k.plan.degree_forward = k.plan.degree_backward = 1;
+		g = next_whole(x, g);
+		if (!g)
+			return;
+		k = search_candidate(x, g, 1, 1);
 		*n_p += come_in(x, &k, *n_p);
 	}
 }

@@ -227,6 +227,19 @@ static void keep_group(struct search *x, const struct group *g)
 	x->group[x->n_groups++] = *g;
 }
 
+/* What the plan in one chunk counts; INFINITY: that degree is not listed. */
+static double whole_value(const struct search *x, int layout,
+			  const struct degree_times *t)
+{
+	for (int i = 0; i < x->n_degrees; i++) {
+		if (x->degree[i] == 1)
+			return search_value(x, layout, t->forward_s[i] +
+					    t->backward_s[i],
+					    t->forward_s[i], 0);
+	}
+	return INFINITY;
+}
+
 static void set_bound(const struct search *x, struct group *g,
 		      const struct degree_times *t,
 		      const struct order_times *orders,
@@ -240,6 +253,7 @@ static void set_bound(const struct search *x, struct group *g,
 		forward_s = fmin(forward_s, least(orders->bound_s[0],
 						  x->n_degrees));
 	}
+	g->whole_s = whole_value(x, g->layout, t);
 	g->bound_s = fmin(bound_s, blocks->best_bound_s);
 	g->weighted_s = fmin(search_value(x, g->layout, bound_s, forward_s, 0),
 			     blocks->best_value_s);

@@ -21,6 +21,7 @@ struct group {
 	unsigned tech;		/* technique_mask of its plans */
 	double bound_s;		/* of its best pair of degrees */
 	double weighted_s;	/* what they count at least: search_value() */
+	double whole_s;		/* what its plan in one chunk does, at least */
 	bool least;		/* there may be a better bound, see
 				   search_queue.c */
 	double drop, padding;

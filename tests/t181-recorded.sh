@@ -7,10 +7,10 @@ recorded=$abs_srcdir/profiles/data/h200-x2-layers.jsonl
 test -e "$recorded" || test_skip_all "no recorded layers"
 
 # What was reached, held from below: all rows, and those over NVLink. The aims
-# are 5 %, 12 %, 0.9 and 2 %: the first and the last are met, doc/model.md
-# ("Recorded layers") says why the others are not.
-MEAN=0.047 P95=0.155 TAU=0.81 REGRET=0.01
-NVLINK_MEAN=0.045 NVLINK_P95=0.132 NVLINK_TAU=0.845 NVLINK_REGRET=0.004
+# are 5 %, 12 %, 0.9 and 2 %: all are met but the order, 0.88, which is over
+# NVLink; doc/model.md ("Recorded layers") says why.
+MEAN=0.038 P95=0.108 TAU=0.879 REGRET=0.008
+NVLINK_MEAN=0.033 NVLINK_P95=0.086 NVLINK_TAU=0.912 NVLINK_REGRET=0.006
 
 value() {
 	sed -n "s/^  \"$1\": \([^,]*\),*$/\1/p" json

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define GAIN_MIN 1e-6	/* of a step: less is rounding */
-#define WHOLE_FINALISTS 8
+#define WHOLE_FINALISTS 4
 
 struct group search_plan_group(const struct search *x, const struct plan *p)
 {

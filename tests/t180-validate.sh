@@ -247,6 +247,15 @@ test_expect_success 'layers are not what forecasts rest on' '
 	test_grep "\"cost_note\": \"measured (h200-x2" json
 '
 
+test_expect_success 'the best plans have one exchange under one name' '
+	moecast validate two.yaml --db names.db --plans 4 --spread 0 \
+		--runner "$PWD/exact" --json --tolerance 100 >json &&
+	awk "/\"plan\":/ { sub(/alltoall=[^ ]*/, \"\"); plan = \$0 }
+	/\"predicted_s\":/ { s = \$2 }
+	/\"why\": \"#/ { print plan, s }" json >best &&
+	test "$(wc -l <best)" -eq 4 && test "$(sort -u best | wc -l)" -eq 4
+'
+
 # ---- faults ----
 
 run() {	# run DB RUNNER OPTION...

@@ -52,4 +52,62 @@ test_expect_success 'those over NVLink alone' '
 	holds regret "<=" "$NVLINK_REGRET"
 '
 
+# The least forecast of each layer's recorded plans that drop nothing more:
+# "SECONDS LAYER" lines.
+least_forecasts() {
+	awk '
+	/"predicted_s":/ { s = $2 + 0 }
+	/"layer":/ { sub(/^ *"layer": "/, ""); sub(/",$/, ""); layer = $0 }
+	/"allowed": true/ {
+		if (!(layer in least) || s < least[layer])
+			least[layer] = s
+	}
+	END { for (l in least) printf "%.12g %s\n", least[l], l }' "$1" |
+	sort -k 2
+}
+
+# The layer as keys of a scenario.
+sets_of() {
+	for word in $1
+	do
+		value=${word#*=}
+		case $word in
+		gpu=*) echo "--set cluster.gpu=$value" ;;
+		nodes=*) echo "--set cluster.nodes=$value" ;;
+		gpus=*) echo "--set cluster.gpus_per_node=$value" ;;
+		tokens=*) echo "--set model.sequence=$value" ;;
+		ffn=*) echo "--set model.expert_ffn=$value" ;;
+		k=*) echo "--set model.experts_per_token=$value" ;;
+		hidden=* | experts=* | gated=* | dtype=*)
+			echo "--set model.$word" ;;
+		routing=*) echo "--set routing.kind=$value" ;;
+		skew=* | seed=*) echo "--set routing.$word" ;;
+		tier=shm | tier=socket) echo "--set profile.inter=$value" ;;
+		esac
+	done
+}
+
+test_expect_success 'the planner finds the least forecast of every layer' '
+	cat >layer.yaml <<-\END &&
+	cluster: {gpu: h200-sxm, nodes: 1, gpus_per_node: 2,
+	    nic: {bandwidth: 100GB/s}}
+	model: {layers: 1, batch_per_gpu: 1, sequence: 1024, hidden: 1024,
+	    expert_ffn: 1024, experts: 8, experts_per_token: 2}
+	layout: {ep: auto, esp: auto, tp: 1, dp: auto, pp: 1}
+	END
+	moecast validate --replay "$recorded" --tolerance 1000 --json >json &&
+	least_forecasts json >least && test "$(wc -l <least)" -eq 21 &&
+	while read -r seconds layer
+	do
+		moecast plan layer.yaml $(sets_of "$layer") --json >plan &&
+		planned=$(sed -n "s/^    \"time_s\": \(.*\),$/\1/p" plan |
+			head -n 1) &&
+		awk -v p="$planned" -v r="$seconds" \
+			"BEGIN { exit !(p > 0 && p <= r * 1.000001) }" || {
+			echo "planned $planned, recorded $seconds: $layer"
+			exit 1
+		}
+	done <least
+'
+
 test_done

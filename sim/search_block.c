@@ -143,20 +143,11 @@ static enum status bound_degree(const struct search *x, const struct group *g,
 	return ST_OK;
 }
 
-static double least(const double *v, int n)
-{
-	double min = INFINITY;
-
-	for (int i = 0; i < n; i++)
-		min = fmin(min, v[i]);
-	return min;
-}
-
 /* What blocks with this backward pass count, at least. */
 static double least_value(const struct search *x, const struct group *g,
 			  const struct attention_times *t, int i)
 {
-	double forward_s = least(t->time_s[0], x->n_degrees);
+	double forward_s = search_least(t->time_s[0], x->n_degrees);
 
 	return search_value(x, g->layout, forward_s + t->bound_s[i], forward_s,
 			    t->bound_sums_s[i]);
@@ -175,8 +166,8 @@ enum status search_attention_bounds(const struct search *x,
 		if (x->degree[i] > 1)
 			st = bound_degree(x, g, c, i, t);
 	}
-	t->best_bound_s = least(t->time_s[0], x->n_degrees) +
-		least(t->bound_s, x->n_degrees);
+	t->best_bound_s = search_least(t->time_s[0], x->n_degrees) +
+		search_least(t->bound_s, x->n_degrees);
 	t->best_value_s = INFINITY;
 	for (int i = 0; i < x->n_degrees && !st; i++)
 		t->best_value_s = fmin(t->best_value_s,

@@ -160,7 +160,7 @@ struct candidate search_candidate(const struct search *x,
 	};
 }
 
-static double least(const double *v, int n)
+double search_least(const double *v, int n)
 {
 	double min = INFINITY;
 
@@ -245,12 +245,12 @@ static void set_bound(const struct search *x, struct group *g,
 		      const struct order_times *orders,
 		      const struct attention_times *blocks)
 {
-	double forward_s = least(t->forward_s, x->n_degrees);
-	double bound_s = forward_s + least(t->backward_s, x->n_degrees);
+	double forward_s = search_least(t->forward_s, x->n_degrees);
+	double bound_s = forward_s + search_least(t->backward_s, x->n_degrees);
 
 	if (orders) {
 		bound_s = fmin(bound_s, orders->best_bound_s);
-		forward_s = fmin(forward_s, least(orders->bound_s[0],
+		forward_s = fmin(forward_s, search_least(orders->bound_s[0],
 						  x->n_degrees));
 	}
 	g->whole_s = whole_value(x, g->layout, t);

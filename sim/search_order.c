@@ -41,15 +41,6 @@ static enum status bound_degree(struct search *x, const struct group *g,
 	return ST_OK;
 }
 
-static double least(const double *v, int n)
-{
-	double min = INFINITY;
-
-	for (int i = 0; i < n; i++)
-		min = fmin(min, v[i]);
-	return min;
-}
-
 enum status search_order_bounds(struct search *x, const struct group *g,
 				const struct cost *c, struct order_times *t)
 {
@@ -57,8 +48,8 @@ enum status search_order_bounds(struct search *x, const struct group *g,
 
 	for (int i = 0; i < x->n_degrees && !st; i++)
 		st = bound_degree(x, g, c, i, t);
-	t->best_bound_s = least(t->bound_s[0], x->n_degrees) +
-		least(t->bound_s[1], x->n_degrees);
+	t->best_bound_s = search_least(t->bound_s[0], x->n_degrees) +
+		search_least(t->bound_s[1], x->n_degrees);
 	return st;
 }
 
@@ -66,7 +57,7 @@ enum status search_order_bounds(struct search *x, const struct group *g,
 static bool may_win(const struct search *x, const struct order_times *t,
 		    int pass, int i, double limit_s)
 {
-	return t->bound_s[pass][i] + least(t->bound_s[!pass], x->n_degrees) <
+	return t->bound_s[pass][i] + search_least(t->bound_s[!pass], x->n_degrees) <
 		limit_s;
 }
 

@@ -97,6 +97,9 @@ void search_limits_release(struct search *x);
 bool search_limit_listed(const struct search *x, int ctas);
 const struct net *search_net(const struct search *x, int ctas);
 
+/* The least of n; INFINITY of none. */
+double search_least(const double *v, int n);
+
 /* Fills x->degree and x->group. */
 enum status search_bound_groups(struct search *x);
 /* Sets the bound; the group's workload must be current. least: that of

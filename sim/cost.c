@@ -138,12 +138,17 @@ static void take_slower(const struct cost *c, const struct op *op, int rank,
 	const struct workload *w = c->spec.workload;
 	const double *rows = w->rows + (size_t)rank * (size_t)w->local_experts;
 	struct work work;
+	double end_s;
 
 	layer_expert_work(&c->layer, op->kind, rows, 1.0 / op->n_chunks,
 			  op->chunk > 0, &work);
 	work_slow(&work, net_gpu_share(c->spec.net, rank));
-	if (work.seconds + work.late_s > most->seconds + most->late_s)
+	end_s = fmax(work.seconds + work.late_s,
+		     most->seconds + most->late_s);
+	if (work.seconds > most->seconds)
 		*most = work;
+	most->late_s = end_s - most->seconds;
+	most->host_s = fmax(most->host_s, work.host_s);
 }
 
 /* The slowest rank's; a rank with the rows of the one before is skipped,
@@ -288,11 +293,8 @@ double cost_op_queued(const struct cost *c, const struct op *op,
 		return cost_op(c, op);
 	w = op_work(c, op);
 	out->is_met = op->kind == OP_GATE && c->layer.dropless;
-	/* sizes that are known before a step: a graph of it has no host */
-	if (c->layer.dropless) {
-		out->host_s = w.host_s;
-		out->late_s = w.late_s;
-	}
+	out->host_s = w.host_s;
+	out->late_s = fmax(w.late_s - (slow - 1) * w.seconds, 0);
 	return slow * w.seconds;
 }
 

@@ -71,11 +71,15 @@ static enum status send_esp(struct cost *c, const struct coll_spec *cs,
 		.n_ranks = c->spec.net->n_ranks, .group = esp, .stride = 1,
 		.each = bytes / esp,
 	};
-	enum status st = coll_alltoall(cs, A2A_FLAT, &t, false,
-				       &c->coll[COST_ESP_GATHER]);
+	struct coll_spec few = *cs;
+	enum status st;
 
+	if ((double)t.n_ranks * esp > COST_FLOWS_MAX)
+		few.keep_flows = false;
+	st = coll_alltoall(&few, A2A_FLAT, &t, false,
+			   &c->coll[COST_ESP_GATHER]);
 	if (!st)
-		st = coll_alltoall(cs, A2A_FLAT, &t, true,
+		st = coll_alltoall(&few, A2A_FLAT, &t, true,
 				   &c->coll[COST_ESP_SCATTER]);
 	if (st)
 		return st;

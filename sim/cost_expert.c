@@ -111,7 +111,8 @@ static void ffn_race(const struct ffn *f, const struct gemm_group *padded,
 	    work_each_known(l->measured, l->model->dtype, &each)) {
 		work_add_gemms(&other, l->gpu, l->measured, l->model->dtype,
 			       &each);
-		if (other.seconds + other.held_s + other.late_s <
+		if (other.seconds + other.held_s +
+		    (l->dropless ? other.late_s : 0) <
 		    one.seconds + one.held_s)
 			one = other;
 	}
@@ -225,6 +226,9 @@ void layer_expert_work(const struct layer *l, enum op_kind kind,
 		ffn_pad(&f);
 	*out = (struct work){ 0 };
 	ffn_work(&f, kind, out);
+	/* sizes known before a step: a graph of it has no host */
+	if (!l->dropless)
+		out->host_s = out->late_s = 0;
 	/* blocks of one source by expert become blocks of one expert, and
 	 * back: each row read and written once on either side */
 	if (l->regroup && kind != OP_EXPERT_BWD_WEIGHT) {

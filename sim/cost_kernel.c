@@ -404,9 +404,10 @@ static void note_outside(const struct measured *m,
 }
 
 /* The GPU's time is another, the host's is not. */
-static void lengthen(struct work *w, double seconds)
+static void set_seconds(struct work *w, double seconds)
 {
-	w->late_s = fmax(w->late_s + w->seconds - seconds, 0);
+	if (w->host_s > 0)
+		w->late_s = fmax(w->late_s + w->seconds - seconds, 0);
 	w->seconds = seconds;
 }
 
@@ -429,7 +430,7 @@ void work_add_gemms(struct work *w, const struct gpu *g,
 		one.seconds = g->kernel_s + group_math_time(group, g, t);
 	seconds = one.seconds;
 	sustained = held_time(m, t, group, &seconds);
-	lengthen(&one, fmax(seconds, cost_stream(g, bytes)));
+	set_seconds(&one, fmax(seconds, cost_stream(g, bytes)));
 	one.bytes = bytes;
 	if (sustained > one.seconds) {
 		one.held_s = sustained - one.seconds;
@@ -494,7 +495,7 @@ void work_slow(struct work *w, double speed)
 {
 	double s = w->seconds;
 
-	lengthen(w, s / speed);
+	set_seconds(w, s / speed);
 	w->first_s /= speed;
 	w->held_s = fmax(w->held_s + s - w->seconds, 0);
 }
@@ -503,7 +504,7 @@ void work_hold(struct work *w, double share)
 {
 	double s = w->seconds;
 
-	lengthen(w, s + share * w->held_s);
+	set_seconds(w, s + share * w->held_s);
 	if (s > 0)
 		w->first_s *= w->seconds / s;
 }

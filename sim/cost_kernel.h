@@ -20,7 +20,7 @@ struct work {
 	double limited_s;	/* what those that take longer then take */
 	/* calls of a host, one after another: what it needs to queue all, and
 	 * how much longer than `seconds` it is to the end when it begins with
-	 * the first as the work does. See work_append(). */
+	 * the first as the work does. See work_add(). */
 	double host_s, late_s;
 };
 

@@ -27,8 +27,9 @@
  *
  * The host shares nothing: its ops take cost_op().
  *
- * An op that never shares takes exactly its cost_op(), so where nothing is
- * shared both models give the same times to the picosecond.
+ * An op that never shares takes exactly its cost_op(), and what its host is
+ * late (struct op_host), so where nothing is shared both models give the same
+ * times to the picosecond.
  */
 #ifndef SIM_EXEC_H
 #define SIM_EXEC_H

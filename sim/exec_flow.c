@@ -109,12 +109,14 @@ static void begin_part(struct flow_run *f, int lane)
 				     (uint64_t)lane);
 }
 
-/* The gate that the host waited for has ended: all behind it depend on it. */
+/* The gate that the host waited for has ended: it stands before the op on the
+ * same lane. So has the forward pass when the other one begins. */
 static double wait_for_host(const struct flow_run *f, int i)
 {
 	const struct host_turn *t = &f->host[i];
 	const struct host_clock clock = {
-		.begin_ps = t->gate < 0 ? 0 : f->out->op[t->gate].finish_ps,
+		.begin_ps = t->gate >= 0 ? f->out->op[t->gate].finish_ps :
+			i < f->p->n_forward ? 0 : f->forward_ps,
 		.queued_s = t->queued_s,
 	};
 
@@ -493,6 +495,8 @@ static void end_part(struct flow_run *f, int lane)
 	}
 	f->out->op[r->op].finish_ps = f->now_ps;
 	f->done[r->op] = true;
+	if (r->op < f->p->n_forward)
+		f->forward_ps = f->now_ps;
 	r->op = -1;
 }
 
@@ -523,6 +527,10 @@ static void host_init(struct flow_run *f)
 	for (i = 0; i < f->p->n_ops; i++) {
 		struct host_turn *t = &f->host[i];
 
+		if (i == f->p->n_forward) {
+			clock = (struct host_clock){ 0 };
+			gate = -1;
+		}
 		t->seconds = cost_op_queued(f->c, &f->p->op[i], &t->op);
 		t->queued_s = clock.queued_s;
 		t->gate = gate;

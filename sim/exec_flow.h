@@ -36,7 +36,7 @@ struct running {
 /* Of an op: its time alone, and what its host does (struct host_clock). */
 struct host_turn {
 	double seconds, queued_s;
-	int gate;		/* that the host waited for before; -1 */
+	int gate;		/* of the pass, that the host waited for; -1 */
 	struct op_host op;
 };
 
@@ -50,6 +50,7 @@ struct flow_run {
 	int next[LANES_ALL];	/* op that the lane has not started; n_ops */
 	bool *done;		/* [n_ops] */
 	struct host_turn *host;	/* [n_ops] */
+	uint64_t forward_ps;	/* the last end of a forward op */
 	int n_links;		/* that differ: cost_links() */
 	double *rate;		/* [n_links]: seconds per byte */
 	double *use[LANES_ALL];	/* [n_links] of the running op, at scale 1 */

@@ -14,9 +14,10 @@ bool exec_takes_sms(const struct program *p, const struct cost *c,
 		    const struct op *op);
 
 /*
- * The host that queues a step's ops in array order, from the end of the gate
- * whose counts it waited for, or the step's begin. Only ops of many calls take
- * it time (struct op_host).
+ * The host that queues a pass' ops in array order, from the pass' begin, or the
+ * end of the gate whose counts it waited for. Only ops of many calls take it
+ * time (struct op_host). That it begins anew with the backward pass, where it
+ * may be ahead, keeps the passes apart, as searches need them.
  */
 struct host_clock {
 	uint64_t begin_ps;

@@ -44,6 +44,8 @@ uint64_t exec_lane_time(const struct program *p, const struct cost *c,
 
 	for (i = 0; i < p->n_ops; i++) {
 		op = &p->op[i];
+		if (i == p->n_forward)
+			shared.host = (struct host_clock){ .begin_ps = last };
 		at = lane[op->lane];
 		for (d = 0; d < op->n_deps; d++) {
 			if (end_ps[op->dep[d]] > at)
@@ -71,19 +73,23 @@ uint64_t exec_deps_ready(const struct op *op, const struct exec_op *done)
 enum status exec_lane_run(const struct program *p, const struct cost *c,
 			  struct exec_result *out)
 {
-	uint64_t lane[LANES_ALL] = { 0 }, at, end;
+	uint64_t lane[LANES_ALL] = { 0 }, last = 0, at, end;
 	struct shared shared = { 0 };
 	const struct op *op;
 	int i;
 
 	for (i = 0; i < p->n_ops; i++) {
 		op = &p->op[i];
+		if (i == p->n_forward)
+			shared.host = (struct host_clock){ .begin_ps = last };
 		at = exec_deps_ready(op, out->op);
 		if (lane[op->lane] > at)
 			at = lane[op->lane];
 		end = turn(p, c, op, &at, &shared);
 		out->op[i].start_ps = at;
 		out->op[i].finish_ps = lane[op->lane] = end;
+		if (end > last)
+			last = end;
 	}
 	out->events = (uint64_t)p->n_ops;
 	return ST_OK;

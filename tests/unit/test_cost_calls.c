@@ -161,6 +161,12 @@ static void test_in_turn(void **state)
 	work_slow(&w, 0.5);
 	near(w.seconds, 178.2 * US);
 	assert_true(w.late_s == 0);
+	/* without calls nothing is late, whatever the GPU's speed */
+	w = (struct work){ 0 };
+	work_add_stream(&w, &gpu, 1e6);
+	work_slow(&w, 2);
+	near(w.seconds, 0.55 * US);
+	assert_true(w.late_s == 0 && w.host_s == 0);
 	release(&f);
 }
 

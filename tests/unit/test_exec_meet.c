@@ -172,6 +172,17 @@ static void test_host(void **state)
 		c.host[OP_EXPERT].late_s = 0.5;
 		run_host(&c, model[i], &r, &a, &b);
 		assert_true(fabs(a - 2) < 1e-9 && fabs(b - 2) < 1e-9);
+		/* backward it begins anew: 1 + 5 late, whatever was before */
+		assert_true(r.time_ps == r.forward_ps);
+		exec_release(&r);
+		c.host[OP_EXPERT].host_s = 1000;
+		c.host[OP_EXPERT].late_s = 900;
+		c.s[OP_EXPERT_BWD_DATA] = 1;
+		c.host[OP_EXPERT_BWD_DATA] = (struct op_host){ 3, 5, false };
+		run_host(&c, model[i], &r, &a, &b);
+		assert_true(a > 800);
+		assert_true(fabs(s_from_ps(r.time_ps - r.forward_ps) - 6) <
+			    1e-9);
 		exec_release(&r);
 	}
 }

@@ -203,6 +203,13 @@ static void test_equals_brute_force(void **state)
 				 "search.degree=[1, 2]" };
 	const char *limits[] = { "search.ctas=[0, 4, 16]",
 				 "search.degree=[1, 2]" };
+	/* a call for each expert, which the host queues too slowly */
+	const char *calls[] = { "cluster.gpu=h200-sxm", "cluster.nodes=1",
+				"cluster.gpus_per_node=2", "model.experts=128",
+				"model.hidden=2048", "model.expert_ffn=768",
+				"model.experts_per_token=8", "routing.skew=1.2",
+				"search.capacity=none",
+				"search.degree=[1, 4, 8]" };
 	const char *only[] = { "search.ctas=[16, 4]",
 			       "search.degree=[1, 2]" };
 
@@ -217,6 +224,7 @@ static void test_equals_brute_force(void **state)
 	compare(direct, 2);
 	compare(limits, 2);
 	compare(only, 2);
+	compare(calls, 10);
 }
 
 /* The list of the best `top` with pruning is the one without it. */

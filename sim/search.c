@@ -37,12 +37,8 @@ static void add_pair(struct search *x, const struct group *g,
 	double forward_s = t->forward_s[f];
 
 	k.lane_s = t->forward_s[f] + t->backward_s[b];
-	/* a host's calls are late in any order, and orders know none */
-	if (ordered_s < k.lane_s - HALF_PS &&
-	    orders->gain_s[0][f] + orders->gain_s[1][b] > HALF_PS) {
-		k.lane_s -= orders->gain_s[0][f] + orders->gain_s[1][b];
-		if (k.lane_s < ordered_s + HALF_PS)
-			k.lane_s = ordered_s;
+	if (ordered_s < k.lane_s - HALF_PS) {
+		k.lane_s = ordered_s;
 		forward_s = orders->time_s[0][f];
 		search_set_order(&k, &orders->order[0][f],
 				 &orders->order[1][b]);

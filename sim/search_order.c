@@ -78,12 +78,10 @@ static enum status order_degree(struct search *x, const struct group *g,
 		struct order_found f = { .time_ps = 0 };
 
 		t->time_s[pass][i] = INFINITY;
-		t->gain_s[pass][i] = 0;
 		if (!may_win(x, t, pass, i, limit_s))
 			continue;
 		order_search(&prog, pass, duration, ORDER_NODES, &f);
 		t->time_s[pass][i] = s_from_ps(f.time_ps);
-		t->gain_s[pass][i] = s_from_ps(f.plain_ps - f.time_ps);
 		t->order[pass][i] = f.order;
 	}
 	free(duration);

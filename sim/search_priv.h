@@ -85,7 +85,6 @@ struct degree_times {
 struct order_times {
 	double bound_s[2][KNOB_MAX], best_bound_s;
 	double time_s[2][KNOB_MAX];	/* INFINITY: cannot win */
-	double gain_s[2][KNOB_MAX];	/* over no order, with no host */
 	struct pass_order order[2][KNOB_MAX];
 };
 
